@@ -1,0 +1,1 @@
+"""Ways to reach a book; no logic of their own."""

@@ -1,0 +1,5 @@
+"""Document -> Document, marks moved along."""
+
+from openbook.registry import Entry
+
+ENTRIES: dict[str, Entry] = {}

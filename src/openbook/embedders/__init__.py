@@ -1,0 +1,8 @@
+"""texts -> vectors."""
+
+from openbook.registry import Entry
+
+ENTRIES = {
+    "minilm": Entry("openbook.embedders.minilm:MiniLM", "all-MiniLM-L6-v2 as int8, inside the package; English"),
+    "hashed": Entry("openbook.embedders.hashed:Hashed", "words hashed into a vector: no model, no meaning, for tests"),
+}

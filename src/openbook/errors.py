@@ -1,0 +1,21 @@
+"""Errors a user can act on. Each says what happened, with the value, and the next step, in one line."""
+
+
+class OpenbookError(Exception):
+    """Shown by the command line as one line; everything else is a bug and keeps its traceback."""
+
+
+class SpecError(OpenbookError):
+    """A recipe names a component or an option that does not exist, or gives an option a wrong value."""
+
+
+class ReadError(OpenbookError):
+    """A file could not be read; costs that file only."""
+
+
+class BookError(OpenbookError):
+    """A book is missing, busy, damaged, or was made by another embedder."""
+
+
+class ModelError(OpenbookError):
+    """Weights are missing or wrong, or a model's server failed."""

@@ -1,0 +1,9 @@
+"""messages -> text."""
+
+from openbook.registry import Entry
+
+ENTRIES = {
+    "llamacpp": Entry("openbook.llms.llamacpp:LlamaCpp", "a GGUF file run on this machine by llama.cpp"),
+    "openai": Entry("openbook.llms.openai:OpenAI", "any server that speaks OpenAI's protocol"),
+    "quote": Entry("openbook.llms.quote:Quote", "no model: says the passages"),
+}

@@ -1,0 +1,1 @@
+"""Files of weights: catalogue, pull, GGUF header. Knows nothing of books."""

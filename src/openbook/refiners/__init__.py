@@ -1,0 +1,5 @@
+"""passages -> fewer, better passages."""
+
+from openbook.registry import Entry
+
+ENTRIES: dict[str, Entry] = {}

@@ -1,0 +1,147 @@
+"""From a name in a recipe to the class behind it, imported on first use.
+
+Each component package holds a table `ENTRIES` of name -> Entry. Another installed package adds its own with an
+entry point in the group `openbook.<kind>` whose value is an Entry.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any
+
+from openbook.errors import SpecError
+from openbook.recipe import Spec, Value, did_you_mean, digest
+
+KINDS: Mapping[str, str] = {
+    "reader": "openbook.readers",
+    "cleaners": "openbook.cleaners",
+    "splitter": "openbook.splitters",
+    "embedder": "openbook.embedders",
+    "store": "openbook.stores",
+    "retriever": "openbook.retrievers",
+    "refiners": "openbook.refiners",
+    "prompt": "openbook.prompts",
+    "llm": "openbook.llms",
+}
+"""Step of a recipe -> the package that holds its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One component: where its class is, what it is for, and the extra to install for it."""
+
+    target: str  # 'package.module:Class'
+    purpose: str
+    extra: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a component, read from its dataclass field."""
+
+    name: str
+    type: Any
+    default: Value
+
+
+@cache
+def entries(kind: str) -> dict[str, Entry]:
+    """All components of one kind by name, those of other installed packages included."""
+    from importlib.metadata import entry_points
+
+    table: dict[str, Entry] = dict(importlib.import_module(KINDS[kind]).ENTRIES)
+    for point in entry_points(group=f"openbook.{kind}"):
+        table.setdefault(point.name, point.load())
+    return table
+
+
+def find(kind: str, name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        SpecError: There is none; says what is known.
+    """
+    known = entries(kind)
+    if name not in known:
+        hint = did_you_mean(name, list(known))
+        raise SpecError(f"No {kind} is called {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+    return known[name]
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class of that name; imports its module.
+
+    Raises:
+        SpecError: Unknown name, or a library it needs is not installed.
+    """
+    entry = find(kind, name)
+    module, _, attribute = entry.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if not entry.extra or (error.name or "").startswith("openbook"):
+            raise
+        raise SpecError(
+            f"{kind} {name!r} needs {error.name}. Install it with: pip install 'openbook[{entry.extra}]'"
+        ) from error
+
+
+def options(cls: type[Any]) -> dict[str, Option]:
+    """What a user may write in a spec of this class: its fields that have a default."""
+    hints = typing.get_type_hints(cls)
+    return {
+        part.name: Option(part.name, hints[part.name], part.default)
+        for part in fields(cls)
+        if part.init and part.default is not MISSING and not part.name.startswith("_")
+    }
+
+
+def check(kind: str, spec: Spec) -> dict[str, Value]:
+    """All options of a spec with defaults filled in.
+
+    Raises:
+        SpecError: Unknown component, unknown option, or an option of the wrong type.
+    """
+    cls = load(kind, spec.name)
+    known = options(cls)
+    for name, value in spec.options.items():
+        if name not in known:
+            hint = did_you_mean(name, list(known))
+            allowed = ", ".join(known) or "none"
+            raise SpecError(f"{spec.name} has no option {name!r}.{hint} Options: {allowed}.")
+        if not _fits(value, known[name].type):
+            wanted = getattr(known[name].type, "__name__", str(known[name].type))
+            raise SpecError(f"{spec.name}({name}={value!r}): {name} must be {wanted}, such as {known[name].default!r}.")
+    return {name: spec.options.get(name, option.default) for name, option in known.items()}
+
+
+def _fits(value: Value, wanted: Any) -> bool:
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if wanted in {str, bool}:
+        return isinstance(value, wanted)
+    choices = typing.get_args(wanted)  # a Literal
+    return value in choices
+
+
+def make(kind: str, spec: Spec, **given: Any) -> Any:
+    """The component a spec names, with what the book gives it (a store's folder and dim).
+
+    Raises:
+        SpecError: As `check`, or a value the component itself refuses.
+    """
+    check(kind, spec)
+    cls = load(kind, spec.name)
+    required = {part.name for part in fields(cls) if part.init and part.default is MISSING}
+    return cls(**{name: given[name] for name in required}, **spec.options)
+
+
+def fingerprint(kind: str, spec: Spec) -> str:
+    """Names what a spec does: its options with defaults resolved and its component's VERSION."""
+    return digest(spec.name, check(kind, spec), load(kind, spec.name).VERSION)

@@ -1,0 +1,286 @@
+"""The nouns that flow along the line, and the protocols of its steps. Imports nothing of ours.
+
+files --read--> Document --clean--> Document --split--> Chunk --embed--> Vectors --> Store
+                                                                                      |
+question ---------------------------retrieve--> Passage --refine--> Passage <---------+
+                                                   |
+                               prompt--> Message --render, stream--> Answer
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Vectors: TypeAlias = "NDArray[np.float32]"
+"""Shape (n, dim), rows of length 1: the dot product of two rows is their cosine similarity."""
+
+Kind = Literal["document", "query"]
+"""What a text is embedded as: many models want another prefix for a question than for a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text as read from one source, before it is split.
+
+    >>> psalm = Document("Blessed is the man", "kjv.txt", marks=((0, "Psalms 1:1"),))
+    >>> psalm.place(5)
+    'Psalms 1:1'
+    """
+
+    text: str  # already cleaned; offsets everywhere else count its characters
+    source: str  # path, URL, 'corpus.jsonl#id', mbox message id: a person can open it
+    title: str = ""
+    marks: tuple[tuple[int, str], ...] = ()  # (offset, label), rising: pages, chapters, headings, verses
+    language: str = ""  # ISO 639-1, '' unknown
+
+    def place(self, start: int, end: int | None = None) -> str:
+        """Label of the last mark at or before `start`; with `end`, of all marks that text[start:end] touches.
+
+        >>> document = Document("one two", "a.pdf", marks=((0, "page 3"), (4, "page 4")))
+        >>> document.place(0, 7)
+        'page 3-4'
+        """
+        first = self._label(start)
+        last = first if end is None else self._label(max(start, end - 1))
+        return join_labels(first, last)
+
+    def _label(self, offset: int) -> str:
+        index = bisect_right(self.marks, offset, key=lambda mark: mark[0])
+        return self.marks[index - 1][1] if index else ""
+
+
+def join_labels(first: str, last: str) -> str:
+    """Say two labels as one range, what they share said once.
+
+    >>> join_labels("Jonah 1:16", "Jonah 2:1"), join_labels("Malachi 4:6", "Matthew 1:1")
+    ('Jonah 1:16-2:1', 'Malachi 4:6 - Matthew 1:1')
+    """
+    if not first or not last or first == last:
+        return first or last
+    shared = 0
+    for index, (a, b) in enumerate(zip(first, last, strict=False)):
+        if a != b:
+            break
+        if not a.isalnum():
+            shared = index + 1
+    if shared == 0 or not last[shared:][:1].isdigit():
+        return f"{first} - {last}"
+    return f"{first}-{last[shared:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a document: document.text[start:end] == text, always.
+
+    That equality is what lets a citation point at exact characters.
+    """
+
+    document_id: str
+    start: int
+    end: int
+    text: str
+    source: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk found for a question."""
+
+    chunk: Chunk
+    score: float  # higher is better, comparable only within one `via`
+    via: str  # the step that scored it: 'dense', 'bm25', 'hybrid', 'rerank'
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation with a model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call of a model took, as the model's server counts it."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt's, those that were already in the server's cache
+    stopped: Literal["", "end", "length"] = ""  # 'end': the model ended by itself; 'length': max_tokens was reached
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from the question to each stage, and tokens."""
+
+    embed: float = 0.0  # the question into a vector, the embedder's loading included
+    retrieve: float = 0.0  # until the passages were there, embedding included
+    first_token: float = 0.0  # until the first word of the answer
+    total: float = 0.0
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer and everything it was made from."""
+
+    question: str
+    text: str  # the model's words, citations as [1], [2], counting `passages` from 1
+    passages: tuple[Passage, ...]  # in the order the prompt showed them
+    prompt: str  # the exact characters (or JSON, for an API) that were sent
+    model: str
+    timing: Timing
+    cited: dict[int, Passage]  # by the number the text uses; a number without a passage is not here
+    invented: tuple[int, ...] = ()  # numbers the text cites that no passage has
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long work is."""
+
+    step: str  # 'read', 'embed', 'store', 'download'
+    done: int
+    total: int  # 0: not known yet
+    unit: str = "chunks"
+
+
+Report = Callable[[Progress], None]
+"""Is told now and then how far a long work is."""
+
+Reader = Callable[[Path], Iterator[Document]]
+"""Reads one file. Raises: ReadError, which costs that file only. Marks rise; no document is empty."""
+
+Cleaner = Callable[[Document], Document]
+"""Changes characters of the text and moves the marks along. After the last cleaner text and offsets are fixed."""
+
+Splitter = Callable[[Document, str], Iterator[Chunk]]
+"""Splits a document, whose id is the second argument. Starts rise; characters outside every chunk are white space."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors, so that texts of like meaning lie near each other."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same text would get another vector: weights, pooling, prefixes, dim."""
+
+    @property
+    def window(self) -> int:
+        """Tokens of a text the model can take in; 0 when there is no limit."""
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        """Embed texts in order: shape (len(texts), dim), rows of length 1; no texts give shape (0, dim).
+
+        A text longer than the window is embedded whole, as the mean of its windows: nothing is silently cut off.
+        """
+
+
+class Store(Protocol):
+    """Keeps chunks with their vectors and words in one folder, and finds the nearest.
+
+    Made with (folder, dim), both given by the book; opening a folder again shows what was last added. Every
+    method that changes something is atomic: killed at any moment, the change is there whole or not at all.
+    """
+
+    def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Add chunks, vectors[i] belonging to chunks[i]."""
+
+    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
+        """The k chunks nearest to one vector of shape (dim,), best first; score is the cosine, via 'dense'."""
+
+    def match(self, words: str, k: int) -> list[Passage]:
+        """The k chunks that match the words best by BM25, best first, via 'bm25'. Any string is allowed."""
+
+    def remove(self, document_ids: Iterable[str]) -> int:
+        """Remove all chunks of these documents; the number of chunks removed."""
+
+    def optimize(self) -> None:
+        """Bring indexes up to date and give back disk space, where a store has such a thing."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Every chunk, in no particular order."""
+
+    def __len__(self) -> int:
+        """Number of chunks."""
+
+    def close(self) -> None:
+        """Let go of files and connections. Closing twice is allowed."""
+
+
+class Retriever(Protocol):
+    """Finds the passages of a store that answer a question."""
+
+    def __call__(self, question: str, k: int, store: Store, embed: Callable[[str], Vectors]) -> list[Passage]:
+        """At most k passages, best first. `embed` gives the question's vector, shape (dim,); not called, not loaded."""
+
+
+Refiner = Callable[[str, list[Passage]], list[Passage]]
+"""Reorders, shortens or drops passages. Never adds one from outside the book."""
+
+
+class Prompt(Protocol):
+    """Puts passages and a question into messages for a model."""
+
+    @property
+    def passages(self) -> int:
+        """How many passages to retrieve for one question."""
+
+    def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
+        """What to say to the model; passages are numbered from 1 in this order."""
+
+    def grammar(self, passages: Sequence[Passage]) -> str:
+        """A GBNF grammar (llama.cpp's notation) every answer must follow; '' for none."""
+
+
+class LLM(Protocol):
+    """Continues messages with text. Loads on first use."""
+
+    @property
+    def name(self) -> str:
+        """What an answer says it came from."""
+
+    @property
+    def context(self) -> int:
+        """Tokens, prompt and answer together."""
+
+    def prepare(self) -> None:
+        """Begin loading in the background, if there is anything to load; returns at once."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, by the model's own tokenizer where there is one."""
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The exact characters that `stream` would send."""
+
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+        """The answer's characters as they come, then one Usage.
+
+        A model that knows no grammars ignores it. Raises: ModelError. Closing the iterator stops the model.
+        """
+
+    def close(self) -> None:
+        """End what was started. Closing twice is allowed; a later call starts it again."""
+
+
+class Component(Protocol):
+    """What every entry of a registry is: a dataclass.
+
+    Fields without default are given by the book (a store's folder and dim), fields with a default are the options
+    a user writes in a spec.
+    """
+
+    VERSION: ClassVar[int]  # counts up when the same options give another result
+    __dataclass_fields__: ClassVar[dict[str, Any]]

@@ -1,0 +1,28 @@
+"""Every test has a home of its own, so that none sees this machine's books or models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Two OpenMP threads that spin on two busy cores can stall for minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+DATA = Path(os.environ.get("OPENBOOK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def openbook_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("OPENBOOK_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def data() -> Path:
+    """The evaluation sets; tests that need them are skipped where they are absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"no evaluation data in {DATA}")
+    return DATA

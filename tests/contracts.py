@@ -1,0 +1,315 @@
+"""One class of promises for each protocol, inherited by every backend's test.
+
+A backend's test gives a fixture and inherits the promises:
+
+    class TestFlat(StoreContract):
+        @pytest.fixture
+        def open_store(self, tmp_path: Path) -> Iterator[OpenStore]: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from openbook.types import LLM, Chunk, Document, Embedder, Message, Reader, Splitter, Store, Usage, Vectors
+
+OpenStore = Callable[[], Store]
+"""Opens the store in the test's folder, DIM numbers a vector; calling it again opens it again."""
+
+DIM = 8
+
+WORDS = "wine vineyard Jonah fish swallowed three days nights ark covenant Pharaoh river plague locust king David".split()
+
+RANDOM = settings(
+    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def chunk(number: int, text: str = "", document_id: str = "d") -> Chunk:
+    text = text or f"{WORDS[number % len(WORDS)]} number{number}"
+    return Chunk(document_id, number * 100, number * 100 + len(text), text, f"{document_id}.txt", f"line {number}")
+
+
+def unit(count: int, seed: int = 0, dim: int = DIM) -> Vectors:
+    vectors = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class StoreContract:
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> Store:
+        return open_store()
+
+    def test_a_new_store_is_empty_and_finds_nothing(self, store: Store) -> None:
+        assert len(store) == 0
+        assert store.nearest(unit(1)[0], 5) == []
+        assert store.match("wine", 5) == []
+        assert list(store.chunks()) == []
+        assert store.remove(["nothing"]) == 0
+        store.optimize()
+
+    def test_nearest_is_exact_cosine_best_first(self, store: Store) -> None:
+        vectors = unit(50)
+        store.add([chunk(i) for i in range(50)], vectors)
+        found = store.nearest(vectors[7], 5)
+        expected = np.argsort(-(vectors @ vectors[7]), kind="stable")[:5]
+        assert [passage.chunk for passage in found] == [chunk(int(i)) for i in expected]
+        assert [passage.score for passage in found] == pytest.approx((vectors @ vectors[7])[expected], abs=1e-3)
+        assert {passage.via for passage in found} == {"dense"}
+
+    def test_chunks_come_back_field_by_field(self, store: Store) -> None:
+        odd = Chunk("ü'\"%", 3, 9, 'a "b" c\n\t☃ \\ \'; --', "path with 'quote'.txt#1", "§ 7")
+        store.add([odd, chunk(1)], unit(2))
+        assert sorted(store.chunks(), key=lambda c: c.start) == [odd, chunk(1)]
+        assert store.nearest(unit(2)[0], 1)[0].chunk == odd
+
+    def test_match_finds_words_best_first(self, store: Store) -> None:
+        texts = ["the vineyard and the wine", "a great fish swallowed Jonah", "wine wine wine for the king", "nothing here"]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(4))
+        assert [passage.chunk.start for passage in store.match("jonah", 3)] == [100]
+        found = store.match("wine", 3)
+        assert [passage.chunk.start for passage in found] == [200, 0]
+        assert found[0].score > found[1].score
+        assert {passage.via for passage in found} == {"bm25"}
+
+    def test_match_knows_other_forms_of_an_english_word(self, store: Store) -> None:
+        store.add([chunk(0, "they were swallowing fishes"), chunk(1, "the king of Israel")], unit(2))
+        assert [passage.chunk.start for passage in store.match("fish swallowed", 2)] == [0]
+
+    @pytest.mark.parametrize(
+        "question",
+        ["", " ", "?", '"', "'", "AND", "NOT", "a OR", "wine*", "(", "^wine", "col:wine", "-wine", "wine~2", "☃", "\x00", "'; drop"],
+    )
+    def test_match_takes_any_string(self, store: Store, question: str) -> None:
+        store.add([chunk(0, "wine and bread")], unit(1))
+        store.match(question, 3)
+
+    def test_match_ignores_punctuation_around_words(self, store: Store) -> None:
+        store.add([chunk(0, "wine, and bread."), chunk(1, "fish")], unit(2))
+        assert [p.chunk.start for p in store.match('"Who: drank (the) WINE?!"', 3)] == [0]
+
+    def test_k_larger_than_the_store_gives_all_and_zero_gives_none(self, store: Store) -> None:
+        store.add([chunk(0, "wine"), chunk(1, "wine")], unit(2))
+        assert len(store.nearest(unit(1)[0], 10)) == 2
+        assert len(store.match("wine", 10)) == 2
+        assert store.nearest(unit(1)[0], 0) == []
+        assert store.match("wine", 0) == []
+
+    def test_remove_returns_the_number_of_chunks(self, store: Store) -> None:
+        store.add([chunk(i, document_id="a") for i in range(3)] + [chunk(i, document_id="b'") for i in range(2)], unit(5))
+        assert store.remove(["a", "missing"]) == 3
+        assert {c.document_id for c in store.chunks()} == {"b'"}
+        assert len(store) == 2
+        assert {p.chunk.document_id for p in store.nearest(unit(1)[0], 9)} == {"b'"}
+        assert all(p.chunk.document_id == "b'" for p in store.match(" ".join(WORDS), 9))
+        assert store.remove(["b'"]) == 2
+        assert len(store) == 0
+        assert store.nearest(unit(1)[0], 9) == []
+
+    def test_what_was_added_is_there_after_opening_again(self, open_store: OpenStore) -> None:
+        first = open_store()
+        first.add([chunk(0), chunk(1)], unit(2))
+        first.close()
+        first.close()
+        again = open_store()
+        assert sorted(again.chunks(), key=lambda c: c.start) == [chunk(0), chunk(1)]
+        again.add([chunk(2)], unit(1, seed=3))
+        assert len(again) == 3
+        assert again.nearest(unit(1, seed=3)[0], 1)[0].chunk == chunk(2)
+
+    def test_an_open_reader_sees_what_a_second_one_added(self, open_store: OpenStore) -> None:
+        reader, writer = open_store(), open_store()
+        assert len(reader) == 0
+        writer.add([chunk(0, "wine")], unit(1))
+        assert len(reader) == 1
+        assert [p.chunk for p in reader.nearest(unit(1)[0], 3)] == [chunk(0, "wine")]
+        assert [p.chunk for p in reader.match("wine", 3)] == [chunk(0, "wine")]
+
+    def test_adding_in_many_pieces_equals_adding_at_once(self, store: Store) -> None:
+        vectors = unit(30)
+        for start in range(0, 30, 7):
+            store.add([chunk(i) for i in range(start, min(start + 7, 30))], vectors[start : start + 7])
+        store.optimize()
+        assert len(store) == 30
+        for number in (0, 13, 29):
+            assert store.nearest(vectors[number], 1)[0].chunk == chunk(number)
+            assert store.match(f"number{number}", 1)[0].chunk == chunk(number)
+
+    def test_adding_nothing_changes_nothing(self, store: Store) -> None:
+        store.add([], unit(0))
+        assert len(store) == 0
+
+
+TEXT = st.text(st.sampled_from("ab .\n\t,é☃𝒳。!?") | st.characters(codec="utf-8"), max_size=400)
+
+
+class SplitterContract:
+    """Give `splitter`, and `size` when no chunk may be longer."""
+
+    size: ClassVar[int] = 0
+
+    @pytest.fixture
+    def splitter(self) -> Splitter:
+        raise NotImplementedError
+
+    @RANDOM
+    @given(text=TEXT)
+    def test_every_chunk_is_its_slice_and_only_white_space_is_left_out(self, splitter: Splitter, text: str) -> None:
+        document = Document(text, "a.txt", marks=((0, "top"),))
+        chunks = list(splitter(document, "id"))
+        covered = bytearray(len(text))
+        for one in chunks:
+            assert one.text == text[one.start : one.end]
+            assert one.text.strip()
+            assert (one.document_id, one.source, one.place) == ("id", "a.txt", "top")
+            assert not self.size or len(one.text) <= self.size
+            covered[one.start : one.end] = b"x" * (one.end - one.start)
+        assert [one.start for one in chunks] == sorted({one.start for one in chunks})
+        assert not "".join(c for c, seen in zip(text, covered, strict=True) if not seen).strip()
+
+    def test_an_empty_document_has_no_chunks(self, splitter: Splitter) -> None:
+        assert list(splitter(Document("", "a"), "id")) == []
+        assert list(splitter(Document(" \n\t ", "a"), "id")) == []
+
+    def test_a_text_without_spaces_or_punctuation_is_split_too(self, splitter: Splitter) -> None:
+        chunks = list(splitter(Document("x" * 10_000, "a"), "id"))
+        assert "".join(one.text for one in chunks).count("x") >= 10_000
+        assert len(chunks) > 1
+
+    def test_the_same_document_is_split_the_same_way_twice(self, splitter: Splitter) -> None:
+        document = Document("One two three. " * 300, "a")
+        assert list(splitter(document, "id")) == list(splitter(document, "id"))
+
+
+class EmbedderContract:
+    """Give `embedder`; set `meaning` to False for one that only knows spelling."""
+
+    meaning: ClassVar[bool] = True
+
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        raise NotImplementedError
+
+    def test_vectors_have_length_one_and_the_promised_shape(self, embedder: Embedder) -> None:
+        vectors = embedder.embed(["wine", "a great fish", "x " * 700], "document")
+        assert vectors.shape == (3, embedder.dim)
+        assert vectors.dtype == np.float32
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-3)
+
+    def test_no_texts_give_no_rows(self, embedder: Embedder) -> None:
+        assert embedder.embed([], "document").shape == (0, embedder.dim)
+
+    @pytest.mark.parametrize("text", ["", " ", "\x00", "☃", "\ud800", "\n" * 50])
+    def test_any_string_can_be_embedded(self, embedder: Embedder, text: str) -> None:
+        vector = embedder.embed([text], "query")
+        assert vector.shape == (1, embedder.dim)
+        assert np.isfinite(vector).all()
+
+    def test_a_text_gets_the_same_vector_alone_and_among_others(self, embedder: Embedder) -> None:
+        texts = ["short", "a much longer text " * 40, "wine of the vineyard", "short", "Jonah and the fish " * 11] * 5
+        together = embedder.embed(texts, "document")
+        alone = np.concatenate([embedder.embed([text], "document") for text in texts])
+        # A batch is padded to its longest text, which may move the last bits of an int8 model; see its decision page.
+        assert (together * alone).sum(axis=1).min() > 0.99
+
+    def test_order_is_kept(self, embedder: Embedder) -> None:
+        texts = [f"text about {word} " * (20 - i) for i, word in enumerate(WORDS)]
+        vectors = embedder.embed(texts, "document")
+        again = embedder.embed(texts[::-1], "document")[::-1]
+        assert (vectors @ again.T).argmax(axis=1).tolist() == list(range(len(texts)))
+
+    def test_the_end_of_a_long_text_counts(self, embedder: Embedder) -> None:
+        long = "The king built a house of cedar. " * 200
+        first, second = embedder.embed([long, long + "Sharks swim in the ocean. " * 30], "document")
+        assert first @ second < 0.9999
+
+    def test_like_texts_are_near(self, embedder: Embedder) -> None:
+        if not self.meaning:
+            pytest.skip("knows only spelling")
+        a, b, c = embedder.embed(["A whale swallowed the man.", "A big fish ate him.", "Interest rates rose."], "document")
+        assert a @ b > a @ c + 0.1
+
+    def test_the_fingerprint_is_a_short_constant(self, embedder: Embedder) -> None:
+        assert embedder.fingerprint == embedder.fingerprint
+        assert 8 <= len(embedder.fingerprint) <= 64
+
+
+class ReaderContract:
+    """Give `reader` and `sample`, a file it reads."""
+
+    @pytest.fixture
+    def reader(self) -> Reader:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def sample(self, tmp_path: Path) -> Path:
+        raise NotImplementedError
+
+    def test_documents_have_text_a_source_and_rising_marks(self, reader: Reader, sample: Path) -> None:
+        documents = list(reader(sample))
+        assert documents
+        for document in documents:
+            assert document.text.strip()
+            assert document.source.startswith(str(sample))
+            offsets = [offset for offset, _ in document.marks]
+            assert offsets == sorted(offsets)
+            assert all(0 <= offset <= len(document.text) and label for offset, label in document.marks)
+
+    def test_no_two_documents_of_a_file_have_the_same_source(self, reader: Reader, sample: Path) -> None:
+        sources = [document.source for document in reader(sample)]
+        assert len(sources) == len(set(sources))
+
+
+class LLMContract:
+    """Give `llm`."""
+
+    MESSAGES: ClassVar[Sequence[Message]] = (
+        Message("system", "You are terse."),
+        Message("user", "[1] Jonah was in the belly of the fish three days.\n\nHow long was Jonah in the fish?"),
+    )
+
+    @pytest.fixture
+    def llm(self) -> LLM:
+        raise NotImplementedError
+
+    def test_a_stream_is_words_and_then_one_usage(self, llm: LLM) -> None:
+        *words, usage = llm.stream(self.MESSAGES, max_tokens=24)
+        assert words
+        assert all(isinstance(word, str) for word in words)
+        assert "".join(str(word) for word in words).strip()
+        assert isinstance(usage, Usage)
+        assert usage.answer_tokens > 0
+
+    def test_render_shows_every_message(self, llm: LLM) -> None:
+        rendered = llm.render(self.MESSAGES)
+        for message in self.MESSAGES:
+            assert message.content.splitlines()[0] in rendered
+
+    def test_count_grows_with_the_text(self, llm: LLM) -> None:
+        assert llm.count("") <= 1
+        assert 0 < llm.count("one two") < llm.count("one two three four five six")
+
+    def test_a_stream_can_be_left_early_and_the_next_one_works(self, llm: LLM) -> None:
+        stream = llm.stream(self.MESSAGES, max_tokens=200)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert any(isinstance(part, str) for part in llm.stream(self.MESSAGES, max_tokens=5))
+
+    def test_it_has_a_name_and_room(self, llm: LLM) -> None:
+        assert llm.name
+        assert llm.context >= 512
+
+    def test_closing_twice_is_allowed(self, llm: LLM) -> None:
+        llm.close()
+        llm.close()
