@@ -1,0 +1,218 @@
+"""Exact search: every vector is compared, words by SQLite's FTS5, all in one SQLite file.
+
+The truth that an index's recall is measured against, and quick enough for some ten thousand chunks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import ClassVar
+
+import numpy as np
+
+from openbook.errors import BookError
+from openbook.types import Chunk, Passage, Vectors
+
+SCHEMA = (
+    """CREATE TABLE chunk (
+        id INTEGER PRIMARY KEY, document_id TEXT, start INTEGER, "end" INTEGER, text TEXT, source TEXT, place TEXT,
+        vector BLOB
+    )""",
+    "CREATE INDEX chunk_document ON chunk (document_id)",
+    """CREATE VIRTUAL TABLE word USING fts5(
+        text, content='chunk', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
+    )""",
+    """CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
+        INSERT INTO word(rowid, text) VALUES (new.id, new.text);
+    END""",
+    """CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
+        INSERT INTO word(word, rowid, text) VALUES ('delete', old.id, old.text);
+    END""",
+)
+
+FIELDS = 'document_id, start, "end", text, source, place'
+
+WORD = re.compile(r"[^\W_]+")
+
+# What FTS5's BM25 gives to words that half of the chunks have is noise; these are such words in any English text.
+STOP_WORDS = frozenset(
+    "a an and are as at be but by did do does for from had has have he her his how i if in into is it its me my no not "
+    "of on or our she so such than that the their them then there these they this to was we were what when where which "
+    "who whom whose why will with you your".split()  # noqa: SIM905
+)
+
+
+@dataclass
+class Flat:
+    """Vectors are read into memory on the first search, and again when another process changed the file."""
+
+    folder: Path
+    dim: int
+    timeout: float = 30.0  # seconds to wait while another process writes
+
+    VERSION: ClassVar[int] = 1
+
+    _connection: sqlite3.Connection | None = field(default=None, init=False, repr=False, compare=False)
+    _lock: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
+    _loaded: tuple[int, list[int], Vectors] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "flat.sqlite"
+
+    def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        if vectors.shape != (len(chunks), self.dim):
+            raise ValueError(
+                f"{len(chunks)} chunks need vectors of shape {(len(chunks), self.dim)}, not {vectors.shape}."
+            )
+        if not chunks:
+            return
+        rows = (
+            (c.document_id, c.start, c.end, c.text, c.source, c.place, vector.tobytes())
+            for c, vector in zip(chunks, np.ascontiguousarray(vectors, np.float32), strict=True)
+        )
+        with self._transaction("IMMEDIATE") as connection:
+            connection.executemany(f"INSERT INTO chunk({FIELDS}, vector) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._loaded = None
+
+    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
+        with self._transaction() as connection:
+            ids, matrix = self._vectors(connection)
+            scores = matrix @ vector
+            best = np.argsort(-scores, kind="stable")[: max(k, 0)]
+            query = f"SELECT {FIELDS} FROM chunk WHERE id = ?"
+            return [
+                Passage(Chunk(*connection.execute(query, (ids[index],)).fetchone()), float(scores[index]), "dense")
+                for index in best
+            ]
+
+    def match(self, words: str, k: int) -> list[Passage]:
+        # Each word in quotes: FTS5 then reads no operator, column or wildcard in what a user typed.
+        asked = list(dict.fromkeys(WORD.findall(words.lower())))
+        wanted = [word for word in asked if word not in STOP_WORDS] or asked
+        if not wanted or k < 1:
+            return []
+        fields = ", ".join(f"chunk.{name}" for name in FIELDS.split(", "))
+        query = (
+            f"SELECT {fields}, -bm25(word) AS score FROM word JOIN chunk ON chunk.id = word.rowid "
+            "WHERE word MATCH ? ORDER BY score DESC, chunk.document_id, chunk.start LIMIT ?"
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query, (" OR ".join(f'"{word}"' for word in wanted), k)).fetchall()
+        return [Passage(Chunk(*row[:-1]), row[-1], "bm25") for row in rows]
+
+    def remove(self, document_ids: Iterable[str]) -> int:
+        ids = json.dumps(list(document_ids))
+        with self._transaction("IMMEDIATE") as connection:
+            query = "DELETE FROM chunk WHERE document_id IN (SELECT value FROM json_each(?))"
+            count = connection.execute(query, (ids,)).rowcount
+            self._loaded = None
+        return count
+
+    def optimize(self) -> None:
+        with self._transaction("IMMEDIATE") as connection:
+            connection.execute("INSERT INTO word(word) VALUES ('optimize')")
+        with self._open() as connection:
+            pages, free = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
+            )
+            # VACUUM writes the whole file anew: worth it when a quarter of it is empty.
+            if free * 4 > pages:
+                connection.execute("VACUUM")
+
+    def chunks(self) -> Iterator[Chunk]:
+        last = 0
+        query = f"SELECT id, {FIELDS} FROM chunk WHERE id > ? ORDER BY id LIMIT 1000"
+        while True:
+            with self._transaction() as connection:
+                rows = connection.execute(query, (last,)).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from (Chunk(*row[1:]) for row in rows)
+
+    def __len__(self) -> int:
+        with self._transaction() as connection:
+            return int(connection.execute("SELECT count(*) FROM chunk").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = self._loaded = None
+
+    def _vectors(self, connection: sqlite3.Connection) -> tuple[list[int], Vectors]:
+        version = connection.execute("PRAGMA data_version").fetchone()[0]  # changes when another connection commits
+        if self._loaded is None or self._loaded[0] != version:
+            rows = connection.execute("SELECT id, vector FROM chunk ORDER BY id").fetchall()
+            matrix = np.frombuffer(b"".join(vector for _, vector in rows), np.float32).reshape(len(rows), self.dim)
+            self._loaded = (version, [row for row, _ in rows], matrix)
+        return self._loaded[1:]
+
+    @contextmanager
+    def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
+        with self._open() as connection:
+            connection.execute(f"BEGIN {kind}")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone; what SQLite has to say becomes a BookError."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except sqlite3.Error as error:
+                raise BookError(self._explain(error)) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
+        try:
+            dim = _dim(connection) or self._create(connection)
+            if dim != self.dim:
+                raise BookError(
+                    f"This store holds vectors of {dim} numbers, but the embedder makes {self.dim}. "
+                    "Use the book's recipe, or: openbook rebuild"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, connection: sqlite3.Connection) -> int:
+        connection.execute("BEGIN IMMEDIATE")
+        if not _dim(connection):  # nobody else made it while this waited
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {self.dim}")
+        connection.execute("COMMIT")
+        return _dim(connection)
+
+    def _explain(self, error: sqlite3.Error) -> str:
+        if error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+            return (
+                f"{self.path} was being written by another process for {self.timeout:g} s. Try again when it is done."
+            )
+        if error.sqlite_errorname == "SQLITE_FULL":
+            return f"No space left for {self.path}; nothing was changed. Free some and try again."
+        return f"{self.path} cannot be used ({error}). Make it again from the documents with: openbook rebuild"
+
+
+def _dim(connection: sqlite3.Connection) -> int:
+    """The dim of the store, kept where SQLite lets an application keep a number; 0: still to be made."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,180 @@
+"""The default store: one Lance dataset with vectors, BM25 words and chunk fields in one folder.
+
+Up to EXACT_ROWS chunks every vector is compared; above, `optimize` builds an IVF_RQ index. What was added since the
+last `optimize` is found too, by a scan. Lance is not fork-safe: a process that has opened a store starts others by
+spawn, never by fork.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
+
+# Lance logs to the terminal what it thinks of its own defaults; it reads this when it is imported.
+os.environ.setdefault("LANCE_LOG", "error")
+
+import lance
+from lance.query import MatchQuery
+
+from openbook.errors import BookError
+from openbook.types import Chunk, Passage, Vectors
+
+FIELDS = ["document_id", "start", "end", "text", "source", "place"]
+
+# Measured, see docs/decisions/0002-store-and-hybrid.md.
+EXACT_ROWS = 20_000  # comparing all vectors takes under 20 ms up to here
+PARTITION_ROWS = 4096
+REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors
+FRAGMENTS = 16  # an append makes one; a scan opens each
+FRAGMENT_ROWS = 131_072  # larger ones are left alone, so that compaction never copies a large book
+KEEP_VERSIONS = timedelta(minutes=10)  # a search that began on an older version ends on it
+
+
+@dataclass
+class Lance:
+    """Safe to read while another process writes: each call sees the last version that was committed whole."""
+
+    folder: Path
+    dim: int
+    probes: int = (
+        0  # of the partitions of a large store, how many a search looks into; 0: 20, or a fifth if that is more
+    )
+
+    VERSION: ClassVar[int] = 1
+
+    _dataset: lance.LanceDataset | None = field(default=None, init=False, repr=False, compare=False)
+
+    def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        if vectors.shape != (len(chunks), self.dim):
+            raise ValueError(
+                f"{len(chunks)} chunks need vectors of shape {(len(chunks), self.dim)}, not {vectors.shape}."
+            )
+        if not chunks:
+            return
+        schema = _schema(self.dim)
+        flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+        columns = [pa.array([getattr(one, name) for one in chunks], schema.field(name).type) for name in FIELDS]
+        columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dim))
+        with self._explained("nothing was added"):
+            self._latest().insert(pa.table(columns, schema=schema))
+
+    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
+        if k < 1:
+            return []
+        # The vectors have length 1, so the dot product is the cosine; unlike cosine it is defined for an empty vector.
+        nearest = {
+            "column": "vector",
+            "q": np.asarray(vector, np.float32),
+            "k": k,
+            "metric": "dot",
+            "refine_factor": REFINE,
+        }
+
+        def search(dataset: lance.LanceDataset) -> pa.Table:
+            probes = self.probes or max(20, dataset.count_rows() // PARTITION_ROWS // 5)
+            return dataset.scanner([*FIELDS, "_distance"], nearest={**nearest, "nprobes": probes}).to_table()
+
+        return [Passage(_chunk(row), 1.0 - row["_distance"], "dense") for row in self._read(search)]
+
+    def match(self, words: str, k: int) -> list[Passage]:
+        if k < 1:
+            return []
+        # A MatchQuery is a bag of words: no character of it is an operator. Lone surrogates are no words.
+        query = MatchQuery(words.encode("utf-8", "replace").decode(), "text")
+        found = self._read(
+            lambda dataset: dataset.scanner([*FIELDS, "_score"], full_text_query=query, limit=k).to_table()
+        )
+        return [Passage(_chunk(row), row["_score"], "bm25") for row in found]
+
+    def remove(self, document_ids: Iterable[str]) -> int:
+        ids = ", ".join("'" + one.replace("'", "''") + "'" for one in document_ids)
+        if not ids:
+            return 0
+        with self._explained("nothing was removed"):
+            return int(self._latest().delete(f"document_id IN ({ids})")["num_deleted_rows"])
+
+    def optimize(self) -> None:
+        with self._explained("nothing was lost"):
+            dataset = self._latest()
+            if not dataset.count_rows():
+                return
+            if dataset.count_rows() > EXACT_ROWS and not _indexed(dataset, "vector"):
+                partitions = max(1, dataset.count_rows() // PARTITION_ROWS)
+                dataset.create_index("vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=1)
+            dataset.optimize.optimize_indices()
+            if len(dataset.get_fragments()) > FRAGMENTS:
+                dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS)
+            dataset.cleanup_old_versions(KEEP_VERSIONS)
+
+    def chunks(self) -> Iterator[Chunk]:
+        with self._explained("close and open it again"):
+            for batch in self._latest().to_batches(FIELDS):
+                yield from (_chunk(row) for row in batch.to_pylist())
+
+    def __len__(self) -> int:
+        with self._explained("its chunks cannot be counted"):
+            return int(self._latest().count_rows())
+
+    def close(self) -> None:
+        self._dataset = None
+
+    def _read(self, search: Callable[[lance.LanceDataset], pa.Table]) -> list[dict[str, Any]]:
+        with self._explained("nothing was found"):
+            return search(self._latest()).to_pylist()  # type: ignore[no-any-return]
+
+    def _latest(self) -> lance.LanceDataset:
+        """The dataset at its latest version; looking for a newer one takes 0.01 ms."""
+        if self._dataset is None:
+            self._dataset = self._open()
+        self._dataset.checkout_latest()  # type: ignore[no-untyped-call]
+        return self._dataset
+
+    def _open(self) -> lance.LanceDataset:
+        if not _holds_data(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lance.write_dataset(_schema(self.dim).empty_table(), self.folder, mode="create")
+        dataset = lance.dataset(self.folder)
+        dim = dataset.schema.field("vector").type.list_size
+        if dim != self.dim:
+            raise BookError(
+                f"This store holds vectors of {dim} numbers, but the embedder makes {self.dim}. "
+                "Use the book's recipe, or: openbook rebuild"
+            )
+        # Made while the store is empty, the index gives its word forms to the scan of everything added later.
+        if not _indexed(dataset, "text"):
+            dataset.create_scalar_index("text", "INVERTED")
+        return dataset
+
+    @contextmanager
+    def _explained(self, outcome: str) -> Iterator[None]:
+        """What Lance has to say becomes a BookError."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BookError(f"{self.folder}: {error}; {outcome}") from error
+
+
+def _schema(dim: int) -> pa.Schema:
+    number, text = pa.int64(), pa.string()
+    fields = zip(FIELDS, [text, number, number, text, text, text], strict=True)
+    return pa.schema([*fields, ("vector", pa.list_(pa.float32(), dim))])
+
+
+def _holds_data(folder: Path) -> bool:
+    return any((folder / "_versions").glob("*")) or any((folder / "data").glob("*"))
+
+
+def _indexed(dataset: lance.LanceDataset, column: str) -> bool:
+    return any(column in index.field_names for index in dataset.describe_indices())
+
+
+def _chunk(row: dict[str, Any]) -> Chunk:
+    return Chunk(*(row[name] for name in FIELDS))
