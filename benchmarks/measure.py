@@ -30,7 +30,7 @@ def measured(command: Sequence[str], *, env: dict[str, str] | None = None, cwd: 
         RuntimeError: It did not end with 0.
     """
     started = time.perf_counter()
-    with Path(os.devnull).open("w") as null:
+    with Path(os.devnull).open("w", encoding="utf-8") as null:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=null, env={**os.environ, **(env or {})}, cwd=cwd, text=True
         )

@@ -25,7 +25,24 @@ OpenStore = Callable[[], Store]
 
 DIM = 8
 
-WORDS = "wine vineyard Jonah fish swallowed three days nights ark covenant Pharaoh river plague locust king David".split()
+WORDS = [
+    "wine",
+    "vineyard",
+    "Jonah",
+    "fish",
+    "swallowed",
+    "three",
+    "days",
+    "nights",
+    "ark",
+    "covenant",
+    "Pharaoh",
+    "river",
+    "plague",
+    "locust",
+    "king",
+    "David",
+]
 
 RANDOM = settings(
     deadline=None,
@@ -42,8 +59,8 @@ def chunk(number: int, text: str = "", document_id: str = "d") -> Chunk:
 
 
 def unit(count: int, seed: int = 0, dim: int = DIM) -> Vectors:
-    vectors = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 class StoreContract:
@@ -79,7 +96,12 @@ class StoreContract:
         assert store.nearest(unit(2)[0], 1)[0].chunk == odd
 
     def test_match_finds_words_best_first(self, store: Store) -> None:
-        texts = ["the vineyard and the wine", "a great fish swallowed Jonah", "wine wine wine for the king", "nothing here"]
+        texts = [
+            "the vineyard and the wine",
+            "a great fish swallowed Jonah",
+            "wine wine wine for the king",
+            "nothing here",
+        ]
         store.add([chunk(i, text) for i, text in enumerate(texts)], unit(4))
         assert [passage.chunk.start for passage in store.match("jonah", 3)] == [100]
         found = store.match("wine", 3)
@@ -93,7 +115,25 @@ class StoreContract:
 
     @pytest.mark.parametrize(
         "question",
-        ["", " ", "?", '"', "'", "AND", "NOT", "a OR", "wine*", "(", "^wine", "col:wine", "-wine", "wine~2", "☃", "\x00", "'; drop"],
+        [
+            "",
+            " ",
+            "?",
+            '"',
+            "'",
+            "AND",
+            "NOT",
+            "a OR",
+            "wine*",
+            "(",
+            "^wine",
+            "col:wine",
+            "-wine",
+            "wine~2",
+            "☃",
+            "\x00",
+            "'; drop",
+        ],
     )
     def test_match_takes_any_string(self, store: Store, question: str) -> None:
         store.add([chunk(0, "wine and bread")], unit(1))
@@ -111,7 +151,9 @@ class StoreContract:
         assert store.match("wine", 0) == []
 
     def test_remove_returns_the_number_of_chunks(self, store: Store) -> None:
-        store.add([chunk(i, document_id="a") for i in range(3)] + [chunk(i, document_id="b'") for i in range(2)], unit(5))
+        store.add(
+            [chunk(i, document_id="a") for i in range(3)] + [chunk(i, document_id="b'") for i in range(2)], unit(5)
+        )
         assert store.remove(["a", "missing"]) == 3
         assert {c.document_id for c in store.chunks()} == {"b'"}
         assert len(store) == 2
@@ -241,7 +283,9 @@ class EmbedderContract:
     def test_like_texts_are_near(self, embedder: Embedder) -> None:
         if not self.meaning:
             pytest.skip("knows only spelling")
-        a, b, c = embedder.embed(["A whale swallowed the man.", "A big fish ate him.", "Interest rates rose."], "document")
+        a, b, c = embedder.embed(
+            ["A whale swallowed the man.", "A big fish ate him.", "Interest rates rose."], "document"
+        )
         assert a @ b > a @ c + 0.1
 
     def test_the_fingerprint_is_a_short_constant(self, embedder: Embedder) -> None:

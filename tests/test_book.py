@@ -102,10 +102,13 @@ def test_what_did_not_change_costs_nothing_and_what_did_is_replaced(book: Book, 
 
 def test_rows_are_documents_and_a_row_that_went_is_removed(book: Book, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"_id": str(i), "text": f"row number {i}"}) + "\n" for i in range(5)), encoding="utf-8")
+    rows.write_text(
+        "".join(json.dumps({"_id": str(i), "text": f"row number {i}"}) + "\n" for i in range(5)), encoding="utf-8"
+    )
     assert book.add([rows]).added == 5
     rows.write_text(
-        "".join(json.dumps({"_id": str(i), "text": f"row number {i * i}"}) + "\n" for i in range(1, 4)), encoding="utf-8"
+        "".join(json.dumps({"_id": str(i), "text": f"row number {i * i}"}) + "\n" for i in range(1, 4)),
+        encoding="utf-8",
     )
     summary = book.add([rows])
     assert (summary.added, summary.updated, summary.unchanged, summary.removed) == (0, 2, 1, 2)
@@ -347,9 +350,7 @@ class AddChangeRemove(RuleBasedStateMachine):
             return
         whole(self.book)
         texts = {Path(document.source).stem: document.text for _, document in self.book.documents.all()}
-        assert texts == {
-            name: (self.documents / f"{name}.txt").read_text(encoding="utf-8") for name in self.known
-        }
+        assert texts == {name: (self.documents / f"{name}.txt").read_text(encoding="utf-8") for name in self.known}
 
     def teardown(self) -> None:
         if hasattr(self, "book"):
@@ -357,7 +358,5 @@ class AddChangeRemove(RuleBasedStateMachine):
             self.temporary.cleanup()
 
 
-AddChangeRemove.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=12, deadline=None, derandomize=True
-)
+AddChangeRemove.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None, derandomize=True)
 TestAddChangeRemove = AddChangeRemove.TestCase

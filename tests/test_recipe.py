@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import RANDOM
 from openbook.errors import SpecError
 from openbook.recipe import STEPS, Recipe, Spec
-
-from contracts import RANDOM
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 VALUES = st.text(max_size=20) | st.integers() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
 SPECS = st.builds(
-    Spec, NAMES, st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(str.isidentifier), VALUES, max_size=4)
+    Spec,
+    NAMES,
+    st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(str.isidentifier), VALUES, max_size=4),
 )
 
 

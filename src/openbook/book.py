@@ -1,10 +1,10 @@
 """Book: create, open, add, search, stream, ask, remove, rebuild. The only place the steps meet.
 
-    bible/
-      book.toml      recipe, fingerprint of the embedder, which store folder is the live one
-      documents.db   cleaned texts with marks: the truth; everything else can be made again from it
-      store-*/       chunks, vectors, words
-      partial/       vectors of an `add` that was stopped
+bible/
+  book.toml      recipe, fingerprint of the embedder, which store folder is the live one
+  documents.db   cleaned texts with marks: the truth; everything else can be made again from it
+  store-*/       chunks, vectors, words
+  partial/       vectors of an `add` that was stopped
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Book:
             raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
         ours = {"documents.db", "partial", ".lock"}
         if folder.is_dir() and any(p.name not in ours and not p.name.startswith("store-") for p in folder.iterdir()):
-            raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
+            raise BookError(
+                f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book"
+            )
         embedder: Embedder = registry.make("embedder", recipe.embedder)
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
@@ -265,9 +267,13 @@ class Book:
             return {path: sources[path]}, set()
         whole = whole or {file for file in files if Path(file).name == name}
         if not whole:
-            raise BookError(f"No document of this book is called {name!r}. See: openbook status -b {name_of(self.folder)}")
+            raise BookError(
+                f"No document of this book is called {name!r}. See: openbook status -b {name_of(self.folder)}"
+            )
         if len(whole) > 1 and Path(path) not in {parent for file in whole for parent in Path(file).parents}:
-            raise BookError(f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path.")
+            raise BookError(
+                f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path."
+            )
         return {source: id_ for file in whole for source, id_ in self.documents.ids(file).items()}, whole
 
     def rebuild(self, recipe: Recipe | None = None, *, report: Report | None = None) -> int:

@@ -67,7 +67,9 @@ class Documents:
 
     def _failed(self, error: sqlite3.Error) -> BookError:
         if "full" in str(error):
-            return BookError(f"The disk is full: {self._path} could not be written. Free some space, then run it again.")
+            return BookError(
+                f"The disk is full: {self._path} could not be written. Free some space, then run it again."
+            )
         if "readonly" in str(error) or "read-only" in str(error) or "unable to open" in str(error):
             return BookError(f"{self._path} cannot be written ({error}). Check the folder's permissions.")
         return BookError(f"{self._path} is damaged ({error}). Add the documents again to a new book.")
@@ -117,7 +119,10 @@ class Documents:
                 if before and before[0] != document_id:
                     old.append(before[0])
                     db.execute("DELETE FROM documents WHERE id = ?", before)
-                db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _row(document_id, file, document))
+                db.execute(
+                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    _row(document_id, file, document),
+                )
                 db.execute("DELETE FROM pending WHERE id = ?", (document_id,))
             db.executemany("DELETE FROM documents WHERE id = ?", ((one,) for one in retired))
             db.executemany("INSERT OR IGNORE INTO pending VALUES (?)", ((one,) for one in old))
@@ -153,9 +158,7 @@ class Documents:
 
     def get(self, document_id: str) -> Document | None:
         """A live document, or None."""
-        for row in self._rows(
-            "SELECT source, title, language, text, marks FROM documents WHERE id = ?", document_id
-        ):
+        for row in self._rows("SELECT source, title, language, text, marks FROM documents WHERE id = ?", document_id):
             return _document(row)
         return None
 

@@ -156,7 +156,9 @@ class Indexer:
                 return
             sha256 = _sha256(path)
         except OSError as error:
-            self._failed(str(path), f"{path} cannot be read: {error.strerror or error}. Check the path and its permissions.")
+            self._failed(
+                str(path), f"{path} cannot be read: {error.strerror or error}. Check the path and its permissions."
+            )
             return
         file = File(str(path), stat.st_size, stat.st_mtime_ns, sha256, self._reading, "ok", "", _now())
         if current and known and known.sha256 == sha256:
@@ -172,7 +174,9 @@ class Indexer:
     def _failed(self, path: str, reason: str, file: File | None = None) -> None:
         self.summary.failed.append(Failure(path, reason))
         if file:
-            self._files.append(File(path, file.size_bytes, file.mtime_ns, file.sha256, file.reading, "failed", reason, _now()))
+            self._files.append(
+                File(path, file.size_bytes, file.mtime_ns, file.sha256, file.reading, "failed", reason, _now())
+            )
 
     def _read_file(self, path: Path, file: File) -> None:
         before = self._documents.ids(str(path))

@@ -50,7 +50,9 @@ class Manifest:
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
             if table["format"] > FORMAT:
-                raise BookError(f"{folder} was made by openbook {table['openbook']}, newer than this one. Upgrade openbook.")
+                raise BookError(
+                    f"{folder} was made by openbook {table['openbook']}, newer than this one. Upgrade openbook."
+                )
             return cls(
                 Recipe.from_dict(table["recipe"]),
                 str(table["embedder"]["fingerprint"]),
@@ -59,10 +61,14 @@ class Manifest:
                 str(table["openbook"]),
             )
         except FileNotFoundError as error:
-            raise BookError(f"There is no book in {folder}. Make one with: openbook add -b {name_of(folder)} FILE...") from error
+            raise BookError(
+                f"There is no book in {folder}. Make one with: openbook add -b {name_of(folder)} FILE..."
+            ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise BookError(f"{path} cannot be used ({reason}). Restore it, or add the documents to a new book.") from error
+            raise BookError(
+                f"{path} cannot be used ({reason}). Restore it, or add the documents to a new book."
+            ) from error
 
 
 def name_of(folder: Path) -> str:

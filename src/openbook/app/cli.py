@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
 
 
-class BookFolder(click.ParamType):
+class BookFolder(click.ParamType[Path]):
     """`-b NAME` is a book under the home folder, `-b ./folder` a folder anywhere."""
 
     name = "book"
@@ -92,7 +92,7 @@ def verbose_option(command: F) -> F:
 @click.group(cls=Sorted, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(openbook.__version__, prog_name="openbook", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Ask your own documents on your own machine, with citations to the exact characters.
+    r"""Ask your own documents on your own machine, with citations to the exact characters.
 
     \b
     First steps:
@@ -394,7 +394,9 @@ def _recipe_with(recipe: Recipe | None, choices: tuple[str, ...]) -> Recipe:
     for choice in choices:
         step, sign, spec = choice.partition("=")
         if not sign:
-            raise SpecError(f"--set {choice!r} has no '='. Write --set step=spec, such as: --set \"splitter=chars(size=1000)\"")
+            raise SpecError(
+                f"--set {choice!r} has no '='. Write --set step=spec, such as: --set \"splitter=chars(size=1000)\""
+            )
         recipe = recipe.with_step(step.strip(), spec.strip())
     return recipe
 

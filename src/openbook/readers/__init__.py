@@ -8,6 +8,8 @@ ENTRIES = {
     "markdown": Entry("openbook.readers.markdown:Markdown", "md, its headings as marks"),
     "html": Entry("openbook.readers.html:Html", "html, navigation left out, headings as marks"),
     "rows": Entry("openbook.readers.rows:Rows", "jsonl and csv, one document a row"),
-    "pypdfium2": Entry("openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"),
+    "pypdfium2": Entry(
+        "openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"
+    ),
     "pypdf": Entry("openbook.readers.pypdf:Pypdf", "pdf with page numbers, in pure Python"),
 }
