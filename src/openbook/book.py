@@ -25,7 +25,7 @@ from openbook.documents import Documents, File
 from openbook.errors import BookError, ReadError
 from openbook.indexing import Added, Failure, Indexer, disk_errors, find_files
 from openbook.manifest import NAME, Manifest, name_of
-from openbook.prompts.citations import cited_numbers
+from openbook.prompts.citations import split_citations
 from openbook.recipe import Recipe, digest
 from openbook.types import (
     LLM,
@@ -393,7 +393,7 @@ class Book:
             words.append(part)
             yield part
         text = "".join(words).strip()
-        numbers = cited_numbers(text)
+        cited, invented = split_citations(text, len(passages))
         yield Answer(
             question,
             text,
@@ -401,8 +401,8 @@ class Book:
             llm.render(messages),
             llm.name,
             replace(timing, first_token=first, total=time.perf_counter() - started, usage=usage),
-            {number: passages[number - 1] for number in numbers if 1 <= number <= len(passages)},
-            tuple(number for number in numbers if not 1 <= number <= len(passages)),
+            {number: passages[number - 1] for number in cited},
+            invented,
         )
 
     def ask(self, question: str, *, max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:

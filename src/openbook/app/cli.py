@@ -369,13 +369,13 @@ def models_pull(name: str, source: Path | None, as_json: bool) -> None:
 
 def _pull(name: str, source: Path | None) -> Path:
     from openbook.app import show
-    from openbook.models.catalogue import get
+    from openbook.models.catalogue import model
     from openbook.models.pull import pull
 
-    entry = get(name)
-    click.echo(f"{entry.name}: {show.size(entry.size_bytes)}, licence {entry.licence}", err=True)
+    wanted = model(name)
+    click.echo(f"{wanted.name}: {show.size(wanted.size_bytes)}, licence {wanted.licence}", err=True)
     with show.Bar() as report:
-        return pull(name, report=report, folder=source)
+        return pull(name, report=report, folder=source, say=show.note)
 
 
 @models.command("remove")

@@ -34,6 +34,11 @@ def error(line: str) -> None:
     click.echo(f"openbook: {line}", err=True)
 
 
+def note(line: str) -> None:
+    """One line on stderr that is no error."""
+    click.echo(line, err=True)
+
+
 def command(line: str) -> None:
     """A command as it could be typed."""
     click.secho(f"$ {line}", bold=True)
@@ -425,9 +430,9 @@ def models(*, as_json: bool) -> None:
     """What is here and what can be had."""
     from dataclasses import asdict
 
-    from openbook.models.catalogue import listing
+    from openbook.models.listing import rows as listed
 
-    found = listing()
+    found = listed()
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, default=str))
         return
