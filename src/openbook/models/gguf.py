@@ -59,9 +59,10 @@ FILE_TYPES: Mapping[int, str] = {
 
 # Files that do not say `add_bos_token`: what llama.cpp does, by tokenizer and by the BPE kinds that are exceptions.
 BOS_TOKENIZERS = frozenset({"llama", "bert"})
-BOS_PRETOKENIZERS = frozenset(
-    "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano tekken chameleon".split()
-)
+BOS_PRETOKENIZERS = frozenset({
+    "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano", "tekken",
+    "chameleon",
+})  # fmt: skip
 
 LENGTH = struct.Struct("<Q")
 
