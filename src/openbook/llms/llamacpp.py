@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -61,7 +62,7 @@ class LlamaCpp:
             self._keep()
 
     def count(self, text: str) -> int:
-        with _Use(self):
+        with self._running():
             return self._count(text, special=False)
 
     def render(self, messages: Sequence[Message]) -> str:
@@ -72,7 +73,7 @@ class LlamaCpp:
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
         prompt = self.render(messages)
-        with _Use(self):
+        with self._running():
             self._refuse_too_long(prompt, max_tokens)
             response = self._post(
                 "/completion",
@@ -138,9 +139,7 @@ class LlamaCpp:
         import urllib3
 
         stream = bool(body.get("stream"))
-        assert self._server is not None
-        with self._lock:
-            pool = self._connect(self._server)
+        pool = self._connect()
         try:
             response = pool.request("POST", path, json=body, preload_content=not stream)
             if response.status != 200:
@@ -149,20 +148,24 @@ class LlamaCpp:
             raise self._broken(error) from error
         return response
 
-    def _connect(self, server: Server) -> HTTPConnectionPool:
+    def _connect(self) -> HTTPConnectionPool:
+        """Connections to the server; waits until it has loaded."""
         import urllib3
 
-        url = server.url()
-        if self._pool is None:
-            self._pool = urllib3.HTTPConnectionPool(
-                "127.0.0.1",
-                int(url.rsplit(":", 1)[1]),
-                timeout=urllib3.Timeout(connect=10, read=SILENT_SECONDS),
-                retries=False,
-                maxsize=4,
-                headers={"Authorization": f"Bearer {server.api_key}"},
-            )
-        return self._pool
+        with self._lock:
+            server = self._start()
+        url = server.url()  # without the lock: `prepare` and `close` need not wait
+        with self._lock:
+            if self._pool is None:
+                self._pool = urllib3.HTTPConnectionPool(
+                    "127.0.0.1",
+                    int(url.rsplit(":", 1)[1]),
+                    timeout=urllib3.Timeout(connect=10, read=SILENT_SECONDS),
+                    retries=False,
+                    maxsize=4,
+                    headers={"Authorization": f"Bearer {server.api_key}"},
+                )
+            return self._pool
 
     def _broken(self, error: Exception) -> ModelError:
         how = self._server.ended() if self._server is not None else "it was closed"
@@ -188,6 +191,20 @@ class LlamaCpp:
         self._server = Server(header.path, settings)
         return self._server
 
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """While it is entered, the server runs and is not ended for idleness."""
+        with self._lock:
+            self._start()
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
+                if self._server is not None:
+                    self._keep()
+
     def _read_header(self) -> Header:
         with self._lock:
             if self._header is None:
@@ -206,24 +223,6 @@ class LlamaCpp:
         with self._lock:
             if not self._busy:
                 self.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """While it is entered, the server runs and is not ended for idleness."""
-
-    llm: LlamaCpp
-
-    def __enter__(self) -> None:
-        with self.llm._lock:
-            self.llm._start()
-            self.llm._busy += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self.llm._lock:
-            self.llm._busy -= 1
-            if self.llm._server is not None:
-                self.llm._keep()
 
 
 def _usage(event: dict[str, Any]) -> Usage:

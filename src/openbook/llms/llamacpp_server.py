@@ -42,7 +42,7 @@ class Server:
         self.path = path
         self.api_key = secrets.token_urlsafe(32)  # over stdin: command lines and environments can be read by others
         self._log: deque[str] = deque(maxlen=LOG_LINES)
-        self._url = ""
+        self._url = self._failed = ""
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             # -P: the folder of this file, which holds an openai.py, is not where the child finds libraries.
@@ -81,12 +81,15 @@ class Server:
             ModelError: It could not be loaded; says why.
         """
         with self._lock:
-            if not self._url:
+            if not self._url and not self._failed:
                 assert self._process.stdout is not None
                 line = self._process.stdout.readline()
-                if not line:
-                    raise ModelError(self._failure())
-                self._url = json.loads(line)["url"]
+                if line:
+                    self._url = json.loads(line)["url"]
+                else:
+                    self._failed = self._failure()
+            if self._failed:
+                raise ModelError(self._failed)
             return self._url
 
     def ended(self) -> str:
