@@ -16,9 +16,10 @@ VERSES = 31_102
 LINE = re.compile(r"(?P<book>\d?[A-Za-z]+?)(?P<chapter>\d+):(?P<verse>\d+) (?P<text>.*)")
 
 # The program's short names, in the order of the Bible, and how people write them.
-BOOKS = dict(
-    pair.split("=")
-    for pair in """
+BOOKS: dict[str, str] = dict(
+    re.findall(
+        r"(\w+)=(\w+)",
+        """
 Ge=Genesis Exo=Exodus Lev=Leviticus Num=Numbers Deu=Deuteronomy Josh=Joshua Jdgs=Judges Ruth=Ruth 1Sm=1_Samuel
 2Sm=2_Samuel 1Ki=1_Kings 2Ki=2_Kings 1Chr=1_Chronicles 2Chr=2_Chronicles Ezra=Ezra Neh=Nehemiah Est=Esther
 Job=Job Psa=Psalms Prv=Proverbs Eccl=Ecclesiastes SSol=Song_of_Solomon Isa=Isaiah Jer=Jeremiah Lam=Lamentations
@@ -27,7 +28,8 @@ Zep=Zephaniah Hag=Haggai Zec=Zechariah Mal=Malachi Mat=Matthew Mark=Mark Luke=Lu
 Rom=Romans 1Cor=1_Corinthians 2Cor=2_Corinthians Gal=Galatians Eph=Ephesians Phi=Philippians Col=Colossians
 1Th=1_Thessalonians 2Th=2_Thessalonians 1Tim=1_Timothy 2Tim=2_Timothy Titus=Titus Phmn=Philemon Heb=Hebrews
 Jas=James 1Pet=1_Peter 2Pet=2_Peter 1Jn=1_John 2Jn=2_John 3Jn=3_John Jude=Jude Rev=Revelation
-""".split()
+""",
+    )
 )
 
 
@@ -42,7 +44,7 @@ def kjv(lines: list[str]) -> str:
         if found["book"] != book:
             book, chapter = found["book"], ""
             title = BOOKS[book].replace("_", " ")
-            parts.append(f"{'\n\n' if parts else ''}{title.upper()}\n")
+            parts += ["\n\n" if parts else "", title.upper(), "\n"]
         if found["chapter"] != chapter:
             chapter = found["chapter"]
             parts.append(f"\n{title} {chapter}\n")
