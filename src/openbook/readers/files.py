@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,7 @@ SURROGATE = re.compile("[\ud800-\udfff\0]")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Generator[BinaryIO, None, None]:
     """The open file.
 
     Raises:
@@ -170,6 +170,7 @@ def shown(path: Path) -> str:
 
 def _is_text_encoding(name: str) -> bool:
     try:
-        return bool(name) and codecs.lookup(name)._is_text_encoding  # type: ignore[attr-defined]
-    except LookupError:
+        # Some codecs, such as 'hex', make bytes of bytes.
+        return bool(name) and isinstance(b"".decode(name), str)
+    except (LookupError, ValueError):
         return False

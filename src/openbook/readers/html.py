@@ -22,13 +22,21 @@ DECLARED = re.compile(
 # Kafka's documentation, for one, keeps whole pages in a script that is a template.
 TEMPLATE = re.compile(r"text/(?:x-)?(?:\w+-)*(?:handlebars|template|mustache|html|tmpl)[\w-]*$", re.IGNORECASE)
 
-PRUNED = frozenset(
-    ["style", "nav", "noscript", "template", "svg", "math", "iframe", "object", "embed", "canvas", "audio", "video", "select", "button", "input", "textarea", "title", "datalist", "dialog"]
-)
-BLOCKS = frozenset(
-    ["address", "article", "aside", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "legend", "li", "main", "menu", "section", "summary", "tr", "option", "caption", "thead", "tbody", "tfoot"]
-)
-PARAGRAPHS = frozenset(["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "pre", "blockquote", "hr", "figure", "article", "section"])
+# fmt: off
+PRUNED = frozenset({
+    "style", "nav", "noscript", "template", "svg", "math", "iframe", "object", "embed", "canvas", "audio", "video",
+    "select", "button", "input", "textarea", "title", "datalist", "dialog",
+})
+BLOCKS = frozenset({
+    "address", "article", "aside", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset",
+    "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "legend", "li", "main", "menu", "section",
+    "summary", "tbody", "tfoot", "thead", "tr",
+})
+PARAGRAPHS = frozenset({
+    "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "table", "pre", "blockquote", "hr", "figure",
+    "article", "section",
+})
+# fmt: on
 LEVELS = {f"h{level}": level for level in range(1, 7)}
 LAYOUT = "table, h1, h2, h3, h4, h5, h6, pre"  # a table row that holds one of these lays out a page: it is no row
 
@@ -51,7 +59,7 @@ class Html:
         text = writer.text()
         if not text:
             raise ReadError(
-                f"{shown(path)} has no text in it. If a script makes the page, save it from a browser as shown, or as PDF."
+                f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
             )
         title = _one_line(page.css_first("title")) or next(
             (words for _, level, words in writer.headings if level == 1), path.stem

@@ -27,8 +27,8 @@ MARKUP = re.compile(r"\s*\{#[^}]*\}\s*$|<[^>]*>|[`*]+|(?<!\w)_+|_+(?!\w)|\\(?=\W
 class Markdown:
     """The document's text is the file's, character for character, but for its line ends.
 
-    So an offset in the document is a place in the file. Signs such as `##` and `|` stay: they are few, models know them,
-    and a table or code block without them says less.
+    So an offset in the document is a place in the file. Signs such as `##` and `|` stay: they are few, models know
+    them, and a table or code block without them says less.
     """
 
     VERSION: ClassVar[int] = 1

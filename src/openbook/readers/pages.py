@@ -23,7 +23,7 @@ HEAD = 1024  # bytes in which '%PDF-' must stand
 LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": None, "\u200b": None}
 )
-POOR_TITLE = re.compile(r"untitled|microsoft |slide |\.(?:docx?|indd|pptx?|xlsx?|tex|dvi|pdf|qxd|rtf)\b", re.IGNORECASE)
+POOR_TITLE = re.compile(r"untitled|anonymous|unknown|microsoft |slide |\.(?:docx?|od[pst]|indd|pptx?|xlsx?|tex|dvi|pdf|qxd|rtf)\b", re.IGNORECASE)
 
 
 def check_pdf(path: Path) -> None:
@@ -63,7 +63,7 @@ def to_document(path: Path, pages: Sequence[str | None], title: str | None) -> D
         if pages and len(failed) == len(pages):
             raise damaged(path, f"none of its {len(pages)} pages can be read")
         raise ReadError(
-            f"{shown(path)} has no text on its {len(pages)} pages: they are pictures, as from a scanner. "
+            f"{shown(path)} has no text on any of its {len(pages)} pages; a scanner gives such pictures. "
             "Put text behind them with: ocrmypdf in.pdf out.pdf"
         )
     if failed:
@@ -80,9 +80,9 @@ def to_document(path: Path, pages: Sequence[str | None], title: str | None) -> D
 
 
 def join_words(pages: Sequence[str]) -> list[str]:
-    """Put words together that a line break cut: as the document writes them elsewhere, else without the hyphen.
+    r"""Put words together that a line break cut: as the document writes them elsewhere, else without the hyphen.
 
-    >>> join_words(["long\\ufffeterm and inter\\ufffenational, covid\\ufffe19", "a long-term plan"])
+    >>> join_words(["long\ufffeterm and inter\ufffenational, covid\ufffe19", "a long-term plan"])
     ['long-term and international, covid-19', 'a long-term plan']
     """
     if not any(HYPHEN in page for page in pages):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from openbook.types import Document
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).
 FAILURES = (PyPdfError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError)
+
+# It warns of each flaw of a file that it can read in spite of it.
+logging.getLogger("pypdf").setLevel(logging.ERROR)
 
 LINE_END_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\xad\u2010]\n[ \t]*(?=\w)")
 

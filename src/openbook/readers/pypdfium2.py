@@ -9,8 +9,8 @@ from pathlib import Path
 from threading import Lock
 from typing import ClassVar
 
-import pypdfium2
-import pypdfium2.raw
+import pypdfium2  # type: ignore[import-untyped]
+import pypdfium2.raw  # type: ignore[import-untyped]
 
 from openbook.readers.pages import check_pdf, damaged, encrypted, to_document
 from openbook.types import Document

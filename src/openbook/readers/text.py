@@ -43,13 +43,14 @@ class Text:
 
 
 def chapter_marks(text: str) -> Marks:
-    """Marks for chapters or underlined headings, where there are two of them at least.
+    r"""Marks for chapters or underlined headings, where there are two of them at least.
 
-    >>> chapter_marks("PART I\\n\\nCHAPTER I\\n\\nCall me Ishmael.\\n\\nCHAPTER II\\n\\nI stuffed a shirt.")
+    >>> chapter_marks("PART I\n\nCHAPTER I\n\nCall me Ishmael.\n\nCHAPTER II\n\nI stuffed a shirt.")
     ((0, 'PART I'), (8, 'PART I > CHAPTER I'), (37, 'PART I > CHAPTER II'))
     """
-    found = _chapters(text) or _underlined(text)
-    return heading_marks(found) if len(found) > 1 else ()
+    if len(chapters := _chapters(text)) > 1:
+        return heading_marks(chapters, titled=False)
+    return heading_marks(underlined) if len(underlined := _underlined(text)) > 1 else ()
 
 
 def _chapters(text: str) -> list[Heading]:
