@@ -123,7 +123,6 @@ class Bar:
         if progress.total:
             self._bar.total = progress.total
             self._bar.update(progress.done - self._bar.n)
-        self._bar.refresh()
 
     def _start(self, progress: Progress) -> None:
         from tqdm import tqdm
@@ -139,8 +138,9 @@ class Bar:
             unit_scale=bytes_,
             file=sys.stderr,
             dynamic_ncols=True,
-            mininterval=0.1 if sys.stderr.isatty() else 5.0,
-            leave=sys.stderr.isatty(),
+            delay=0.5,  # seconds: what is done by then needs no bar
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
+            miniters=1,
         )
 
 
