@@ -48,7 +48,7 @@ def kjv(lines: list[str]) -> str:
         if found["chapter"] != chapter:
             chapter = found["chapter"]
             parts.append(f"\n{title} {chapter}\n")
-        parts.append(f"{chapter}:{found['verse']} {found['text']}\n")
+        parts.append(f"{chapter}:{found['verse']} {found['text'].rstrip()}\n")
     return "".join(parts)
 
 
