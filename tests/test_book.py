@@ -184,6 +184,19 @@ def test_rebuild_makes_it_with_another_recipe(book: Book, folder: Path) -> None:
     assert book.search("fish")
 
 
+def test_an_open_reader_follows_a_rebuild_by_another_process(book: Book, folder: Path) -> None:
+    book.add([folder])
+    with Book.open(book.folder) as reader:
+        assert reader.search("fish")
+        book.rebuild(LIGHT.with_step("embedder", "hashed(dim=64)"))
+        assert "fish" in reader.search("fish", k=1)[0].chunk.text
+
+
+def test_one_path_need_not_be_a_list(book: Book, folder: Path) -> None:
+    assert book.add(folder / "noah.txt").added == 1
+    assert book.add(str(folder)).added == 1
+
+
 def test_vectors_of_another_version_of_the_embedder_are_refused(book: Book, folder: Path) -> None:
     book.add([folder])
     book.close()

@@ -77,6 +77,7 @@ class Book:
         self.folder = folder
         self.recipe = recipe
         self._manifest = manifest
+        self._stamp = 0  # of book.toml when it was last read
         self._documents: Documents | None = None
         self._store: Store | None = None
         self._embedder: Embedder | None = None
@@ -192,7 +193,7 @@ class Book:
 
     # Changing it.
 
-    def add(self, paths: Iterable[str | Path], *, report: Report | None = None) -> Added:
+    def add(self, paths: str | Path | Iterable[str | Path], *, report: Report | None = None) -> Added:
         """Read files and folders into the book; what did not change since is left alone.
 
         A file that cannot be read costs that file only and is named in the result.
@@ -203,6 +204,8 @@ class Book:
         """
         from openbook.readers import SUFFIXES
 
+        if isinstance(paths, str | Path):
+            paths = [paths]
         skipped: list[str] = []
         files = list(find_files(map(Path, paths), lambda path: path.suffix.lower() in SUFFIXES, skipped))
         files = [file for file in files if self.folder not in file.parents]
@@ -339,6 +342,7 @@ class Book:
         if k < 1:
             raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
         started = time.perf_counter()
+        self._follow_rebuild()
         embedding = 0.0
 
         def embed(text: str) -> Vectors:
@@ -356,6 +360,17 @@ class Book:
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)
+
+    def _follow_rebuild(self) -> None:
+        """Another process may have rebuilt this book since it was opened: go on with its new store."""
+        if (stamp := (self.folder / NAME).stat().st_mtime_ns) == self._stamp:
+            return
+        manifest = Manifest.read(self.folder)
+        if manifest.store != self._manifest.store:
+            if self._store is not None:
+                self._store.close()
+            self._store = self._embedder = None
+        self._manifest, self._stamp = manifest, stamp
 
     def _live(self, find: Callable[[int], list[Passage]], k: int) -> list[Passage]:
         """Without chunks whose document another process is replacing at this moment."""

@@ -46,7 +46,7 @@ class Option:
 
     name: str
     type: Any
-    default: Value
+    default: Any  # a Value
 
 
 @cache

@@ -447,7 +447,8 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        _say("Stopped. The same command goes on where it stopped.")
+        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"])
+        _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
     except OpenbookError as error:
         _say(f"openbook: {' '.join(str(error).split())}")
