@@ -373,3 +373,51 @@ class AddChangeRemove(RuleBasedStateMachine):
 
 AddChangeRemove.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None, derandomize=True)
 TestAddChangeRemove = AddChangeRemove.TestCase
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 3 MB, where this machine lets us mount one."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting needs root")
+    yield where
+    subprocess.run(["umount", "-l", where], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+@pytest.mark.parametrize("store", ["flat", "lance"])
+def test_a_full_disk_is_one_line_and_the_book_stays_as_it_was(small_disk: Path, tmp_path: Path, store: str) -> None:
+    small, large = tmp_path / "small.txt", tmp_path / "large.txt"
+    small.write_text(JONAH, encoding="utf-8")
+    words = random.Random(1)
+    large.write_text(" ".join(f"{words.randrange(10**9)}" for _ in range(400_000)), encoding="utf-8")
+    with Book.open(small_disk / "book", LIGHT.with_step("store", store), create=True) as book:
+        book.add(small)
+        before = contents(book)
+        with pytest.raises(BookError, match=r"(?i)disk is full|no space left") as caught:
+            book.add(large)
+        assert "\n" not in str(caught.value)
+    with Book.open(small_disk / "book") as book:
+        assert contents(book) == before
+        assert "Jonah" in book.search("Jonah")[0].chunk.text
+        whole(book)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_book_that_may_only_be_read_answers_and_refuses_changes(book: Book, folder: Path) -> None:
+    book.add([folder])
+    book.close()
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    book.folder.chmod(0o555)
+    try:
+        with Book.open(book.folder) as again:
+            assert again.search("fish")
+            with pytest.raises(BookError, match="cannot be written"):
+                again.add([folder])
+    finally:
+        book.folder.chmod(0o755)

@@ -13,7 +13,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,21 +249,17 @@ class Indexer:
 
     def _window(self, texts: list[str]) -> Vectors:
         """Vectors of one window, from `partial/` when a run that was stopped had come so far."""
-        path = self._partial / f"{digest(self._embedder.fingerprint, texts)}.npy"
-        try:
-            vectors: Vectors = np.load(path, allow_pickle=False)
-            if vectors.shape == (len(texts), self._embedder.dim):
-                return vectors
-        except (OSError, ValueError, EOFError):
-            pass  # not there, or cut off by a full disk: embed it
+        path = self._partial / f"{digest(self._embedder.fingerprint, texts)}.f32"
+        shape = (len(texts), self._embedder.dim)
+        with suppress(OSError, ValueError):  # not there, or cut off by a full disk: embed it
+            return np.frombuffer(path.read_bytes(), np.float32).reshape(shape)
         started = time.perf_counter()
         vectors = self._embedder.embed(texts, "document")
         self.summary.seconds_embedding += time.perf_counter() - started
         with disk_errors(path):
             self._partial.mkdir(exist_ok=True)
             temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
-                np.save(file, vectors, allow_pickle=False)
+            temporary.write_bytes(np.ascontiguousarray(vectors, np.float32).tobytes())
             temporary.replace(path)
         return vectors
 
