@@ -497,7 +497,7 @@ class TestVerses:
         assert bible.place(bible.text.index("Im Anfang schuf Gott")) == "1. Mose 1:1"
 
     def test_verses_that_name_their_book_need_no_heading(self) -> None:
-        text = "1 John 1:1 That which\n1 John 1:2 For the life\n1 John 1:4 And these\n1 John 2:1 My little\n2 John 1:1 The elder\n"
+        text = "1 John 1:1 That\n1 John 1:2 For the life\n1 John 1:4 And\n1 John 2:1 My little\n2 John 1:1 The elder\n"
         assert [label for _, label in verse_marks(text)] == [
             "1 John 1:1",
             "1 John 1:2",
