@@ -224,6 +224,15 @@ class SplitterContract:
         assert [one.start for one in chunks] == sorted({one.start for one in chunks})
         assert not "".join(c for c, seen in zip(text, covered, strict=True) if not seen).strip()
 
+    @RANDOM
+    @given(text=TEXT, steps=st.lists(st.integers(0, 60), max_size=20))
+    def test_a_chunk_has_the_place_of_its_characters(self, splitter: Splitter, text: str, steps: list[int]) -> None:
+        offsets = [sum(steps[: i + 1]) for i in range(len(steps))]
+        marks = tuple((offset, f"page {number}") for number, offset in enumerate(offsets, 1) if offset <= len(text))
+        document = Document(text, "a.txt", marks=marks)
+        for one in splitter(document, "id"):
+            assert one.place == document.place(one.start, one.end)
+
     def test_an_empty_document_has_no_chunks(self, splitter: Splitter) -> None:
         assert list(splitter(Document("", "a"), "id")) == []
         assert list(splitter(Document(" \n\t ", "a"), "id")) == []
@@ -232,6 +241,7 @@ class SplitterContract:
         chunks = list(splitter(Document("x" * 10_000, "a"), "id"))
         assert "".join(one.text for one in chunks).count("x") >= 10_000
         assert len(chunks) > 1
+        assert not self.size or max(len(one.text) for one in chunks) <= self.size
 
     def test_the_same_document_is_split_the_same_way_twice(self, splitter: Splitter) -> None:
         document = Document("One two three. " * 300, "a")

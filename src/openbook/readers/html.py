@@ -90,7 +90,9 @@ class _Writer:
     def add(self, words: str) -> None:
         words = INVISIBLE.sub("", words)
         if self.pres and not self.rows:
-            self._put(words)
+            kept = words.rstrip("\n")
+            self._put(kept)
+            self.lines += len(words) - len(kept)
             return
         words = SPACE.sub(" ", words)
         self.space = self.space or words.startswith(" ")
@@ -193,7 +195,7 @@ def _leave(node: LexborNode, tag: str, writer: _Writer) -> None:
 
 
 def _lines(node: LexborNode, tag: str) -> int:
-    if tag in {"ul", "ol"} and node.parent is not None and node.parent.tag == "li":
+    if tag in {"p", "ul", "ol"} and node.parent is not None and node.parent.tag == "li":
         return 1
     return 2 if tag in PARAGRAPHS else 1 if tag in BLOCKS else 0
 

@@ -23,7 +23,10 @@ HEAD = 1024  # bytes in which '%PDF-' must stand
 LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": None, "\u200b": None}
 )
-POOR_TITLE = re.compile(r"untitled|anonymous|unknown|microsoft |slide |\.(?:docx?|od[pst]|indd|pptx?|xlsx?|tex|dvi|pdf|qxd|rtf)\b", re.IGNORECASE)
+POOR_TITLE = re.compile(
+    r"untitled|anonymous|unknown|microsoft |slide |\.(?:docx?|od[pst]|indd|pptx?|xlsx?|tex|dvi|pdf|qxd|rtf)\b",
+    re.IGNORECASE,
+)
 
 
 def check_pdf(path: Path) -> None:

@@ -62,7 +62,7 @@ def _objects(file: Iterable[str], path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line.strip())
         except json.JSONDecodeError as error:
             reason = f"is not JSON ({error.msg} at character {error.colno})"
             raise _bad(path, number, reason) from error

@@ -16,7 +16,7 @@ HEADING = re.compile(r"^(?P<book>\S[^\n]{0,39}?) (?P<chapter>\d{1,3})[ \t]*\n\s*
 TITLE = re.compile(r"^(?P<title>\S[^\n]*?)[ \t]*\n\s*\Z", re.MULTILINE)
 NO_BOOK = frozenset({"chapter", "chap.", "kapitel", "kap.", "chapitre", "capítulo", "capitolo"})
 BEFORE = 200  # characters in which the heading of a chapter is looked for
-FEWEST = 3  # verses: fewer prove nothing
+FEWEST = 2  # verses that follow one: fewer prove nothing
 GAP = 3  # some editions leave a verse out
 
 Verse = tuple[str, int, int]
@@ -34,6 +34,7 @@ def verse_marks(text: str) -> Marks:
         return ()
     marks: list[tuple[int, str]] = []
     last: Verse = ("", 0, 0)
+    counted = 0
     for found in VERSE.finditer(text):
         at = found.start()
         book, chapter, verse = found["book"] or "", int(found["chapter"]), int(found["verse"])
@@ -41,10 +42,13 @@ def verse_marks(text: str) -> Marks:
             book, at = _heading(text, at, chapter)
             if not book and chapter != last[1] + 1:
                 return ()  # another book begins here, and nothing says which
+        if verse == 1 and book in {"", last[0]} and chapter <= last[1]:
+            return ()  # the same chapter begins again: these are scores, not verses
         if _follows((book, chapter, verse), last):
+            counted += verse > 1
             last = (book or last[0], chapter, verse)
             marks.append((at, f"{last[0]} {chapter}:{verse}"))
-    return tuple(marks) if len(marks) >= FEWEST else ()
+    return tuple(marks) if counted >= FEWEST else ()
 
 
 def _follows(this: Verse, last: Verse) -> bool:
