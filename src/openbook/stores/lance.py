@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -30,12 +30,24 @@ from openbook.types import Chunk, Passage, Vectors
 FIELDS = ["document_id", "start", "end", "text", "source", "place"]
 
 # Measured, see docs/decisions/0002-store-and-hybrid.md.
-EXACT_ROWS = 20_000  # comparing all vectors takes under 20 ms up to here
+EXACT_ROWS = 20_000  # up to here all vectors are compared
 PARTITION_ROWS = 4096
 REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors
-FRAGMENTS = 16  # an append makes one; a scan opens each
+SCANNED_ROWS = 256  # a search scans what no index covers: 15 us a row
+SEGMENTS = 8  # a vector index grows by one with each `optimize`; a search looks into each
+FRAGMENTS = 16  # the data grow by one with each `add`; a scan opens each
 FRAGMENT_ROWS = 131_072  # larger ones are left alone, so that compaction never copies a large book
+DELETED_SHARE = 0.1
 KEEP_VERSIONS = timedelta(minutes=10)  # a search that began on an older version ends on it
+
+# Words by Unicode's rules and also cut at every punctuation mark. "simple" finds nothing in Chinese (MRR .09; so: .95).
+TOKENIZER = "icu/split"
+
+# Those Lance has stemming and stop words for.
+Language = Literal[
+    "English", "Danish", "Dutch", "Finnish", "French", "German", "Hungarian", "Italian", "Norwegian", "Portuguese",
+    "Russian", "Spanish", "Swedish",
+]  # fmt: skip
 
 
 @dataclass
@@ -44,9 +56,8 @@ class Lance:
 
     folder: Path
     dim: int
-    probes: int = (
-        0  # of the partitions of a large store, how many a search looks into; 0: 20, or a fifth if that is more
-    )
+    language: Language = "English"  # whose word forms and stop words BM25 knows
+    probes: int = 0  # of a large store's partitions, those a search looks into; 0: 20, or a fifth if that is more
 
     VERSION: ClassVar[int] = 1
 
@@ -63,7 +74,7 @@ class Lance:
         flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
         columns = [pa.array([getattr(one, name) for one in chunks], schema.field(name).type) for name in FIELDS]
         columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dim))
-        with self._explained("nothing was added"):
+        with self._explained():
             self._latest().insert(pa.table(columns, schema=schema))
 
     def nearest(self, vector: Vectors, k: int) -> list[Passage]:
@@ -98,36 +109,43 @@ class Lance:
         ids = ", ".join("'" + one.replace("'", "''") + "'" for one in document_ids)
         if not ids:
             return 0
-        with self._explained("nothing was removed"):
+        with self._explained():
             return int(self._latest().delete(f"document_id IN ({ids})")["num_deleted_rows"])
 
     def optimize(self) -> None:
-        with self._explained("nothing was lost"):
+        with self._explained():
             dataset = self._latest()
-            if not dataset.count_rows():
-                return
-            if dataset.count_rows() > EXACT_ROWS and not _indexed(dataset, "vector"):
-                partitions = max(1, dataset.count_rows() // PARTITION_ROWS)
-                dataset.create_index("vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=1)
-            dataset.optimize.optimize_indices()
-            if len(dataset.get_fragments()) > FRAGMENTS:
+            if dataset.count_rows() > EXACT_ROWS and _partitions(dataset) * 2 * PARTITION_ROWS < dataset.count_rows():
+                partitions = dataset.count_rows() // PARTITION_ROWS
+                dataset.create_index(
+                    "vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=1, replace=True
+                )
+            if _unindexed_rows(dataset) > SCANNED_ROWS:
+                segments = max(len(index.segments) for index in dataset.describe_indices())
+                dataset.optimize.optimize_indices(num_indices_to_merge=segments if segments > SEGMENTS else None)
+            if _is_worn(dataset):
                 dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS)
             dataset.cleanup_old_versions(KEEP_VERSIONS)
 
     def chunks(self) -> Iterator[Chunk]:
-        with self._explained("close and open it again"):
-            for batch in self._latest().to_batches(FIELDS):
-                yield from (_chunk(row) for row in batch.to_pylist())
+        with self._explained():
+            batches = self._latest().to_batches(FIELDS)
+        while True:
+            with self._explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield from (_chunk(row) for row in batch.to_pylist())
 
     def __len__(self) -> int:
-        with self._explained("its chunks cannot be counted"):
+        with self._explained():
             return int(self._latest().count_rows())
 
     def close(self) -> None:
         self._dataset = None
 
     def _read(self, search: Callable[[lance.LanceDataset], pa.Table]) -> list[dict[str, Any]]:
-        with self._explained("nothing was found"):
+        with self._explained():
             return search(self._latest()).to_pylist()  # type: ignore[no-any-return]
 
     def _latest(self) -> lance.LanceDataset:
@@ -149,17 +167,31 @@ class Lance:
                 "Use the book's recipe, or: openbook rebuild"
             )
         # Made while the store is empty, the index gives its word forms to the scan of everything added later.
-        if not _indexed(dataset, "text"):
-            dataset.create_scalar_index("text", "INVERTED")
+        if not dataset.describe_indices():
+            dataset.create_scalar_index("text", "INVERTED", base_tokenizer=TOKENIZER, language=self.language)
         return dataset
 
     @contextmanager
-    def _explained(self, outcome: str) -> Iterator[None]:
-        """What Lance has to say becomes a BookError."""
+    def _explained(self) -> Iterator[None]:
+        """What Lance has to say becomes a BookError. Every change is one commit: it failed, so nothing was changed."""
         try:
             yield
         except (OSError, ValueError, RuntimeError) as error:
-            raise BookError(f"{self.folder}: {error}; {outcome}") from error
+            raise BookError(_explain(self.folder, str(error))) from error
+
+
+def _explain(folder: Path, said: str) -> str:
+    if "No space left" in said or "os error 28" in said:
+        return f"No space left for {folder}; nothing was changed. Free some and try again."
+    if "os error 27" in said:
+        return f"A file in {folder} would be larger than allowed; nothing was changed. Raise the limit and try again."
+    if any(word in said for word in ("Permission denied", "Read-only", "os error 13", "os error 30")):
+        return f"{folder} may not be written; nothing was changed. Change its permissions and try again."
+    if "conflict" in said:
+        return f"Another process changed {folder} at the same time; nothing was changed here. Try again."
+    # Lance adds the places in its source that an error came by.
+    reason = said.partition(", /")[0].removeprefix("External error: ").splitlines()[0]
+    return f"{folder} cannot be used ({reason}). Make it again from the documents with: openbook rebuild"
 
 
 def _schema(dim: int) -> pa.Schema:
@@ -172,8 +204,27 @@ def _holds_data(folder: Path) -> bool:
     return any((folder / "_versions").glob("*")) or any((folder / "data").glob("*"))
 
 
-def _indexed(dataset: lance.LanceDataset, column: str) -> bool:
-    return any(column in index.field_names for index in dataset.describe_indices())
+def _partitions(dataset: lance.LanceDataset) -> int:
+    """How many partitions the vector index was made with; 0: there is none."""
+    for index in dataset.describe_indices():
+        if "vector" in index.field_names:
+            return int(dataset.stats.index_stats(index.name)["indices"][0]["num_partitions"])
+    return 0
+
+
+def _unindexed_rows(dataset: lance.LanceDataset) -> int:
+    covered = [
+        {number for segment in index.segments for number in segment.fragment_ids}
+        for index in dataset.describe_indices()
+    ]
+    everywhere = set.intersection(*covered)
+    return sum(part.count_rows() for part in dataset.get_fragments() if part.fragment_id not in everywhere)
+
+
+def _is_worn(dataset: lance.LanceDataset) -> bool:
+    parts = dataset.get_fragments()
+    deleted = sum(part.num_deletions for part in parts)
+    return len(parts) > FRAGMENTS or deleted > DELETED_SHARE * sum(part.physical_rows for part in parts)
 
 
 def _chunk(row: dict[str, Any]) -> Chunk:
