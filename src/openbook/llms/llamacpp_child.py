@@ -59,7 +59,7 @@ def _wait_for_end() -> None:
 
 
 def _serve(settings: dict[str, Any]) -> Any:
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]
