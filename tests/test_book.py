@@ -55,7 +55,7 @@ def contents(book: Book) -> list[tuple[str, int, int, str]]:
 
 def whole(book: Book) -> None:
     """What must hold at every moment: no chunk without its document, no document without its chunks, slices exact."""
-    live = {document_id: document for document_id, document in book.documents.all()}
+    live = dict(book.documents.all())
     chunks: list[Chunk] = list(book.store.chunks())
     assert {chunk.document_id for chunk in chunks} == set(live)
     assert len({(chunk.document_id, chunk.start) for chunk in chunks}) == len(chunks)

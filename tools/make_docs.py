@@ -38,8 +38,8 @@ def components() -> str:
     parts = [
         "# Components\n",
         GENERATED,
-        '\nWhat each step of a recipe can be. Choose with `--set STEP=SPEC`, such as `--set "splitter=chars(size=1000)"`;\n',
-        "options are shown with their defaults.\n",
+        "\nWhat each step of a recipe can be, with its options and their defaults.\n",
+        'Choose with `--set STEP=SPEC`, such as `--set "splitter=chars(size=1000)"`.\n',
     ]
     default = Recipe()
     for step in registry.KINDS:

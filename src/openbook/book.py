@@ -99,17 +99,13 @@ class Book:
         manifest = Manifest.read(folder)
         if recipe is None:
             return cls(folder, manifest, manifest.recipe)
-        for step in registry.KINDS:
-            for spec in recipe.specs(step):
-                registry.check(step, spec)
+        _check(recipe)
         _refuse_other_vectors(folder, manifest.recipe, recipe)
         return cls(folder, manifest, recipe)
 
     @classmethod
     def _create(cls, folder: Path, recipe: Recipe) -> Book:
-        for step in registry.KINDS:
-            for spec in recipe.specs(step):
-                registry.check(step, spec)
+        _check(recipe)
         if folder.exists() and not folder.is_dir():
             raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
         ours = {"documents.db", "partial", ".lock"}
@@ -205,10 +201,10 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        from openbook.readers import can_read
+        from openbook.readers import SUFFIXES
 
         skipped: list[str] = []
-        files = list(find_files(map(Path, paths), can_read, skipped))
+        files = list(find_files(map(Path, paths), lambda path: path.suffix.lower() in SUFFIXES, skipped))
         files = [file for file in files if self.folder not in file.parents]
         with self._changing(report):
             indexer = self._indexer(self._manifest.recipe, self.store, self.embedder, report)
@@ -285,6 +281,7 @@ class Book:
             SpecError: The recipe names a component or option that does not exist.
         """
         recipe = recipe or self.recipe
+        _check(recipe)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
         name = _store_folder(recipe, embedder.fingerprint, avoid=self._manifest.store)
         with self._changing(report), disk_errors(self.folder / NAME):
@@ -441,6 +438,16 @@ class Book:
             size,
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
+
+
+def _check(recipe: Recipe) -> None:
+    """Names, options, types and values of every step, before anything is made of them."""
+    for step in registry.KINDS:
+        for spec in recipe.specs(step):
+            if step == "store":  # is made with a folder
+                registry.check(step, spec)
+            else:
+                registry.make(step, spec)
 
 
 def _store_folder(recipe: Recipe, fingerprint: str, avoid: str = "") -> str:

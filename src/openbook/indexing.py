@@ -301,7 +301,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            message = f"The disk is full: {path.parent} could not be written. Free some space, then run it again: it goes on where it stopped."
+            message = f"The disk is full: {path.parent} could not be written. Free some space, then run it again."
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = f"{path.parent} cannot be written: {error.strerror}. Check its permissions."
         else:

@@ -151,9 +151,10 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         for name in ("added", "updated", "unchanged", "removed")
         if (number := getattr(summary, name)) or name == "added"
     ]
-    for name in ("partial", "failed"):
-        if files := getattr(summary, name):
-            parts.append(f"{count(len(files), 'file')} {name}")
+    if summary.partial:
+        parts.append(f"{count(len(summary.partial), 'file')} partial")
+    if summary.failed:
+        parts.append(f"{count(len(summary.failed), 'file')} failed")
     if summary.skipped:
         parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
     rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""

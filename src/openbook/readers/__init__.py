@@ -13,3 +13,21 @@ ENTRIES = {
     ),
     "pypdf": Entry("openbook.readers.pypdf:Pypdf", "pdf with page numbers, in pure Python"),
 }
+
+SUFFIXES = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".jsonl": "rows",
+    ".ndjson": "rows",
+    ".csv": "rows",
+    ".tsv": "rows",
+    ".pdf": "pdf",
+}
+"""Suffix -> reader; 'pdf' is the one the option `pdf` of `auto` names. Other files are text if they look like it."""
+
+NOT_YET = frozenset({".rtf", ".eml", ".mbox", ".ipynb", ".mhtml", ".ps", ".svg"})
+"""Text only on the outside: read as text they would give markup, which is worse than saying no."""

@@ -143,6 +143,7 @@ def _whole_character(text: str, at: int, floor: int) -> int:
 
 def _before_heading(text: str, paragraph: int, floor: int) -> int:
     """A paragraph end, moved before a heading that would be the chunk's last line."""
+    paragraph = floor + len(text[floor:paragraph].rstrip())  # there may be more than one empty line
     earlier = text.rfind("\n\n", max(floor, paragraph - HEADING), paragraph)
     if earlier > 0 and text[paragraph - 1] not in STOPS:
         return earlier
