@@ -27,7 +27,7 @@ FAILURES = (
     (r"No such file", "is not there. Check the path, or: openbook models pull"),
     (r"invalid magic", "is not a GGUF file. Name a .gguf file"),
     (r"failed to read|not within the file bounds|corrupted", "is cut off or damaged. Download it again"),
-    (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown to this llama.cpp. Try: pip install -U xllamacpp"),
+    (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown here. Try: pip install -U xllamacpp"),
     (r"bad_alloc|(fail|unable|annot).* allocat|out of memory", "needs more memory. Choose a smaller model or context"),
     (r"No module named '([^']*)'", "needs {}. Install it with: pip install -U openbook"),
 )  # fmt: skip

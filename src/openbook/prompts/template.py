@@ -132,16 +132,18 @@ def _compiled(template: str) -> jinja2.Template:
     # As transformers makes it (utils/chat_template_utils.py): templates are written and tested against that.
     environment = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
     try:
-        return environment.from_string(template)
+        return environment.from_string(template, globals={"raise_exception": _raise, "strftime_now": _strftime_now})
     except (jinja2.TemplateError, RecursionError) as error:
         raise _refused(str(error)) from error
 
 
 def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().astimezone().strftime(form)
 
 
 def _tojson(value: Any, indent: int | None = None, **_: Any) -> str:
