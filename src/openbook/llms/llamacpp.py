@@ -48,7 +48,13 @@ class LlamaCpp:
     _busy: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for option, least in (("context", 512), ("threads", 0), ("gpu_layers", -1), ("temperature", 0), ("keep_minutes", 0)):
+        for option, least in (
+            ("context", 512),
+            ("threads", 0),
+            ("gpu_layers", -1),
+            ("temperature", 0),
+            ("keep_minutes", 0),
+        ):
             if getattr(self, option) < least:
                 raise SpecError(f"llamacpp({option}={getattr(self, option)}): write {least} or more.")
 
@@ -127,8 +133,8 @@ class LlamaCpp:
         tokens = self._count(prompt, special=True)
         if tokens + max_tokens > self.context:
             raise ModelError(
-                f"The prompt has {tokens} tokens; with {max_tokens} for the answer that is more than the {self.context} "
-                f"of {self.name}. Take fewer or shorter passages, or a larger context: llamacpp(context=...)."
+                f"The prompt has {tokens} tokens; with {max_tokens} for the answer that is more than the "
+                f"{self.context} of {self.name}. Take fewer passages, or a larger context: llamacpp(context=...)."
             )
 
     def _count(self, text: str, *, special: bool) -> int:
@@ -173,7 +179,8 @@ class LlamaCpp:
             return ModelError(f"{self.name} stopped answering: {error}. Ask again.")
         why = ", most likely for memory" if how == "SIGKILL" else ""
         return ModelError(
-            f"The process of {self.name} ended while answering ({how}{why}). Ask again, or choose a smaller model or context."
+            f"The process of {self.name} ended while answering ({how}{why}). "
+            "Ask again, or choose a smaller model or context."
         )
 
     def _start(self) -> Server:

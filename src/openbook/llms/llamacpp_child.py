@@ -9,6 +9,7 @@ Run by its path, so that it imports nothing of openbook.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -59,7 +60,7 @@ def _wait_for_end() -> None:
 
 
 def _serve(settings: dict[str, Any]) -> Any:
-    import xllamacpp
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
 
     params = xllamacpp.CommonParams()
     params.model.path = settings["path"]

@@ -13,7 +13,6 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,8 +27,8 @@ FAILURES = (
     (r"No such file", "is not there. Check the path, or: openbook models pull"),
     (r"invalid magic", "is not a GGUF file. Name a .gguf file"),
     (r"failed to read|not within the file bounds|corrupted", "is cut off or damaged. Download it again"),
-    (r"unknown model architecture: '([^']*)'", "is of a kind ({}) this llama.cpp does not know. Try: pip install -U xllamacpp"),
-    (r"bad_alloc|ailed to allocate|unable to allocate|out of memory|annot allocate", "does not fit into memory. Choose a smaller model or context"),
+    (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown here. Try: pip install -U xllamacpp"),
+    (r"bad_alloc|(fail|unable|annot).* allocat|out of memory", "needs more memory. Choose a smaller model or context"),
     (r"No module named '([^']*)'", "needs {}. Install it with: pip install -U openbook"),
 )  # fmt: skip
 
@@ -148,5 +147,3 @@ def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
     reader.join(END_SECONDS)
     for pipe in filter(None, (process.stdout, process.stderr)):
         pipe.close()
-
-

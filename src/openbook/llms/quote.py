@@ -11,15 +11,14 @@ from openbook.errors import SpecError
 from openbook.prompts.citations import REFUSAL
 from openbook.types import Message, Usage
 
-PASSAGE = re.compile(r"^\[(\d+)\][^\n]*\n?(.*?)(?=^\[\d+\]|^Question:|\Z)", re.MULTILINE | re.DOTALL)
 WORD = re.compile(r"\s*\S+\s*")
 
 
 @dataclass(frozen=True)
 class Quote:
-    """Answers with the beginning of the first passages, each with its number.
+    r"""Answers with the beginning of the first passages, each with its number.
 
-    >>> "".join(map(str, list(Quote().stream([Message("user", "[1] a.txt\\nHe fled.\\n\\nQuestion: Who?")], 50))[:-1]))
+    >>> "".join(map(str, list(Quote().stream([Message("user", "[1] a.txt\nHe fled.\n\nQuestion: Who?")], 50))[:-1]))
     'He fled. [1]'
     """
 
@@ -51,11 +50,11 @@ class Quote:
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
         asked = next((message.content for message in reversed(messages) if message.role == "user"), "")
-        quoted = [f"{self._begin(text)} [{number}]" for number, text in PASSAGE.findall(asked) if text.strip()]
+        quoted = [f"{self._begin(text)} [{number}]" for number, text in _passages(asked) if text.strip()]
         words = WORD.findall("\n".join(quoted[: self.passages]) or REFUSAL)
         yield from words[:max_tokens]
-        stopped = "length" if len(words) > max_tokens else "end"
-        yield Usage(self.count(self.render(messages)), min(len(words), max_tokens), stopped=stopped)
+        cut = len(words) > max_tokens
+        yield Usage(self.count(self.render(messages)), min(len(words), max_tokens), stopped="length" if cut else "end")
 
     def close(self) -> None:
         return
@@ -65,3 +64,16 @@ class Quote:
         if len(text) <= self.characters:
             return text
         return text[: self.characters + 1].rsplit(" ", 1)[0][: self.characters] + " ..."
+
+
+def _passages(asked: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each passage in a message as `cited` writes it: '[n] place', text, ..., 'Question: ...'."""
+    body = re.split(r"^Question: ", asked, flags=re.MULTILINE)
+    rest = "Question: ".join(body[:-1]) if len(body) > 1 else asked
+    number = 0
+    while found := re.search(rf"^\[{number + 1}\] [^\n]*\n", rest, re.MULTILINE):
+        if number:
+            yield number, rest[: found.start()]
+        number, rest = number + 1, rest[found.end() :]
+    if number:
+        yield number, rest

@@ -40,8 +40,8 @@ def split_citations(text: str, passages: int) -> tuple[tuple[int, ...], tuple[in
 def is_refusal(text: str) -> bool:
     """Whether an answer says only that the documents do not hold it, citations and punctuation aside.
 
-    >>> is_refusal("Not in these documents."), is_refusal(" not in these documents [1]"), is_refusal("He is not in these.")
-    (True, True, False)
+    >>> [is_refusal(text) for text in ("Not in these documents.", " not in these documents [1]", "He is not here.")]
+    [True, True, False]
     """
     return _words(CITATION.sub("", text)) == _words(REFUSAL)
 

@@ -39,7 +39,9 @@ class Cited:
             raise SpecError(f"cited(passages={self.passages}): write a number from 1 to 99.")
 
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
-        shown = [f"[{number}] {_head(passage)}\n{passage.chunk.text.strip()}" for number, passage in enumerate(passages, 1)]
+        shown = [
+            f"[{number}] {_head(passage)}\n{passage.chunk.text.strip()}" for number, passage in enumerate(passages, 1)
+        ]
         shown = shown or ["(no passages)"]
         return [
             Message("system", SYSTEM),

@@ -79,7 +79,9 @@ def disarm(text: str, tokens: Iterable[str] = ()) -> str:
 
 
 def _plain(chat: Chat) -> str:
-    answered = ({**turn, "content": f"Answer: {turn['content']}"} if turn["role"] == "assistant" else turn for turn in chat)
+    answered = (
+        {**turn, "content": f"Answer: {turn['content']}"} if turn["role"] == "assistant" else turn for turn in chat
+    )
     return "\n\n".join([turn["content"] for turn in answered] + ["Answer:"])
 
 
@@ -118,7 +120,9 @@ def _run(template: str, chat: Chat, bos: str, eos: str) -> str:
 
 
 def _refused(why: str) -> ModelError:
-    return ModelError(f"The model's chat template fails: {' '.join(why.split())[:200]}. Use another GGUF of this model.")
+    return ModelError(
+        f"The model's chat template fails: {' '.join(why.split())[:200]}. Use another GGUF of this model."
+    )
 
 
 @lru_cache(maxsize=8)
@@ -128,16 +132,18 @@ def _compiled(template: str) -> jinja2.Template:
     # As transformers makes it (utils/chat_template_utils.py): templates are written and tested against that.
     environment = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
     try:
-        return environment.from_string(template)
+        return environment.from_string(template, globals={"raise_exception": _raise, "strftime_now": _strftime_now})
     except (jinja2.TemplateError, RecursionError) as error:
         raise _refused(str(error)) from error
 
 
 def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.now().astimezone().strftime(form)
 
 
 def _tojson(value: Any, indent: int | None = None, **_: Any) -> str:
@@ -158,7 +164,8 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for node in tree.find_all((nodes.For, nodes.Macro)):
+        loops: Iterable[nodes.For | nodes.Macro] = tree.find_all((nodes.For, nodes.Macro))
+        for node in loops:
             node.body.insert(0, nodes.Output([nodes.Call(nodes.Name("_tick", "load"), [], [], None, None)]))
         return tree
 
