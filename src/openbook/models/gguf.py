@@ -20,14 +20,16 @@ from typing import Any
 
 from openbook.errors import ModelError
 
-# A file may claim any count. Real ones: 262,000 tokens, 515,000 merges, 2,000 tensors, a header of 16 MB.
-MAX_KEYS = 1 << 16
-MAX_TENSORS = 1 << 17
-MAX_STRINGS = 1 << 22  # in all arrays together
+# A file may claim any count; these keep the worst one under 2 seconds. Real ones, roughly: 60 keys, 262,000 tokens and
+# 515,000 merges, 2,000 tensors, a header of 16 MB.
+MAX_KEYS = 1 << 12
+MAX_TENSORS = 1 << 16
+MAX_STRINGS = 1 << 21  # in all arrays together
 HEADS = (8 << 20, 64 << 20)  # bytes to look at: the first holds most headers, the second all known ones
 SHOWN = 64  # arrays up to this length are metadata a person may read: languages, tags
 BLOCK = 1024  # strings between two known places in an array
-MAX_DIMS = 8
+MAX_DIMS = 4  # as in ggml
+MAX_VALUES = 1 << 44  # in one tensor
 
 # Values of metadata, by type number: struct format, or None for string (8) and array (9).
 SCALARS: Mapping[int, str] = {
@@ -305,7 +307,10 @@ class _Cursor:
     def shown(self, strings: _Strings) -> object:
         if strings.count > SHOWN:
             return Array(strings.count)
-        return tuple(self.token(strings, index) for index in range(strings.count))
+        end, self.offset = self.offset, strings.offsets[0] if strings.offsets else self.offset
+        texts = tuple(self.text() for _ in range(strings.count))
+        self.offset = end
+        return texts
 
     def token(self, strings: _Strings, index: object) -> str:
         """The string at an index, '' when there is none."""
@@ -323,6 +328,8 @@ class _Cursor:
         values = 1
         for _ in range(dims):
             values *= self.number("Q")
+        if values > MAX_VALUES:
+            raise _damaged(self.path, f"it claims a tensor of more than {MAX_VALUES:,} values")
         kind = self.number("I")
         name, per_block, block_bytes = TENSORS.get(kind, (f"type {kind}", *DENSEST))
         return _Tensor(name, values, self.number("Q"), values // per_block * block_bytes)

@@ -37,14 +37,15 @@ def fetch(model: Model, source: HuggingFace, part: Path, meter: Meter) -> None:
     pool = _pool(url)
     check_room(part.parent, model.size_bytes - size_of(part))
     for _ in range(BREAKS):
-        before = size_of(part)
+        before, reason = size_of(part), "the connection broke"
         try:
             _stream(pool, url, model, part, meter)
         except urllib3.exceptions.HTTPError as error:
-            if size_of(part) <= before:
-                raise SourceError(_reason(error)) from error
+            reason = _reason(error)
         if size_of(part) == model.size_bytes:
             return
+        if size_of(part) <= before:
+            raise SourceError(reason)
     raise SourceError(f"the connection broke {BREAKS} times")
 
 
@@ -102,7 +103,7 @@ def _stream(pool: urllib3.PoolManager, url: str, model: Model, part: Path, meter
     try:
         have = _begin(response, model, part, mark, have)
         with part.open("ab") as file:
-            for piece in response.stream(PIECE, decode_content=False):
+            while piece := response.read1(PIECE, decode_content=False):
                 have += len(piece)
                 if have > model.size_bytes:
                     raise SourceError("it sends more bytes than the file has")
@@ -163,4 +164,4 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
         return f"no answer within {READ_SECONDS:.0f} s"
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"its certificate is not trusted ({' '.join(str(error).split())[:120]})"
-    return f"the connection broke ({type(error).__name__})"
+    return "the connection broke"

@@ -106,7 +106,7 @@ def _disk_error(wanted: Model, error: OSError) -> ModelError:
             " Free some and pull again: what has arrived is kept."
         )
     return ModelError(
-        f"Cannot write {error.filename or models_folder()}: {error.strerror or error}. Correct that, or set OPENBOOK_HOME."
+        f"Cannot write {error.filename or models_folder()}: {error.strerror or error}. Or set OPENBOOK_HOME."
     )
 
 

