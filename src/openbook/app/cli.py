@@ -369,11 +369,11 @@ def models_pull(name: str, source: Path | None, as_json: bool) -> None:
 
 def _pull(name: str, source: Path | None) -> Path:
     from openbook.app import show
-    from openbook.models.catalogue import model
+    from openbook.models.catalogue import model, readable
     from openbook.models.pull import pull
 
     wanted = model(name)
-    click.echo(f"{wanted.name}: {show.size(wanted.size_bytes)}, licence {wanted.licence}", err=True)
+    click.echo(f"{wanted.name}: {readable(wanted.size_bytes)}, licence {wanted.licence}", err=True)
     with show.Bar() as report:
         return pull(name, report=report, folder=source, say=show.note)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from openbook.models.catalogue import readable
 from openbook.types import Answer, Passage, Progress, Timing
 
 if TYPE_CHECKING:
@@ -51,20 +52,6 @@ def count(number: int, noun: str) -> str:
     ('1 chunk', '8,494 chunks')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def size(size_bytes: int) -> str:
-    """Bytes for people.
-
-    >>> size(999), size(23_400_000), size(1_117_320_736)
-    ('999 B', '23.4 MB', '1.1 GB')
-    """
-    value = float(size_bytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
@@ -334,7 +321,7 @@ def books(folder: Path, *, as_json: bool) -> None:
             continue
         steps = book.recipe.to_dict()
         shown = f"{steps['splitter']} {steps['embedder']} {steps['store']} {steps['retriever']}"
-        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", size(status.size_bytes), shown])
+        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", readable(status.size_bytes), shown])
         found.append(status_json(status) | {"book": name})
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
@@ -375,7 +362,7 @@ def status(found: Status, *, verbose: bool = False) -> None:
     click.echo(
         f"{count(found.documents, 'document')} in {count(len(found.files), 'file')}, "
         f"{found.characters:,} characters, {count(found.chunks, 'chunk')} of {found.manifest.dim} numbers, "
-        f"{size(found.size_bytes)} on disk"
+        f"{readable(found.size_bytes)} on disk"
     )
     if found.unfinished:
         click.echo("An add was stopped before its end: run it again to go on where it stopped.")
@@ -440,6 +427,7 @@ def models(*, as_json: bool) -> None:
     rows = [["here", "model", "kind", "size", "quantisation", "licence", "for"]]
     for one in found:
         here = "yes" if one.here else "-"
-        rows.append([here, one.name, one.kind, size(one.size_bytes), one.quantisation, one.licence, one.purpose])
+        size = readable(one.size_bytes) if one.size_bytes else "bundled"
+        rows.append([here, one.name, one.kind, size, one.quantisation, one.licence, one.purpose])
     table(rows)
     click.echo("\nGet one with: openbook models pull NAME. Any path to a .gguf file is a model too.")
