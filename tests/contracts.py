@@ -26,10 +26,31 @@ OpenStore = Callable[[], Store]
 
 DIM = 8
 
-WORDS = "wine vineyard Jonah fish swallowed three days nights ark covenant Pharaoh river plague locust king David".split()
+WORDS = [
+    "wine",
+    "vineyard",
+    "Jonah",
+    "fish",
+    "swallowed",
+    "three",
+    "days",
+    "nights",
+    "ark",
+    "covenant",
+    "Pharaoh",
+    "river",
+    "plague",
+    "locust",
+    "king",
+    "David",
+]
 
 RANDOM = settings(
-    deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    # A promise is inherited by many test classes, each with a fixture of its own.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 
 
@@ -39,8 +60,8 @@ def chunk(number: int, text: str = "", document_id: str = "d") -> Chunk:
 
 
 def unit(count: int, seed: int = 0, dim: int = DIM) -> Vectors:
-    vectors = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 class StoreContract:
@@ -76,7 +97,12 @@ class StoreContract:
         assert store.nearest(unit(2)[0], 1)[0].chunk == odd
 
     def test_match_finds_words_best_first(self, store: Store) -> None:
-        texts = ["the vineyard and the wine", "a great fish swallowed Jonah", "wine wine wine for the king", "nothing here"]
+        texts = [
+            "the vineyard and the wine",
+            "a great fish swallowed Jonah",
+            "wine wine wine for the king",
+            "nothing here",
+        ]
         store.add([chunk(i, text) for i, text in enumerate(texts)], unit(4))
         assert [passage.chunk.start for passage in store.match("jonah", 3)] == [100]
         found = store.match("wine", 3)
@@ -90,7 +116,25 @@ class StoreContract:
 
     @pytest.mark.parametrize(
         "question",
-        ["", " ", "?", '"', "'", "AND", "NOT", "a OR", "wine*", "(", "^wine", "col:wine", "-wine", "wine~2", "☃", "\x00", "'; drop"],
+        [
+            "",
+            " ",
+            "?",
+            '"',
+            "'",
+            "AND",
+            "NOT",
+            "a OR",
+            "wine*",
+            "(",
+            "^wine",
+            "col:wine",
+            "-wine",
+            "wine~2",
+            "☃",
+            "\x00",
+            "'; drop",
+        ],
     )
     def test_match_takes_any_string(self, store: Store, question: str) -> None:
         store.add([chunk(0, "wine and bread")], unit(1))
@@ -108,7 +152,9 @@ class StoreContract:
         assert store.match("wine", 0) == []
 
     def test_remove_returns_the_number_of_chunks(self, store: Store) -> None:
-        store.add([chunk(i, document_id="a") for i in range(3)] + [chunk(i, document_id="b'") for i in range(2)], unit(5))
+        store.add(
+            [chunk(i, document_id="a") for i in range(3)] + [chunk(i, document_id="b'") for i in range(2)], unit(5)
+        )
         assert store.remove(["a", "missing"]) == 3
         assert {c.document_id for c in store.chunks()} == {"b'"}
         assert len(store) == 2
@@ -227,6 +273,15 @@ class SplitterContract:
         assert [one.start for one in chunks] == sorted({one.start for one in chunks})
         assert not "".join(c for c, seen in zip(text, covered, strict=True) if not seen).strip()
 
+    @RANDOM
+    @given(text=TEXT, steps=st.lists(st.integers(0, 60), max_size=20))
+    def test_a_chunk_has_the_place_of_its_characters(self, splitter: Splitter, text: str, steps: list[int]) -> None:
+        offsets = [sum(steps[: i + 1]) for i in range(len(steps))]
+        marks = tuple((offset, f"page {number}") for number, offset in enumerate(offsets, 1) if offset <= len(text))
+        document = Document(text, "a.txt", marks=marks)
+        for one in splitter(document, "id"):
+            assert one.place == document.place(one.start, one.end)
+
     def test_an_empty_document_has_no_chunks(self, splitter: Splitter) -> None:
         assert list(splitter(Document("", "a"), "id")) == []
         assert list(splitter(Document(" \n\t ", "a"), "id")) == []
@@ -235,6 +290,7 @@ class SplitterContract:
         chunks = list(splitter(Document("x" * 10_000, "a"), "id"))
         assert "".join(one.text for one in chunks).count("x") >= 10_000
         assert len(chunks) > 1
+        assert not self.size or max(len(one.text) for one in chunks) <= self.size
 
     def test_the_same_document_is_split_the_same_way_twice(self, splitter: Splitter) -> None:
         document = Document("One two three. " * 300, "a")
@@ -286,7 +342,9 @@ class EmbedderContract:
     def test_like_texts_are_near(self, embedder: Embedder) -> None:
         if not self.meaning:
             pytest.skip("knows only spelling")
-        a, b, c = embedder.embed(["A whale swallowed the man.", "A big fish ate him.", "Interest rates rose."], "document")
+        a, b, c = embedder.embed(
+            ["A whale swallowed the man.", "A big fish ate him.", "Interest rates rose."], "document"
+        )
         assert a @ b > a @ c + 0.1
 
     def test_the_fingerprint_is_a_short_constant(self, embedder: Embedder) -> None:

@@ -40,5 +40,9 @@ def test_an_option_of_the_wrong_type_is_refused_with_an_example(value: str | flo
 
 
 def test_the_fingerprint_resolves_defaults() -> None:
-    assert registry.fingerprint("splitter", Spec("chars")) == registry.fingerprint("splitter", Spec("chars", {"size": 500}))
-    assert registry.fingerprint("splitter", Spec("chars")) != registry.fingerprint("splitter", Spec("chars", {"size": 501}))
+    assert registry.fingerprint("splitter", Spec("chars")) == registry.fingerprint(
+        "splitter", Spec("chars", {"size": 500})
+    )
+    assert registry.fingerprint("splitter", Spec("chars")) != registry.fingerprint(
+        "splitter", Spec("chars", {"size": 501})
+    )

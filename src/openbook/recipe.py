@@ -114,7 +114,8 @@ class Recipe:
             SpecError: No such step, or the text is not a spec.
         """
         check_step(step)
-        return replace(self, **{step: parse_many(text) if step in MANY else Spec.parse(text)})
+        chosen: Any = parse_many(text) if step in MANY else Spec.parse(text)
+        return replace(self, **{step: chosen})
 
     def specs(self, step: str) -> tuple[Spec, ...]:
         """The specs of one step, in order; most steps have exactly one."""
@@ -135,7 +136,9 @@ class Recipe:
         recipe = cls()
         for step, text in steps.items():
             if not isinstance(text, str):
-                raise SpecError(f"{step} = {text!r} in a recipe must be a text such as {getattr(cls(), step, '')!s:.40}.")
+                raise SpecError(
+                    f"{step} = {text!r} in a recipe must be a text such as {getattr(cls(), step, '')!s:.40}."
+                )
             recipe = recipe.with_step(step, text)
         return recipe
 
@@ -153,7 +156,9 @@ class Recipe:
         try:
             return cls.from_dict(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise SpecError(f"This recipe is not TOML: {error}. Write lines such as: splitter = 'chars(size=500)'.") from error
+            raise SpecError(
+                f"This recipe is not TOML: {error}. Write lines such as: splitter = 'chars(size=500)'."
+            ) from error
 
 
 STEPS: tuple[str, ...] = tuple(part.name for part in fields(Recipe))

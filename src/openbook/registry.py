@@ -7,6 +7,7 @@ entry point in the group `openbook.<kind>` whose value is an Entry.
 from __future__ import annotations
 
 import importlib
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -45,7 +46,7 @@ class Option:
 
     name: str
     type: Any
-    default: Value
+    default: Any  # a Value
 
 
 @cache
@@ -92,12 +93,13 @@ def load(kind: str, name: str) -> type[Any]:
 
 def options(cls: type[Any]) -> dict[str, Option]:
     """What a user may write in a spec of this class: its fields that have a default."""
-    hints = typing.get_type_hints(cls)
-    return {
-        part.name: Option(part.name, hints[part.name], part.default)
-        for part in fields(cls)
-        if part.init and part.default is not MISSING and not part.name.startswith("_")
-    }
+    chosen = [
+        part for part in fields(cls) if part.init and part.default is not MISSING and not part.name.startswith("_")
+    ]
+    # Only these are resolved: the type of a private field may name what is imported under TYPE_CHECKING alone.
+    written = type("Written", (), {"__annotations__": {part.name: part.type for part in chosen}})
+    hints = typing.get_type_hints(written, vars(sys.modules[cls.__module__]))
+    return {part.name: Option(part.name, hints[part.name], part.default) for part in chosen}
 
 
 def check(kind: str, spec: Spec) -> dict[str, Value]:

@@ -8,6 +8,26 @@ ENTRIES = {
     "markdown": Entry("openbook.readers.markdown:Markdown", "md, its headings as marks"),
     "html": Entry("openbook.readers.html:Html", "html, navigation left out, headings as marks"),
     "rows": Entry("openbook.readers.rows:Rows", "jsonl and csv, one document a row"),
-    "pypdfium2": Entry("openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"),
+    "pypdfium2": Entry(
+        "openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"
+    ),
     "pypdf": Entry("openbook.readers.pypdf:Pypdf", "pdf with page numbers, in pure Python"),
 }
+
+SUFFIXES = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".jsonl": "rows",
+    ".ndjson": "rows",
+    ".csv": "rows",
+    ".tsv": "rows",
+    ".pdf": "pdf",
+}
+"""Suffix -> reader; 'pdf' is the one the option `pdf` of `auto` names. Other files are text if they look like it."""
+
+NOT_YET = frozenset({".rtf", ".eml", ".mbox", ".ipynb", ".mhtml", ".ps", ".svg"})
+"""Text only on the outside: read as text they would give markup, which is worse than saying no."""

@@ -3,5 +3,7 @@
 from openbook.registry import Entry
 
 ENTRIES = {
-    "chars": Entry("openbook.splitters.chars:Chars", "at most `size` characters, cut at a paragraph, line, sentence or word"),
+    "chars": Entry(
+        "openbook.splitters.chars:Chars", "at most `size` characters, cut at a paragraph, line, sentence or word"
+    ),
 }

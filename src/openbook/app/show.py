@@ -1,0 +1,445 @@
+"""What commands print: tables, passages, answers, progress; and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from openbook.types import Answer, Passage, Progress, Timing
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from openbook.book import Added, Book, Status
+    from openbook.recipe import Recipe
+
+WIDTH = 100
+
+
+def as_json(value: object) -> None:
+    """One line of JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def error(line: str) -> None:
+    """One line on stderr."""
+    click.echo(f"openbook: {line}", err=True)
+
+
+def note(line: str) -> None:
+    """One line on stderr that is no error."""
+    click.echo(line, err=True)
+
+
+def command(line: str) -> None:
+    """A command as it could be typed."""
+    click.secho(f"$ {line}", bold=True)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "chunk"), count(8494, "chunk")
+    ('1 chunk', '8,494 chunks')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def size(size_bytes: int) -> str:
+    """Bytes for people.
+
+    >>> size(999), size(23_400_000), size(1_117_320_736)
+    ('999 B', '23.4 MB', '1.1 GB')
+    """
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.secho(line, bold=number == 0)
+
+
+def path(source: str) -> str:
+    """A source as short as it can be said from here."""
+    try:
+        relative = os.path.relpath(source)
+    except ValueError:  # another drive
+        return source
+    return source if relative.startswith("..") else relative
+
+
+class Bar:
+    """Shows Progress on stderr: a bar with rate and time left. Prints nothing when nothing takes long."""
+
+    LABELS = {
+        "read": "reading",
+        "embed": "embedding",
+        "store": "storing",
+        "index": "indexing",
+        "download": "downloading",
+        "verify": "verifying",
+    }
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._unit = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far the work is."""
+        if progress.step == "wait":
+            click.echo("Another openbook is changing this book; waiting for it to end.", err=True)
+            return
+        if self._bar is None or self._unit != progress.unit:
+            if not progress.total:
+                return
+            self._start(progress)
+        assert self._bar is not None
+        self._bar.set_description(self.LABELS.get(progress.step, progress.step), refresh=False)
+        if progress.total:
+            self._bar.total = progress.total
+            self._bar.update(progress.done - self._bar.n)
+
+    def _start(self, progress: Progress) -> None:
+        from tqdm import tqdm
+
+        if self._bar is not None:
+            self._bar.close()
+        self._unit = progress.unit
+        bytes_ = progress.unit == "bytes"
+        self._bar = tqdm(
+            total=progress.total,
+            initial=progress.done,
+            unit="B" if bytes_ else f" {progress.unit}",
+            unit_scale=bytes_,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            delay=0.5,  # seconds: what is done by then needs no bar
+            mininterval=0.1 if sys.stderr.isatty() else 10.0,
+            miniters=1,
+        )
+
+
+def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
+    """What came of an add; failures grouped by reason, on stderr."""
+    parts = [
+        f"{number:,} {name}"
+        for name in ("added", "updated", "unchanged", "removed")
+        if (number := getattr(summary, name)) or name == "added"
+    ]
+    if summary.partial:
+        parts.append(f"{count(len(summary.partial), 'file')} partial")
+    if summary.failed:
+        parts.append(f"{count(len(summary.failed), 'file')} failed")
+    if summary.skipped:
+        parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
+    rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
+    click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
+    for failure in [*summary.partial, *summary.failed]:
+        error(failure.reason)
+    if verbose:
+        for name in summary.skipped:
+            click.echo(f"skipped {name}")
+        recipe(book.recipe)
+
+
+def added_json(summary: Added, book: Book) -> dict[str, object]:
+    """As `added`."""
+    return {
+        "book": str(book.folder),
+        "added": summary.added,
+        "updated": summary.updated,
+        "unchanged": summary.unchanged,
+        "removed": summary.removed,
+        "chunks": summary.chunks,
+        "skipped": summary.skipped,
+        "partial": [{"path": failure.path, "reason": failure.reason} for failure in summary.partial],
+        "failed": [{"path": failure.path, "reason": failure.reason} for failure in summary.failed],
+        "seconds": {"embed": round(summary.seconds_embedding, 3), "total": round(summary.seconds, 3)},
+    }
+
+
+def where(passage: Passage) -> str:
+    """Source, place and span of a passage."""
+    chunk = passage.chunk
+    place = f", {chunk.place}" if chunk.place else ""
+    return f"{path(chunk.source)}{place}, characters {chunk.start}-{chunk.end}"
+
+
+def passages(found: Iterable[Passage]) -> None:
+    """Passages with their text, best first."""
+    for number, passage in enumerate(found, 1):
+        click.secho(f"[{number}] {where(passage)}  ({passage.via} {passage.score:.3f})", bold=True)
+        click.echo(textwrap.indent(passage.chunk.text, "    "))
+        click.echo()
+
+
+def passage_json(number: int, passage: Passage) -> dict[str, object]:
+    """One passage as `search --json` and `ask --json` say it."""
+    chunk = passage.chunk
+    return {
+        "n": number,
+        "text": chunk.text,
+        "source": chunk.source,
+        "place": chunk.place,
+        "start": chunk.start,
+        "end": chunk.end,
+        "score": round(passage.score, 6),
+        "via": passage.via,
+    }
+
+
+def search_json(question: str, found: Sequence[Passage], timing: Timing) -> dict[str, object]:
+    """As `passages`."""
+    return {
+        "question": question,
+        "passages": [passage_json(number, passage) for number, passage in enumerate(found, 1)],
+        "seconds": {
+            "embed": round(timing.embed, 4),
+            "search": round(timing.retrieve - timing.embed, 4),
+            "total": round(timing.retrieve, 4),
+        },
+    }
+
+
+def search_timing(timing: Timing) -> None:
+    """Seconds of a search."""
+    click.echo(
+        f"embed {timing.embed * 1000:.0f} ms, search {(timing.retrieve - timing.embed) * 1000:.0f} ms, "
+        "loading the model and the index included"
+    )
+
+
+def last_answer(parts: Iterator[tuple[Passage, ...] | str | Answer]) -> Answer:
+    """The Answer a stream ends with."""
+    for part in parts:
+        if isinstance(part, Answer):
+            return part
+    raise AssertionError("a stream ends with an Answer")
+
+
+def stream(
+    parts: Iterator[tuple[Passage, ...] | str | Answer], book: Book, *, verbose: bool = False, show_prompt: bool = False
+) -> None:
+    """Sources when they are found, words as they come, then the passages that are cited."""
+    for part in parts:
+        if isinstance(part, str):
+            click.echo(part, nl=False)
+            sys.stdout.flush()
+        elif isinstance(part, Answer):
+            _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
+        else:
+            click.secho("Sources", dim=True)
+            for number, passage in enumerate(part, 1):
+                click.secho(f"  [{number}] {where(passage)}", dim=True)
+            click.echo()
+            sys.stdout.flush()
+
+
+def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
+    click.echo("\n")
+    if answer.timing.usage.stopped == "length":
+        error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
+    if answer.cited:
+        click.secho("Cited", bold=True)
+        for number, passage in answer.cited.items():
+            click.secho(f"  [{number}] {where(passage)}", bold=True)
+            click.echo(textwrap.indent(passage.chunk.text, "      "))
+    if answer.invented:
+        numbers = ", ".join(f"[{number}]" for number in answer.invented)
+        error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
+    if show_prompt:
+        click.secho("\nPrompt", bold=True)
+        click.echo(answer.prompt)
+    if verbose:
+        click.echo()
+        recipe(book.recipe)
+        timing = answer.timing
+        usage = timing.usage
+        click.echo(
+            f"sources after {timing.retrieve:.2f} s, first word after {timing.first_token:.2f} s, all after "
+            f"{timing.total:.2f} s; {usage.prompt_tokens} prompt tokens ({usage.cached_tokens} of them cached), "
+            f"{usage.answer_tokens} answer tokens; {answer.model}"
+        )
+
+
+def answer_json(answer: Answer) -> dict[str, object]:
+    """As `stream`."""
+    timing = answer.timing
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "cited": list(answer.cited),
+        "invented": list(answer.invented),
+        "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
+        "model": answer.model,
+        "prompt": answer.prompt,
+        "tokens": {
+            "prompt": timing.usage.prompt_tokens,
+            "cached": timing.usage.cached_tokens,
+            "answer": timing.usage.answer_tokens,
+        },
+        "seconds": {
+            "retrieve": round(timing.retrieve, 4),
+            "first_token": round(timing.first_token, 4),
+            "total": round(timing.total, 4),
+        },
+    }
+
+
+def recipe(chosen: Recipe) -> None:
+    """Each step's component, in the notation that --set reads."""
+    for step, text in chosen.to_dict().items():
+        click.secho(f"{step:>10} = {text or 'none'}", dim=True)
+
+
+def books(folder: Path, *, as_json: bool) -> None:
+    """The books in a folder."""
+    from openbook.book import Book
+    from openbook.errors import OpenbookError
+
+    rows = [["book", "documents", "chunks", "size", "recipe"]]
+    found: list[dict[str, object]] = []
+    for manifest in sorted(folder.glob("*/book.toml")):
+        name = manifest.parent.name
+        try:
+            with Book.open(manifest.parent) as book:
+                status = book.status()
+        except OpenbookError as broken:
+            error(f"{name}: {broken}")
+            continue
+        steps = book.recipe.to_dict()
+        shown = f"{steps['splitter']} {steps['embedder']} {steps['store']} {steps['retriever']}"
+        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", size(status.size_bytes), shown])
+        found.append(status_json(status) | {"book": name})
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    elif len(rows) == 1:
+        click.echo(f"No books in {folder} yet. Make one with: openbook add -b NAME FILE...")
+    else:
+        table(rows)
+
+
+def status_json(found: Status) -> dict[str, object]:
+    """As `status`."""
+    return {
+        "book": found.folder.name,
+        "folder": str(found.folder),
+        "documents": found.documents,
+        "characters": found.characters,
+        "chunks": found.chunks,
+        "size_bytes": found.size_bytes,
+        "unfinished": found.unfinished,
+        "recipe": found.manifest.recipe.to_dict(),
+        "embedder": {"fingerprint": found.manifest.fingerprint, "dim": found.manifest.dim},
+        "files": [
+            {
+                "path": file.path,
+                "state": file.state,
+                "reason": file.reason,
+                "documents": found.documents_by_file.get(file.path, 0),
+                "read_at": file.read_at,
+            }
+            for file in found.files
+        ],
+    }
+
+
+def status(found: Status, *, verbose: bool = False) -> None:
+    """One book; failed files first, at most 20 others unless verbose."""
+    click.secho(str(found.folder), bold=True)
+    click.echo(
+        f"{count(found.documents, 'document')} in {count(len(found.files), 'file')}, "
+        f"{found.characters:,} characters, {count(found.chunks, 'chunk')} of {found.manifest.dim} numbers, "
+        f"{size(found.size_bytes)} on disk"
+    )
+    if found.unfinished:
+        click.echo("An add was stopped before its end: run it again to go on where it stopped.")
+    recipe(found.manifest.recipe)
+    if not found.files:
+        return
+    click.echo()
+    ordered = sorted(found.files, key=lambda file: (file.state == "ok", file.path))
+    most = len(ordered) if verbose else 20
+    rows = [["state", "documents", "read", "file"]]
+    for file in ordered[:most]:
+        documents = f"{found.documents_by_file.get(file.path, 0):,}"
+        reason = f"  ({file.reason})" if file.reason else ""
+        rows.append([file.state, documents, file.read_at, path(file.path) + reason])
+    table(rows)
+    if len(ordered) > most:
+        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v")
+
+
+def components(kind: str | None, *, as_json: bool) -> None:
+    """What each step can be, with options and defaults."""
+    from openbook import registry
+    from openbook.errors import SpecError
+    from openbook.recipe import Recipe, Spec, did_you_mean
+
+    if kind is not None and kind not in registry.KINDS:
+        known = list(registry.KINDS)
+        raise SpecError(f"There is no step {kind!r}.{did_you_mean(kind, known)} Steps: {', '.join(known)}.")
+    default = Recipe()
+    found: list[dict[str, object]] = []
+    for step in [kind] if kind else registry.KINDS:
+        names = {spec.name for spec in default.specs(step)}
+        for name, entry in registry.entries(step).items():
+            try:
+                spec = str(Spec(name, registry.check(step, Spec(name))))
+            except SpecError as missing:
+                spec = f"{name}  ({missing})"
+            is_default = name in names
+            found.append({"step": step, "name": name, "spec": spec, "purpose": entry.purpose, "default": is_default})
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    shown = ""
+    for one in found:
+        if one["step"] != shown:
+            shown = str(one["step"])
+            click.secho(shown, bold=True)
+        click.echo(f"  {'*' if one['default'] else ' '} {one['spec']}\n        {one['purpose']}")
+    click.echo("\n* the default. Choose with: --set STEP=SPEC")
+
+
+def models(*, as_json: bool) -> None:
+    """What is here and what can be had."""
+    from dataclasses import asdict
+
+    from openbook.models.listing import rows as listed
+
+    found = listed()
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, default=str))
+        return
+    rows = [["here", "model", "kind", "size", "quantisation", "licence", "for"]]
+    for one in found:
+        here = "yes" if one.here else "-"
+        rows.append([here, one.name, one.kind, size(one.size_bytes), one.quantisation, one.licence, one.purpose])
+    table(rows)
+    click.echo("\nGet one with: openbook models pull NAME. Any path to a .gguf file is a model too.")

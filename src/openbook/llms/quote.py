@@ -1,0 +1,79 @@
+"""No model: says the passages. The whole line runs without any weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from openbook.errors import SpecError
+from openbook.prompts.citations import REFUSAL
+from openbook.types import Message, Usage
+
+WORD = re.compile(r"\s*\S+\s*")
+
+
+@dataclass(frozen=True)
+class Quote:
+    r"""Answers with the beginning of the first passages, each with its number.
+
+    >>> "".join(map(str, list(Quote().stream([Message("user", "[1] a.txt\nHe fled.\n\nQuestion: Who?")], 50))[:-1]))
+    'He fled. [1]'
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    passages: int = 2
+    characters: int = 200  # of each passage, to the end of a word
+
+    def __post_init__(self) -> None:
+        if self.passages < 1 or self.characters < 1:
+            raise SpecError(f"quote(passages={self.passages}, characters={self.characters}): write numbers from 1 on.")
+
+    @property
+    def name(self) -> str:
+        return "quote"
+
+    @property
+    def context(self) -> int:
+        return 1_000_000
+
+    def prepare(self) -> None:
+        return
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def render(self, messages: Sequence[Message]) -> str:
+        return "\n\n".join(f"{message.role}: {message.content}" for message in messages)
+
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+        asked = next((message.content for message in reversed(messages) if message.role == "user"), "")
+        quoted = [f"{self._begin(text)} [{number}]" for number, text in _passages(asked) if text.strip()]
+        words = WORD.findall("\n".join(quoted[: self.passages]) or REFUSAL)
+        yield from words[:max_tokens]
+        cut = len(words) > max_tokens
+        yield Usage(self.count(self.render(messages)), min(len(words), max_tokens), stopped="length" if cut else "end")
+
+    def close(self) -> None:
+        return
+
+    def _begin(self, text: str) -> str:
+        text = " ".join(text.split())
+        if len(text) <= self.characters:
+            return text
+        return text[: self.characters + 1].rsplit(" ", 1)[0][: self.characters] + " ..."
+
+
+def _passages(asked: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each passage in a message as `cited` writes it: '[n] place', text, ..., 'Question: ...'."""
+    body = re.split(r"^Question: ", asked, flags=re.MULTILINE)
+    rest = "Question: ".join(body[:-1]) if len(body) > 1 else asked
+    number = 0
+    while found := re.search(rf"^\[{number + 1}\] [^\n]*\n", rest, re.MULTILINE):
+        if number:
+            yield number, rest[: found.start()]
+        number, rest = number + 1, rest[found.end() :]
+    if number:
+        yield number, rest

@@ -1,0 +1,78 @@
+"""`book.toml`: what a book was made with. Its last line written makes a folder a book."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from openbook.errors import BookError
+from openbook.recipe import Recipe
+
+NAME = "book.toml"
+FORMAT = 1  # counts up when an older openbook could not read a newer book
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `book.toml` holds."""
+
+    recipe: Recipe
+    fingerprint: str  # of the embedder that made every vector of this book
+    dim: int
+    store: str  # folder of the store inside the book; a rebuild makes another and switches here
+    version: str  # of the openbook that wrote this
+
+    def write(self, folder: Path) -> None:
+        """Replace the file in one step."""
+        text = (
+            f"format = {FORMAT}\nopenbook = {json.dumps(self.version)}\nstore = {json.dumps(self.store)}\n\n"
+            f"[embedder]\nfingerprint = {json.dumps(self.fingerprint)}\ndim = {self.dim}\n\n"
+            f"[recipe]\n{self.recipe.to_toml()}"
+        )
+        temporary = folder / f"{NAME}.{os.getpid()}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / NAME)
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest of a book.
+
+        Raises:
+            BookError: No book is there, or its manifest cannot be used by this openbook.
+        """
+        path = folder / NAME
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            if table["format"] > FORMAT:
+                raise BookError(
+                    f"{folder} was made by openbook {table['openbook']}, newer than this one. Upgrade openbook."
+                )
+            return cls(
+                Recipe.from_dict(table["recipe"]),
+                str(table["embedder"]["fingerprint"]),
+                int(table["embedder"]["dim"]),
+                str(table["store"]),
+                str(table["openbook"]),
+            )
+        except FileNotFoundError as error:
+            raise BookError(
+                f"There is no book in {folder}. Make one with: openbook add -b {name_of(folder)} FILE..."
+            ) from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise BookError(
+                f"{path} cannot be used ({reason}). Restore it, or add the documents to a new book."
+            ) from error
+
+
+def name_of(folder: Path) -> str:
+    """What to write after -b for a book in this folder."""
+    from openbook.home import books_folder
+
+    return folder.name if folder.parent == books_folder() else str(folder)

@@ -1,0 +1,146 @@
+"""What is here: from a name to a file on this machine, and the table `openbook models` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from openbook.errors import ModelError
+from openbook.home import models_folder
+from openbook.models.catalogue import Model, catalogue, readable
+from openbook.models.gguf import read_header
+from openbook.models.transfer import size_of
+from openbook.recipe import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model, in the catalogue or lying in the models folder. What is not known is '' or 0."""
+
+    name: str
+    kind: str  # 'llm', 'embedder'
+    here: bool
+    size_bytes: int
+    parameters: int
+    quantisation: str
+    licence: str
+    purpose: str  # of a file that is no model: what is wrong with it
+    path: Path | None = None  # of the file, where it is here
+    pulled_bytes: int = 0  # of one that is half pulled
+
+
+def place(model: Model) -> Path:
+    """Where a model's file belongs; it need not be there."""
+    return models_folder() / model.file
+
+
+def working_folder(model: Model) -> Path:
+    """Where a pull keeps what it has so far."""
+    return models_folder() / ".pulling" / model.name
+
+
+def is_here(model: Model) -> bool:
+    """Whether the model can be used: it is bundled, or its file is there and whole.
+
+    Only the size is looked at: the sha256 was checked before the file got its name.
+    """
+    return model.bundled or size_of(place(model)) == model.size_bytes
+
+
+def pulled_bytes(model: Model) -> int:
+    """Bytes of a file that is not yet whole, by the source that has given most."""
+    return max((size_of(part) for part in working_folder(model).glob("*.part")), default=0)
+
+
+def find(name: str) -> Path:
+    """The file of a model: a name in the catalogue, a path, or the name of a file in the models folder.
+
+    Raises:
+        ModelError: There is none; says what to run to get it.
+    """
+    known = catalogue()
+    if name in known:
+        return _found(known[name])
+    for path in (_expanded(name), models_folder() / Path(name).name if name == Path(name).name else None):
+        if path is not None and _is_file(path):
+            return path
+    if name.endswith(".gguf") or "/" in name or "\\" in name:
+        raise ModelError(f"No model file {name}, and none in {models_folder()}. Check the path.")
+    raise ModelError(
+        f"No model is called {name!r}.{did_you_mean(name, list(known))}"
+        f" Known: {', '.join(known)}, or a path to a .gguf file."
+    )
+
+
+def _found(model: Model) -> Path:
+    if model.bundled:
+        raise ModelError(f"{model.name} is part of openbook and has no file of its own. Use it as {model.kind}.")
+    if is_here(model):
+        return place(model)
+    what = f"{readable(model.size_bytes)}, {model.licence}"
+    if done := pulled_bytes(model):
+        raise ModelError(
+            f"{model.name} is only half here, {readable(done)} of {what}. Go on with: openbook models pull {model.name}"
+        )
+    if size := size_of(place(model)):
+        raise ModelError(
+            f"{place(model)} has {size:,} bytes, not {model.size_bytes:,}."
+            f" Get it again ({what}) with: openbook models pull {model.name}"
+        )
+    raise ModelError(f"{model.name} is not here. Get it ({what}) with: openbook models pull {model.name}")
+
+
+def _expanded(name: str) -> Path | None:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # '~nobody'
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for a file
+        return False
+
+
+def rows() -> list[Row]:
+    """Every model of the catalogue, then the GGUF files in the models folder that it does not know, by name."""
+    known = catalogue()
+    files = {model.file for model in known.values()}
+    strangers = sorted(path for path in models_folder().glob("*.gguf") if path.name not in files)
+    return [_row(model) for model in known.values()] + [_stranger(path) for path in strangers]
+
+
+def _row(model: Model) -> Row:
+    here = is_here(model)
+    return Row(
+        model.name,
+        model.kind,
+        here,
+        model.size_bytes,
+        model.parameters,
+        model.quantisation,
+        model.licence,
+        model.purpose,
+        place(model) if here and not model.bundled else None,
+        0 if here else pulled_bytes(model),
+    )
+
+
+def _stranger(path: Path) -> Row:
+    try:
+        header = read_header(path)
+    except ModelError as error:
+        return Row(path.name, "llm", False, size_of(path), 0, "", "", str(error), path)
+    return Row(
+        path.name,
+        "llm",
+        True,
+        header.size_bytes,
+        header.parameters,
+        header.quantisation,
+        header.licence,
+        header.name or header.architecture,
+        path,
+    )

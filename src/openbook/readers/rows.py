@@ -1,0 +1,176 @@
+"""JSONL and CSV, one document a row, read as a stream: a file may be larger than memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from openbook.errors import ReadError
+from openbook.readers.files import SAMPLE, empty, encoding_of, opened, safe, shown
+from openbook.types import Document
+
+IDS = ("_id", "id")
+TEXTS = ("text", "content", "contents", "body", "passage", "document", "page_content")
+TITLES = ("title", "headline", "subject", "name")
+TABLES = frozenset({".csv", ".tsv"})
+DELIMITERS = ",;\t|"
+TRIED = 20  # rows a delimiter is judged by
+LONGEST_CELL = 1 << 30
+
+Row = tuple[int, Mapping[str, Any]]
+"""The line it begins in, counted from 1, and its fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A row's `text` (or `content`, `body`, ...) is the document; without one, all fields as 'name: value' lines.
+
+    `_id` or `id` goes into the source, as in `corpus.jsonl#17`, else the line's number does; the second row of an id
+    becomes `#17~2`. A row without any text is left out, as an empty line is.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    def __call__(self, path: Path) -> Iterator[Document]:
+        names = _Names()
+        encoding = encoding_of(path)
+        is_table = path.suffix.lower() in TABLES
+        with (
+            opened(path) as binary,
+            TextIOWrapper(binary, encoding, "replace", newline="" if is_table else None) as file,
+        ):
+            found = False
+            for line, row in _table(file, path) if is_table else _objects(file, path):
+                fields = {safe(name).strip().casefold(): value for name, value in row.items()}
+                title = _first(fields, TITLES)
+                text = _first(fields, TEXTS) or (title if _has(fields, TEXTS) else _all_fields(row))
+                if text and not text.isspace():
+                    found = True
+                    yield Document(text, f"{path}#{names.unique(_id(fields) or str(line))}", " ".join(title.split()))
+            if not found:
+                raise empty(path)
+
+
+def _objects(file: Iterable[str], path: Path) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.strip())
+        except json.JSONDecodeError as error:
+            reason = f"is not JSON ({error.msg} at character {error.colno})"
+            raise _bad(path, number, reason) from error
+        except (ValueError, RecursionError) as error:
+            raise _bad(path, number, f"is not JSON that can be read ({error})") from error
+        if not isinstance(row, dict):
+            raise _bad(path, number, f"is a JSON {type(row).__name__}, not an object such as {{'text': '...'}}")
+        yield number, row
+
+
+def _table(file: TextIOWrapper, path: Path) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_CELL)
+    sample = file.read(SAMPLE)
+    file.seek(0)
+    rows = csv.reader(file, delimiter=_delimiter(sample, path), strict=True, skipinitialspace=True)
+    header: list[str] | None = None
+    begins = 1
+    while True:
+        try:
+            cells = next(rows, None)
+        except csv.Error as error:
+            reason = f"cannot be read as CSV ({error})"
+            raise _bad(path, begins, reason, 'A quote inside a quoted cell is written "".') from error
+        if cells is None:
+            return
+        if not any(cells):
+            pass
+        elif header is None:
+            header = _header(cells)
+        elif any(cells[len(header) :]):
+            reason = f"has {len(cells)} cells, the header has {len(header)}"
+            raise _bad(path, begins, reason, "Quote a cell that holds the delimiter.")
+        else:
+            yield begins, dict(zip(header, cells, strict=False))
+        begins = rows.line_num + 1
+
+
+def _delimiter(sample: str, path: Path) -> str:
+    """The delimiter that gives the same number of cells in most of the first rows, and more than one."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    lines = sample.splitlines(keepends=True)
+    lines = lines[:-1] if len(lines) > 1 and len(sample) == SAMPLE else lines  # the last may be cut
+
+    def steady(delimiter: str) -> tuple[float, int]:
+        widths = [len(cells) for cells in islice(csv.reader(lines, delimiter=delimiter), TRIED) if cells]
+        usual = max(set(widths), key=widths.count, default=1)
+        return (widths.count(usual) / len(widths), usual) if usual > 1 else (0.0, 0)
+
+    return max(DELIMITERS, key=steady)
+
+
+def _header(cells: list[str]) -> list[str]:
+    """A name for each column: an empty or repeated one is numbered."""
+    names: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        name = cell.strip() or f"column {number}"
+        names.append(f"{name} {number}" if name in names else name)
+    return names
+
+
+def _first(fields: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The first of these fields that has characters in it, or ''."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and value and not value.isspace():
+            return safe(value)
+    return ""
+
+
+def _has(fields: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return any(isinstance(fields.get(name), str) for name in names)
+
+
+def _all_fields(row: Mapping[str, Any]) -> str:
+    lines = []
+    for name, value in row.items():
+        if value not in (None, "", [], {}):
+            words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{safe(name)}: {safe(words)}")
+    return "\n".join(lines)
+
+
+def _id(fields: Mapping[str, Any]) -> str:
+    for name in IDS:
+        value = fields.get(name)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return " ".join(safe(str(value)).split())
+    return ""
+
+
+@dataclass(slots=True)
+class _Names:
+    """Makes names unique: a citation must lead to one row."""
+
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def unique(self, name: str) -> str:
+        if name not in self.seen:
+            self.seen[name] = 1
+            return name
+        while True:
+            self.seen[name] += 1
+            another = f"{name}~{self.seen[name]}"
+            if another not in self.seen:
+                self.seen[another] = 1
+                return another
+
+
+def _bad(path: Path, line: int, reason: str, advice: str = "Correct or delete that line.") -> ReadError:
+    return ReadError(f"{shown(path)} line {line} {reason}. {advice}")

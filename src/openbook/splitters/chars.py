@@ -1,0 +1,176 @@
+"""Chunks of at most `size` characters, cut where a reader would pause.
+
+paragraph end  >  line end  >  sentence end  >  word end  >  anywhere (inside a word longer than `size`)
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from openbook.errors import SpecError
+from openbook.types import Chunk, Document, join_labels
+
+SMALLEST = 20  # characters: below this a chunk is shorter than many a word, and nothing can be found by it
+
+# How full a chunk must be, in parts of `size`, to be ended there. A paragraph end is worth a half-empty chunk; a
+# line or a sentence end only the last quarter.
+PARAGRAPH_FROM = 0.5
+LINE_FROM = 0.75
+
+# A heading belongs to what follows it: the chunk ends before a last paragraph shorter than this without a full stop.
+HEADING = 80
+
+# Sentence ends that white space follows, which stays outside the chunk, and those of scripts that write no spaces.
+SPACED_ENDS = (". ", "? ", "! ", ".\n", '." ', ".” ", ".) ", "?” ", '?" ', "!” ", '!" ')
+UNSPACED_ENDS = "。！？"
+STOPS = frozenset(".!?:;,\"')”’»。！？：；…")
+
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer; Chinese and Japanese.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
+WORD_START = re.compile(r"(?<=\s)\S")
+SENTENCE_START = re.compile(r"(?:(?<=[.!?]\s)|(?<=\n)|(?<=[。！？]))[^\s。！？]")
+TEXT = re.compile(r"\S")
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """At most `size` characters in a chunk, the last `overlap` of them again at the beginning of the next.
+
+    Chunks are filled well (about nine tenths on prose), so a book has few of them. No word is cut unless it is
+    longer than `size`. An overlap begins at a sentence or a word and is between 3/4 of `overlap` and `overlap` long,
+    shorter only where no word begins there.
+
+    >>> [chunk.text for chunk in Chars(size=20)(Document("One fish swims. Two fishes swim.", "fish.txt"), "")]
+    ['One fish swims.', 'Two fishes swim.']
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    size: int = 500
+    overlap: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < SMALLEST:
+            raise SpecError(f"chars(size={self.size}): size must be at least {SMALLEST} characters, such as 500.")
+        if not 0 <= self.overlap < self.size:
+            raise SpecError(
+                f"chars(overlap={self.overlap}): overlap must be at least 0 and less than size={self.size}, "
+                f"such as {self.size // 10}."
+            )
+
+    def __call__(self, document: Document, document_id: str) -> Iterator[Chunk]:
+        text, source = document.text, document.source
+        overlap, place = self.overlap, _places(document) if document.marks else None
+        start, done = _skip(text, 0), 0  # every character before `done` is in a chunk, or white space
+        while start < len(text):
+            end = self._end(text, start, done)
+            piece = text[start:end].rstrip()
+            done = start + len(piece)
+            yield Chunk(document_id, start, done, piece, source, place(start, done) if place else "")
+            following = _skip(text, end)
+            start = self._overlapping(text, start, done) if overlap and following < len(text) else following
+
+    def _end(self, text: str, start: int, done: int) -> int:
+        """Where a chunk from `start` ends: after `done`, at most `size` away."""
+        size, limit = self.size, start + self.size
+        if limit >= len(text):
+            return len(text)
+        floor = max(start + int(size * PARAGRAPH_FROM), done + 1)
+        paragraph = text.rfind("\n\n", floor, limit + 2)
+        if paragraph > 0:
+            return _before_heading(text, paragraph, floor)
+        floor = max(start + int(size * LINE_FROM), done + 1)
+        line = text.rfind("\n", floor, limit + 1)
+        # Text that was wrapped at 70 columns has a line end in every window, and it means nothing: the next line
+        # goes on in small letters. There a sentence end is the better place.
+        if line > 0 and not text[line + 1 : line + 2].islower():
+            return line
+        sentence = _sentence_end(text, floor, limit)
+        return sentence or (line if line > 0 else _word_end(text, max(start, done) + 1, floor, limit))
+
+    def _overlapping(self, text: str, start: int, end: int) -> int:
+        """Where the chunk after text[start:end] begins: at most `overlap` before its end, and after `start`."""
+        earliest = max(end - self.overlap, start + 1)
+        latest = earliest + max(end - earliest, 0) // 4
+        for pattern, until in ((SENTENCE_START, latest), (WORD_START, end)):
+            if found := pattern.search(text, earliest, until):
+                return found.start()
+        if UNSPACED.match(text, earliest):
+            return _whole_character(text, earliest, start + 1)
+        return _skip(text, end)
+
+
+def _sentence_end(text: str, floor: int, limit: int) -> int:
+    """The last place between `floor` and `limit` that ends a sentence, or 0."""
+    best = 0
+    for stop in SPACED_ENDS:
+        at = text.rfind(stop, max(floor, best) - len(stop) + 1, limit + 1)
+        if at > 0:
+            best = max(best, at + len(stop) - 1)
+    if text.isascii():
+        return best
+    for stop in UNSPACED_ENDS:
+        at = text.rfind(stop, max(floor, best) - 1, limit)
+        if at > 0:
+            best = max(best, at + 1)
+    return best
+
+
+def _word_end(text: str, first: int, floor: int, limit: int) -> int:
+    """The last word end between `first` and `limit`; inside a word when it fills all of that."""
+    *head, word = text[first : limit + 1].rsplit(None, 1) or [""]
+    if not word or text[limit].isspace():
+        return limit
+    at = limit + 1 - len(word)
+    if head and (at >= floor or not UNSPACED.match(text, limit)):
+        return at
+    return _whole_character(text, limit, floor)
+
+
+def _whole_character(text: str, at: int, floor: int) -> int:
+    """`at`, or a little before it, so that an accent stays with its letter."""
+    for earlier in range(at, floor, -1):
+        if not unicodedata.category(text[earlier]).startswith("M"):
+            return earlier
+    return at
+
+
+def _before_heading(text: str, paragraph: int, floor: int) -> int:
+    """A paragraph end, moved before a heading that would be the chunk's last line."""
+    paragraph = floor + len(text[floor:paragraph].rstrip())  # there may be more than one empty line
+    earlier = text.rfind("\n\n", max(floor, paragraph - HEADING), paragraph)
+    if earlier > 0 and text[paragraph - 1] not in STOPS:
+        return earlier
+    return paragraph
+
+
+def _skip(text: str, at: int) -> int:
+    """The first character at or after `at` that is not white space."""
+    # Between two words is one space, between two paragraphs are two line ends: looked at by hand, as a search costs
+    # ten times as much. The search is for long stretches.
+    for near in (at, at + 1, at + 2):
+        if not text[near : near + 1].isspace():
+            return min(near, len(text))
+    found = TEXT.search(text, at)
+    return found.start() if found else len(text)
+
+
+def _places(document: Document) -> Callable[[int, int], str]:
+    """`document.place` for spans whose starts and ends rise: walks the marks once instead of searching them."""
+    marks = document.marks
+    position = [0, 0]  # how many marks lie at or before the start, and before the end, of the last span
+
+    def label(which: int, offset: int) -> str:
+        index = position[which]
+        while index < len(marks) and marks[index][0] <= offset:
+            index += 1
+        position[which] = index
+        return marks[index - 1][1] if index else ""
+
+    return lambda start, end: join_labels(label(0, start), label(1, end - 1))

@@ -1,0 +1,222 @@
+"""What a user types and sees: exact lines, exit codes, one line for every error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbook.app.cli import run
+
+NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "whale.txt"
+    path.write_text("Now the LORD had prepared a great fish to swallow up Jonah.", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def book(text: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    capsys.readouterr()
+    return "sea"
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> str:
+    """The one line a failing command says."""
+    assert run(list(arguments)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return err.strip()
+
+
+def test_add_says_what_came_of_it(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    assert capsys.readouterr().out.startswith("Documents: 1 added. 1 chunk in ")
+    assert run(["add", "-b", "sea", str(text)]) == 0
+    assert capsys.readouterr().out.startswith("Documents: 0 added, 1 unchanged. 0 chunks in ")
+
+
+def test_search_json_is_what_was_promised(book: str, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", "-b", book, "great fish", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["question", "passages", "seconds"]
+    assert found["question"] == "great fish"
+    (passage,) = found["passages"]
+    assert list(passage) == ["n", "text", "source", "place", "start", "end", "score", "via"]
+    assert text.read_text(encoding="utf-8")[passage["start"] : passage["end"]] == passage["text"]
+    assert (passage["n"], passage["source"], passage["via"]) == (1, str(text), "hybrid")
+    assert set(found["seconds"]) == {"embed", "search", "total"}
+
+
+def test_ask_json_is_what_was_promised(book: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "-b", book, "Who was swallowed?", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"question", "answer", "cited", "passages", "model", "prompt", "tokens", "seconds"} <= set(found)
+    assert found["cited"] == [1]
+    assert "great fish" in found["prompt"]
+    assert {"prompt", "answer"} <= set(found["tokens"])
+    assert {"retrieve", "first_token", "total"} <= set(found["seconds"])
+
+
+def test_ask_shows_sources_then_the_answer_then_what_it_cites(book: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "-b", book, "Who", "was", "swallowed?", "-v", "--show-prompt"]) == 0
+    out = capsys.readouterr().out
+    order = [out.index(part) for part in ("Sources", "[1] whale.txt, characters 0-59", "Cited", "Prompt", "retriever")]
+    assert order == sorted(order)
+
+
+def test_questions_come_from_stdin_one_a_line(
+    book: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("Who was swallowed?\n\nWhat was prepared?\n"))
+    assert run(["ask", "-b", book, "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["question"] for line in lines] == ["Who was swallowed?", "What was prepared?"]
+
+
+def test_list_and_status_show_the_book(book: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list"]) == 0
+    assert "sea" in capsys.readouterr().out
+    assert run(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["book"] == "sea"
+    assert run(["status", "-b", book]) == 0
+    out = capsys.readouterr().out
+    assert "1 document in 1 file" in out
+    assert "splitter = chars(size=500)" in out
+    assert run(["status", "-b", book, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["state"] == "ok"
+
+
+def test_remove_takes_a_document_out(book: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["remove", "-b", book, "whale.txt"]) == 0
+    assert capsys.readouterr().out == "Removed 1 document.\n"
+    assert "is empty" in failing(capsys, "search", "-b", book, "fish")
+
+
+def test_a_book_can_be_any_folder(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["add", "-b", "./here", str(text), *NEW]) == 0
+    assert (text.parent / "here" / "book.toml").is_file()
+    assert run(["search", "-b", "./here", "fish"]) == 0
+
+
+def test_set_on_add_is_kept_for_the_steps_that_do_not_touch_vectors(book: str, text: Path) -> None:
+    assert run(["add", "-b", book, str(text), "--set", "retriever=bm25"]) == 0
+    from openbook import Book
+    from openbook.home import books_folder
+
+    with Book.open(books_folder() / book) as opened:
+        assert str(opened.recipe.retriever) == "bm25"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["search", "-b", "se", "fish"], 1, "There is no book 'se'. Did you mean 'sea'?"),
+        (["ask", "-b", "nothing", "fish"], 1, "openbook add -b nothing FILE..."),
+        (["add", "-b", "sea", "missing.txt"], 1, "missing.txt does not exist"),
+        (["add", "-b", "sea", "*.doc"], 1, "Nothing matches"),
+        (["add", "-b", "sea", "whale.txt", "--set", "splitter"], 1, "has no '='"),
+        (["add", "-b", "sea", "whale.txt", "--set", "spliter=chars"], 1, "Did you mean 'splitter'?"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=char"], 1, "Did you mean 'chars'?"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(sise=3)"], 1, "Did you mean 'size'?"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size='x')"], 1, "size must be int"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size=0)"], 1, "size must be"),
+        (["add", "-b", "sea", "whale.txt", "--set", "splitter=chars(size=100)"], 1, "openbook rebuild -b sea --set"),
+        (["search", "-b", "sea", "  "], 1, "question is empty"),
+        (["search", "-b", "sea", "fish", "-k", "0"], 1, "Ask for 1 or more"),
+        (["search", "-b", "sea", "fish", "-k", "x"], 2, "'x' is not a valid integer"),
+        (["search", "-b", "sea", "fish", "--bok", "x"], 2, "--bok"),
+        (["serch", "fish"], 2, "There is no command 'serch'. Did you mean 'search'?"),
+        (["search", "-b", "", "fish"], 2, "name of a book is empty"),
+        (["add", "-b", "sea"], 2, "FILE|FOLDER"),
+        (["remove", "-b", "sea", "nothing.txt"], 1, "No document of this book is called 'nothing.txt'"),
+        (["models", "pull", "gpt-9"], 1, "gpt-9"),
+        (["ask", "-b", "sea", "--llm", "qwen2.5-coder-1.5b", "fish"], 1, "openbook models pull qwen2.5-coder-1.5b"),
+        (["ask", "-b", "sea", "--llm", "nothing.gguf", "fish"], 1, "nothing.gguf"),
+        (["components", "splittr"], 1, "Did you mean 'splitter'?"),
+        (["rebuild", "-b", "sea", "--set", "embedder=nothing"], 1, "No embedder is called 'nothing'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_every_mistake_is_one_line_with_the_next_step(
+    book: str, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    line = failing_or_after_sources(capsys, arguments, code)
+    assert said in line
+
+
+def failing_or_after_sources(capsys: pytest.CaptureFixture[str], arguments: list[str], code: int) -> str:
+    """`ask` shows its sources before the model fails; the error is still one line."""
+    assert run(arguments) == code
+    out, err = capsys.readouterr()
+    assert out == "" or arguments[0] == "ask"
+    assert err.count("\n") == 1, err
+    return err.strip()
+
+
+def test_a_file_that_fails_is_named_and_the_exit_code_says_so(
+    book: str, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = text.parent / "empty.txt"
+    empty.touch()
+    binary = text.parent / "binary.bin"
+    binary.write_bytes(bytes(256) * 9)
+    other = text.parent / "other.txt"
+    other.write_text("Noah built an ark.", encoding="utf-8")
+    assert run(["add", "-b", book, str(empty), str(binary), str(other)]) == 1
+    out, err = capsys.readouterr()
+    assert "1 added" in out
+    assert "2 files failed" in out
+    assert len(err.strip().splitlines()) == 2
+    assert run(["search", "-b", book, "ark"]) == 0
+
+
+def test_json_of_add_names_failures(book: str, text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (text.parent / "empty.txt").touch()
+    assert run(["add", "-b", book, "empty.txt", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["failed"][0]["path"].endswith("empty.txt")
+
+
+def test_components_lists_every_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    from openbook import registry
+
+    assert run(["components"]) == 0
+    out = capsys.readouterr().out
+    for kind in registry.KINDS:
+        for name, entry in registry.entries(kind).items():
+            assert name in out
+            assert entry.purpose in out
+
+
+def test_help_needs_no_heavy_import() -> None:
+    script = (
+        "import sys; from openbook.app.cli import run; run(['--help']); "
+        "print([m for m in ('numpy', 'lance', 'openvino', 'tqdm', 'jinja2', 'urllib3') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_a_closed_pipe_is_no_error(book: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "openbook", "components"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait()

@@ -1,0 +1,49 @@
+"""The house is in order: docs in sync, everything mentioned, nothing of this workplace in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openbook import registry
+from openbook.app.cli import cli
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="not a checkout")
+
+
+def test_docs_are_in_sync_with_the_code() -> None:
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "make_docs.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_every_component_and_command_is_in_the_docs() -> None:
+    reference = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    for kind in registry.KINDS:
+        for name in registry.entries(kind):
+            assert f"| `{name}" in reference
+    commands = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name in cli.commands:
+        assert f"## openbook {name}" in commands
+
+
+def test_every_link_in_the_docs_leads_somewhere() -> None:
+    import re
+
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://", "mailto:")):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_a_module_is_not_longer_than_one_reading() -> None:
+    long = {
+        path.name: lines for path in ROOT.glob("src/**/*.py") if (lines := path.read_text("utf-8").count("\n")) > 500
+    }
+    assert not long
