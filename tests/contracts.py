@@ -61,7 +61,8 @@ def chunk(number: int, text: str = "", document_id: str = "d") -> Chunk:
 
 def unit(count: int, seed: int = 0, dim: int = DIM) -> Vectors:
     vectors = np.random.default_rng(seed).normal(size=(count, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    rows: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
 class StoreContract:
@@ -204,7 +205,11 @@ class StoreContract:
         assert len(store) == 0
 
     def test_a_question_is_any_of_its_words_and_the_rare_ones_count(self, store: Store) -> None:
-        texts = ["who was the king by the river", "a great fish had swallowed him up", "he was a great man by a great king"]
+        texts = [
+            "who was the king by the river",
+            "a great fish had swallowed him up",
+            "he was a great man by a great king",
+        ]
         store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
         assert store.match("Who was swallowed by a great fish?", 3)[0].chunk.start == 100
 

@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contracts import DIM, OpenStore, StoreContract, chunk, unit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts import DIM, OpenStore, StoreContract, chunk, unit
 from openbook.errors import BookError
 from openbook.stores import lance
 from openbook.stores.flat import Flat
@@ -185,11 +186,12 @@ def test_the_index_of_a_large_store_finds_nearly_all(tmp_path: Path, monkeypatch
         best = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
         assert np.mean([len(one & set(two.tolist())) / 10 for one, two in zip(found, best, strict=True)]) > 0.9
         store.optimize()
-    assert lance._partitions(store._latest()) == 2500 // 128
+    assert lance._partitions(store._latest()) > 0
+    assert lance._unindexed_rows(store._latest()) == 0
 
 
 def test_optimize_leaves_few_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lance, "KEEP_VERSIONS", lance.timedelta(0))
+    monkeypatch.setattr(lance, "KEEP_VERSIONS", timedelta(0))
     store = Lance(tmp_path, DIM)
     for number in range(40):
         store.add([chunk(number)], unit(1, seed=number))
@@ -258,7 +260,7 @@ assert len(store) == 2
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no RLIMIT_FSIZE")
 @STORES
-def test_a_write_that_fails_changes_nothing(make: type[Store], tmp_path: Path) -> None:
+def test_a_write_that_fails_changes_nothing(make: type[Flat | Lance], tmp_path: Path) -> None:
     script = SMALL_FILES.format(module=make.__name__.lower(), name=make.__name__)
     run_python(script, tmp_path).wait_for_success()
 
@@ -284,11 +286,11 @@ for number in range(first, first + 10_000):
 
 @pytest.mark.slow
 @STORES
-def test_killed_at_any_moment_nothing_acknowledged_is_lost(make: MakeStore, tmp_path: Path) -> None:
+def test_killed_at_any_moment_nothing_acknowledged_is_lost(make: type[Flat | Lance], tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     kept: set[int] = set()
     for round_number in range(8):
-        script = KILLED.format(module=make.__name__.lower(), name=make.__name__)  # type: ignore[attr-defined]
+        script = KILLED.format(module=make.__name__.lower(), name=make.__name__)
         child = run_python(script, tmp_path / "store", str(1000 * round_number))
         assert child.process.stdout is not None
         child.process.stdout.readline()  # it has begun
@@ -308,7 +310,7 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(make: MakeStore, tmp_
             assert set(counts) - {last, last + 1} == (kept | added) - removed - {last}
             assert last in counts or last % 3 == 0
             assert len(store) == 7 * len(counts)
-            assert len(store.match("wine", 10_000)) >= len(counts) // len(counts or [1])
+            assert len(store.match("wine", 10_000)) == len(counts)
             kept = set(counts)
 
 
