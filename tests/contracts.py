@@ -10,6 +10,7 @@ A backend's test gives a fixture and inherits the promises:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,7 +61,8 @@ def chunk(number: int, text: str = "", document_id: str = "d") -> Chunk:
 
 def unit(count: int, seed: int = 0, dim: int = DIM) -> Vectors:
     vectors = np.random.default_rng(seed).normal(size=(count, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    rows: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
 class StoreContract:
@@ -195,6 +197,58 @@ class StoreContract:
     def test_adding_nothing_changes_nothing(self, store: Store) -> None:
         store.add([], unit(0))
         assert len(store) == 0
+
+    def test_vectors_that_do_not_fit_the_chunks_are_refused(self, store: Store) -> None:
+        for vectors in (unit(1), unit(3), unit(2, dim=DIM + 1)):
+            with pytest.raises(ValueError, match="shape"):
+                store.add([chunk(0), chunk(1)], vectors)
+        assert len(store) == 0
+
+    def test_a_question_is_any_of_its_words_and_the_rare_ones_count(self, store: Store) -> None:
+        texts = [
+            "who was the king by the river",
+            "a great fish had swallowed him up",
+            "he was a great man by a great king",
+        ]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
+        assert store.match("Who was swallowed by a great fish?", 3)[0].chunk.start == 100
+
+    def test_words_come_back_from_the_same_words_without_accents(self, store: Store) -> None:
+        store.add([chunk(0, "the café of Zoë"), chunk(1, "the king")], unit(2))
+        assert [p.chunk.start for p in store.match("cafe zoe", 2)] == [0]
+
+    def test_a_document_can_be_replaced(self, store: Store) -> None:
+        store.add([chunk(0, "wine"), chunk(1, "fish")], unit(2))
+        store.optimize()
+        store.remove(one for one in ["d"])
+        store.add([chunk(2, "bread")], unit(1, seed=1))
+        assert list(store.chunks()) == [chunk(2, "bread")]
+        assert store.match("wine fish", 5) == []
+        assert [p.chunk for p in store.nearest(unit(1)[0], 5)] == [chunk(2, "bread")]
+
+    def test_many_documents_can_be_removed_at_once(self, store: Store) -> None:
+        store.add([chunk(i, document_id=f"d{i}") for i in range(10)], unit(10))
+        assert store.remove([f"d{i}" for i in range(1, 5000)]) == 9
+        assert [c.document_id for c in store.chunks()] == ["d0"]
+
+    def test_a_long_question_is_a_question(self, store: Store) -> None:
+        store.add([chunk(0, "wine"), chunk(1, "fish")], unit(2))
+        question = " ".join(f"word{i}" for i in range(3000)) + " wine" * 3000
+        assert [p.chunk.start for p in store.match(question, 2)] == [0]
+
+    def test_threads_may_search_while_another_adds(self, store: Store) -> None:
+        store.add([chunk(0, "wine")], unit(1))
+
+        def work(number: int) -> None:
+            if number == 3:
+                store.add([chunk(number, "bread")], unit(1, seed=3))
+            assert store.nearest(unit(1)[0], 1)[0].chunk.start == 0
+            assert [p.chunk.start for p in store.match("wine", 3)] == [0]
+            assert len(list(store.chunks())) in (1, 2)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(12)))
+        assert len(store) == 2
 
 
 TEXT = st.text(st.sampled_from("ab .\n\t,é☃𝒳。!?") | st.characters(codec="utf-8"), max_size=400)

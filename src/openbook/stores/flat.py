@@ -180,6 +180,8 @@ class Flat:
                 yield self._connection
             except sqlite3.Error as error:
                 raise BookError(self._explain(error)) from error
+            except OSError as error:
+                raise BookError(f"{self.folder} cannot be made ({error.strerror}). Choose another folder.") from error
 
     def _connect(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
