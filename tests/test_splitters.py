@@ -58,9 +58,9 @@ def test_a_paragraph_end_comes_before_a_fuller_chunk() -> None:
 
 
 def test_a_line_end_comes_before_a_sentence_end() -> None:
-    assert cut("1 In the beginning of it.\n2 And. Then more followed", 31) == [
-        "1 In the beginning of it.",
-        "2 And. Then more followed",
+    assert cut("1 In the beginning of it all.\n2 A. Then more followed", 34) == [
+        "1 In the beginning of it all.",
+        "2 A. Then more followed",
     ]
 
 

@@ -16,17 +16,19 @@ from openbook.types import Chunk, Document, join_labels
 
 SMALLEST = 20  # characters: below this a chunk is shorter than many a word, and nothing can be found by it
 
-# How full a chunk must be, in parts of `size`, to be ended there. A paragraph end is worth a half-empty chunk; a
-# line or a sentence end only the last quarter.
-PARAGRAPH_FROM = 0.5
-LINE_FROM = 0.75
+# How full a chunk must be, in hundredths of `size`, to be ended there. A paragraph end is worth a half-empty chunk; a
+# line end only one that is nearly full, as the next line end is seldom far. Retrieval does not see a difference between
+# lines from 50, 75, 85 or 95 (BM25, 200 topics on the KJV: MRR within 0.02, the standard error), so fewer chunks win.
+PARAGRAPH_FROM = 50
+LINE_FROM = 85
+SENTENCE_FROM = 75
 
 # A heading belongs to what follows it: the chunk ends before a last paragraph shorter than this without a full stop.
 HEADING = 80
 
-# Sentence ends that white space follows, which stays outside the chunk, and those of scripts that write no spaces.
-SPACED_ENDS = (". ", "? ", "! ", ".\n", '." ', ".” ", ".) ", "?” ", '?" ', "!” ", '!" ')
-UNSPACED_ENDS = "。！？"
+# The last sentence end of a window; in Chinese and Japanese no space follows it. A character must be left over: the
+# first of the next chunk.
+SENTENCE_END = re.compile(r"""(?s:.*)(?:[.?!]["'”’)\]]{0,3}(?=\s)|[。！？](?=(?s:.)))""")
 STOPS = frozenset(".!?:;,\"')”’»。！？：；…")
 
 # Scripts without spaces between words: Thai, Lao, Burmese, Khmer; Chinese and Japanese.
@@ -81,18 +83,21 @@ class Chars:
         size, limit = self.size, start + self.size
         if limit >= len(text):
             return len(text)
-        floor = max(start + int(size * PARAGRAPH_FROM), done + 1)
+        floor = start + size * PARAGRAPH_FROM // 100
+        if floor <= done:
+            floor = done + 1
         paragraph = text.rfind("\n\n", floor, limit + 2)
         if paragraph > 0:
             return _before_heading(text, paragraph, floor)
-        floor = max(start + int(size * LINE_FROM), done + 1)
+        floor = max(floor, start + size * LINE_FROM // 100)
         line = text.rfind("\n", floor, limit + 1)
         # Text that was wrapped at 70 columns has a line end in every window, and it means nothing: the next line
         # goes on in small letters. There a sentence end is the better place.
         if line > 0 and not text[line + 1 : line + 2].islower():
             return line
-        sentence = _sentence_end(text, floor, limit)
-        return sentence or (line if line > 0 else _word_end(text, max(start, done) + 1, floor, limit))
+        if sentence := SENTENCE_END.match(text, max(done, start + size * SENTENCE_FROM // 100 - 1), limit + 1):
+            return sentence.end()
+        return line if line > 0 else _word_end(text, max(start, done) + 1, floor, limit)
 
     def _overlapping(self, text: str, start: int, end: int) -> int:
         """Where the chunk after text[start:end] begins: at most `overlap` before its end, and after `start`."""
@@ -104,22 +109,6 @@ class Chars:
         if UNSPACED.match(text, earliest):
             return _whole_character(text, earliest, start + 1)
         return _skip(text, end)
-
-
-def _sentence_end(text: str, floor: int, limit: int) -> int:
-    """The last place between `floor` and `limit` that ends a sentence, or 0."""
-    best = 0
-    for stop in SPACED_ENDS:
-        at = text.rfind(stop, max(floor, best) - len(stop) + 1, limit + 1)
-        if at > 0:
-            best = max(best, at + len(stop) - 1)
-    if text.isascii():
-        return best
-    for stop in UNSPACED_ENDS:
-        at = text.rfind(stop, max(floor, best) - 1, limit)
-        if at > 0:
-            best = max(best, at + 1)
-    return best
 
 
 def _word_end(text: str, first: int, floor: int, limit: int) -> int:
