@@ -144,15 +144,22 @@ class LlamaCpp:
     def _post(self, path: str, body: dict[str, Any]) -> BaseHTTPResponse:
         import urllib3
 
-        stream = bool(body.get("stream"))
-        pool = self._connect()
         try:
-            response = pool.request("POST", path, json=body, preload_content=not stream)
-            if response.status != 200:
-                raise ModelError(f"{self.name} refused: {_error(response)}")
+            response = self._request(path, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._broken(error) from error
+            if self._server is None or not self._server.ended():
+                raise self._broken(error) from error
+            # It died since the last question, but so late that it still looked alive: once more, with a new one.
+            try:
+                response = self._request(path, body)
+            except (urllib3.exceptions.HTTPError, OSError) as again:
+                raise self._broken(again) from again
+        if response.status != 200:
+            raise ModelError(f"{self.name} refused: {_error(response)}")
         return response
+
+    def _request(self, path: str, body: dict[str, Any]) -> BaseHTTPResponse:
+        return self._connect().request("POST", path, json=body, preload_content=not body.get("stream"))
 
     def _connect(self) -> HTTPConnectionPool:
         """Connections to the server; waits until it has loaded."""

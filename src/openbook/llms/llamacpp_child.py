@@ -20,6 +20,8 @@ from typing import Any
 
 PARENT_SECONDS = 1.0  # between two looks whether the parent is still there
 
+LOG_SECONDS = 0.3  # llama.cpp writes its log from a thread of its own; 1 in 25 failures ended before it had said why
+
 
 def main() -> None:
     """Serve until stdin ends."""
@@ -80,9 +82,8 @@ def _serve(settings: dict[str, Any]) -> Any:
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.stderr.flush()
-        os._exit(1)
+        time.sleep(LOG_SECONDS)
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class Server:
         log = "\n".join(self._log)
         for pattern, advice in FAILURES:
             if found := re.search(pattern, log):
-                return f"{what} {advice.format(*found.groups())}: {self.path}"
+                return f"{what} {advice.format(*found.groups())} ({self.path})."
         if how == "SIGKILL":
             return f"{what} was killed while it loaded, most likely for memory. Choose a smaller model or context."
         last = next((_message(line) for line in reversed(self._log) if line.strip()), "it said nothing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
+from time import sleep
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -127,7 +127,7 @@ class OpenAI:
             asked = wait if response is None else _asked_wait(response, wait)
             if response is not None and (asked is None or response.status not in RETRIED):
                 raise self._failure(response)
-            time.sleep(asked or 0.0)
+            sleep(asked or 0.0)
         response = self._try(body, last=True)
         assert response is not None
         if response.status != 200:

@@ -1,0 +1,649 @@
+"""LLMs: quote, openai against a server in this file, llama.cpp with and without weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from contracts import LLMContract
+from openbook.errors import ModelError, SpecError
+from openbook.llms import llamacpp_server
+from openbook.llms import openai as openai_module
+from openbook.llms.llamacpp import LlamaCpp
+from openbook.llms.openai import OpenAI
+from openbook.llms.quote import Quote
+from openbook.models.gguf import read_header
+from openbook.prompts.citations import REFUSAL, citations
+from openbook.prompts.cited import Cited
+from openbook.types import LLM, Chunk, Message, Passage, Usage
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals")
+HELLO = [Message("user", "Hello?")]
+
+
+def answer(llm: LLM, messages: Sequence[Message], max_tokens: int = 32, grammar: str = "") -> tuple[str, Usage]:
+    *words, usage = llm.stream(messages, max_tokens, grammar)
+    assert isinstance(usage, Usage)
+    return "".join(str(word) for word in words), usage
+
+
+def passage(number: int, text: str) -> Passage:
+    return Passage(Chunk("d", 0, len(text), text, "a.txt", f"line {number}"), 1.0, "bm25")
+
+
+class TestQuote(LLMContract):
+    @pytest.fixture
+    def llm(self) -> LLM:
+        return Quote()
+
+    def test_it_says_the_first_passages_with_their_numbers(self, llm: LLM) -> None:
+        passages = [passage(1, "He fled\n\nto [7] Tarshish."), passage(2, "[2] A storm rose."), passage(3, "No.")]
+        text, usage = answer(llm, Cited().messages("Question: Who\n[3] fled?", passages), 100)
+        assert text == "He fled to [7] Tarshish. [1]\n[2] A storm rose. [2]"
+        assert usage.stopped == "end"
+
+    def test_a_long_passage_is_cut_after_a_word(self) -> None:
+        text, _ = answer(Quote(characters=12), Cited().messages("Who?", [passage(1, "Jonah fled to Tarshish.")]), 100)
+        assert text == "Jonah fled ... [1]"
+
+    def test_without_passages_it_refuses(self, llm: LLM) -> None:
+        assert answer(llm, Cited().messages("Who?", []))[0] == REFUSAL
+
+    def test_max_tokens_are_words(self, llm: LLM) -> None:
+        text, usage = answer(llm, Cited().messages("Who?", [passage(1, "one two three four")]), 2)
+        assert (text, usage.answer_tokens, usage.stopped) == ("one two ", 2, "length")
+
+
+@dataclass
+class Reply:
+    """What the server below says to one request."""
+
+    events: list[str] = field(default_factory=list)
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    chunked: bool = True
+    cut: bool = False  # the connection ends before the answer does
+    pause: float = 0.0  # seconds before each event
+
+
+@dataclass
+class Speaker:
+    """Speaks OpenAI's protocol from a script, and remembers what it was asked."""
+
+    url: str
+    script: list[Reply]
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    broken: threading.Event = field(default_factory=threading.Event)  # a client left before the end
+
+
+def words(*pieces: str, finish: str = "stop") -> Reply:
+    deltas = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+    usage = {
+        "choices": [],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
+    }
+    role: dict[str, Any] = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
+    return Reply([*(f"data: {json.dumps(event)}" for event in (role, *deltas, end, usage)), "data: [DONE]"])
+
+
+def failure(status: int, message: str, **headers: str) -> Reply:
+    body = json.dumps({"error": {"message": message, "type": "x", "code": None}})
+    return Reply([body], status, {name.replace("_", "-"): value for name, value in headers.items()}, chunked=False)
+
+
+@pytest.fixture
+def speaker() -> Iterator[Speaker]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            talk.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            talk.headers.append(dict(self.headers))
+            assert self.path == "/v1/chat/completions"
+            reply = talk.script.pop(0) if len(talk.script) > 1 else talk.script[0]
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "text/event-stream" if reply.status == 200 else "application/json")
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.send_header(*(("Transfer-Encoding", "chunked") if reply.chunked else ("Connection", "close")))
+            self.end_headers()
+            try:
+                self.say(reply)
+            except OSError:
+                talk.broken.set()
+                self.close_connection = True
+
+        def say(self, reply: Reply) -> None:
+            for event in reply.events:
+                time.sleep(reply.pause)
+                for half in halves((event + "\n\n").encode()):  # events and even characters may come in pieces
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half) if reply.chunked else half)
+                    self.wfile.flush()
+            self.close_connection = reply.cut or not reply.chunked
+            if reply.chunked and not reply.cut:
+                self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    talk = Speaker(f"http://127.0.0.1:{server.server_address[1]}/v1", [words("Hello", " there", ".")])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield talk
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def halves(text: bytes) -> tuple[bytes, bytes]:
+    middle = next((i + 1 for i, byte in enumerate(text) if byte > 127), len(text) // 2)
+    return text[:middle], text[middle:]
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+    monkeypatch.setattr("openbook.llms.openai.sleep", waits.append)
+    return waits
+
+
+@pytest.fixture
+def openai(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAI]:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    llm = OpenAI(url=speaker.url, model="tiny")
+    yield llm
+    llm.close()
+
+
+class TestOpenAI(LLMContract):
+    @pytest.fixture
+    def llm(self, openai: OpenAI) -> LLM:
+        return openai
+
+    def test_it_sends_what_render_shows_and_counts_as_the_server_does(self, openai: OpenAI, speaker: Speaker) -> None:
+        text, usage = answer(openai, self.MESSAGES, 24)
+        assert text == "Hello there."
+        assert usage == Usage(9, 3, 4, "end")
+        assert speaker.bodies == [{**json.loads(openai.render(self.MESSAGES)), "max_tokens": 24}]
+        assert speaker.bodies[0]["messages"][0] == {"role": "system", "content": "You are terse."}
+        assert speaker.bodies[0]["stream_options"] == {"include_usage": True}
+        assert "Authorization" not in speaker.headers[0]
+
+    @pytest.mark.parametrize("chunked", [True, False])
+    def test_characters_cut_in_two_come_whole(self, openai: OpenAI, speaker: Speaker, chunked: bool) -> None:
+        reply = words("Grüße ", "你好 ", "☃")
+        reply.events = [": keep alive", "event: x", *reply.events]
+        reply.events[3] = 'data: {"choices": [{"delta": {"content": "Grüße "}}]}'
+        reply.chunked = chunked
+        speaker.script = [reply]
+        assert answer(openai, HELLO)[0] == "Grüße 你好 ☃"
+
+    def test_words_come_while_the_server_still_speaks(self, openai: OpenAI, speaker: Speaker) -> None:
+        reply = words(*"abcdefgh")
+        reply.pause = 0.1
+        speaker.script = [reply]
+        start = time.perf_counter()
+        stream = openai.stream(HELLO, 9)
+        assert next(stream) == "a"
+        first = time.perf_counter() - start
+        assert list(stream)[:-1] == list("bcdefgh")
+        assert first < 0.6 < time.perf_counter() - start
+
+    def test_leaving_early_ends_the_connection(self, openai: OpenAI, speaker: Speaker) -> None:
+        reply = words(*["word " * 2000] * 400)
+        speaker.script = [reply]
+        stream = openai.stream(HELLO, 9)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert speaker.broken.wait(5)
+
+    def test_an_answer_ended_by_max_tokens_says_so(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.script = [words("Hel", finish="length")]
+        assert answer(openai, HELLO)[1].stopped == "length"
+
+    @pytest.mark.parametrize("events", [["data: {}"], ['data: {"choices": [{"delta": {"content": "a"}}]}'], []])
+    @pytest.mark.parametrize("chunked", [True, False])
+    def test_an_answer_that_breaks_off_is_an_error(
+        self, openai: OpenAI, speaker: Speaker, events: list[str], chunked: bool
+    ) -> None:
+        speaker.script = [Reply(events, cut=True, chunked=chunked)]
+        with pytest.raises(ModelError, match=r"^http\S+ broke off while answering.* Ask again\.$"):
+            list(openai.stream(HELLO, 9))
+
+    @pytest.mark.parametrize("line", ["data: {", "data: 3", "data: \xff"])
+    def test_an_answer_that_is_not_json_is_an_error(self, openai: OpenAI, speaker: Speaker, line: str) -> None:
+        speaker.script = [Reply([line])]
+        with pytest.raises(ModelError, match="broke off while answering"):
+            list(openai.stream(HELLO, 9))
+
+    def test_an_error_in_the_middle_is_one_line(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.script = [Reply(['data: {"error": {"message": "out of\\nmemory"}}'])]
+        with pytest.raises(ModelError, match=r"^tiny stopped: out of memory\.$"):
+            list(openai.stream(HELLO, 9))
+
+    def test_a_busy_server_is_asked_again(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
+        speaker.script = [failure(429, "slow", Retry_After="7"), failure(503, "loading"), words("Yes")]
+        assert answer(openai, HELLO)[0] == "Yes"
+        assert no_waiting == [7.0, openai_module.WAIT_SECONDS[1]]
+
+    def test_it_does_not_ask_for_ever(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
+        speaker.script = [failure(429, "slow\ndown")]
+        with pytest.raises(ModelError, match=r"is busy after 4 tries \(429: slow down\)\. Ask again later\.$"):
+            list(openai.stream(HELLO, 9))
+        assert len(speaker.bodies) == openai_module.TRIES == len(no_waiting) + 1
+
+    def test_it_does_not_wait_an_hour(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
+        speaker.script = [failure(429, "slow", Retry_After="3600")]
+        with pytest.raises(ModelError, match="is busy"):
+            list(openai.stream(HELLO, 9))
+        assert no_waiting == []
+
+    def test_a_refused_key_is_named_but_not_shown(
+        self, openai: OpenAI, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        for status in (401, 400):
+            speaker.script = [failure(status, "Incorrect API key provided: sk-secret")]
+            with pytest.raises(ModelError) as caught:
+                list(openai.stream(HELLO, 9))
+            assert "sk-secret" not in str(caught.value) + repr(openai) + openai.render(HELLO)
+            assert "\n" not in str(caught.value)
+        assert speaker.headers[0]["Authorization"] == "Bearer sk-secret"
+
+    def test_a_missing_model_is_named(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.script = [failure(404, "no such model")]
+        with pytest.raises(ModelError, match=r"has no model 'tiny' \(no such model\)"):
+            list(openai.stream(HELLO, 9))
+        assert len(speaker.bodies) == 1
+
+    def test_a_redirect_is_not_followed(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.script = [failure(307, "elsewhere", Location="http://127.0.0.1:1/v1/chat/completions")]
+        with pytest.raises(ModelError, match="refuses the question"):
+            list(openai.stream(HELLO, 9))
+
+    def test_nothing_listening_is_one_line(self, no_waiting: list[float]) -> None:
+        llm = OpenAI(url="http://127.0.0.1:1/v1")
+        with pytest.raises(ModelError, match=r"^Nothing answers at http://127.0.0.1:1/v1\. "):
+            list(llm.stream(HELLO, 9))
+        assert len(no_waiting) == 3
+        llm.close()
+
+    def test_another_machine_needs_a_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("MY_KEY", raising=False)
+        with pytest.raises(ModelError, match=r"needs a key\. Set it: export MY_KEY=\.\.\.$"):
+            list(OpenAI(key_env="MY_KEY").stream(HELLO, 9))
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"url": "localhost:80"},
+            {"url": "http://u:p@host/v1"},
+            {"context": 1},
+            {"temperature": -1.0},
+            {"timeout": 0.0},
+        ],
+    )
+    def test_wrong_options_are_refused(self, options: dict[str, Any]) -> None:
+        with pytest.raises(SpecError, match=r"^openai\(") as caught:
+            OpenAI(**options)
+        assert "u:p" not in str(caught.value)
+
+
+def gguf(path: Path, architecture: str = "nonsense", **more: str) -> Path:
+    """A GGUF file without any weights."""
+    pairs = {"general.architecture": architecture, **more}
+    body = struct.pack("<4sIQQ", b"GGUF", 3, 0, len(pairs))
+    for key, value in pairs.items():
+        body += struct.pack("<Q", len(key)) + key.encode() + struct.pack("<IQ", 8, len(value)) + value.encode()
+    path.write_bytes(body + b"\0" * (-len(body) % 32))
+    return path
+
+
+class TestLlamaCppWithoutWeights:
+    def test_a_missing_file_is_one_line(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match=r"^No model file \S+gone\.gguf"):
+            list(LlamaCpp(model=str(tmp_path / "gone.gguf")).stream(HELLO, 9))
+
+    def test_a_file_that_is_no_gguf_is_one_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.gguf"
+        path.write_bytes(b"hello")
+        with pytest.raises(ModelError, match="is not a GGUF file"):
+            LlamaCpp(model=str(path)).prepare()
+
+    def test_an_unknown_architecture_is_one_line(self, tmp_path: Path) -> None:
+        llm = LlamaCpp(model=str(gguf(tmp_path / "a.gguf")))
+        for _ in range(2):
+            with pytest.raises(
+                ModelError, match=r"^The model a\.gguf is of a kind \(nonsense\) unknown here\. Try: [^\n]+\.$"
+            ):
+                list(llm.stream(HELLO, 9))
+        llm.close()
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "is not there. Check the path"),
+            (b"hello there", "is not a GGUF file"),
+            (b"GGUF\3\0\0\0" + b"\1" * 8, "is cut off or damaged"),
+        ],
+    )
+    def test_the_child_says_why_it_failed(self, tmp_path: Path, content: bytes | None, said: str) -> None:
+        path = tmp_path / "a.gguf"
+        if content is not None:
+            path.write_bytes(content)
+        server = llamacpp_server.Server(path, {"context": 512, "threads": 1, "gpu_layers": 0})
+        with pytest.raises(ModelError) as caught:
+            server.url()
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not server.alive
+
+    def test_the_key_is_not_where_others_can_see_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        started: list[tuple[Any, dict[str, Any]]] = []
+        real = subprocess.Popen
+
+        def spy(arguments: Any, **named: Any) -> Any:
+            started.append((arguments, named))
+            return real(arguments, **named)
+
+        monkeypatch.setattr("subprocess.Popen", spy)
+        server = llamacpp_server.Server(tmp_path / "a.gguf", {"context": 512, "threads": 1, "gpu_layers": 0})
+        server.close()
+        assert started
+        assert server.api_key not in repr(started)
+        assert len(server.api_key) > 30
+
+    def test_render_needs_no_weights(self, tmp_path: Path) -> None:
+        template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
+        path = gguf(tmp_path / "a.gguf", **{"tokenizer.chat_template": template})
+        assert LlamaCpp(model=str(path)).render(HELLO) == "<user>Hello?<assistant>"
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"context": 100}, {"threads": -1}, {"gpu_layers": -2}, {"temperature": -0.1}, {"keep_minutes": -1.0}],
+    )
+    def test_wrong_options_are_refused(self, options: dict[str, Any]) -> None:
+        with pytest.raises(SpecError, match=r"^llamacpp\("):
+            LlamaCpp(**options)
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """A small model: $OPENBOOK_TEST_GGUF, or SmolLM2 in the models of the home $OPENBOOK_TEST_HOME."""
+    named = os.environ.get("OPENBOOK_TEST_GGUF", "")
+    home = os.environ.get("OPENBOOK_TEST_HOME", "")
+    path = Path(named) if named else Path(home, "models", "smollm2-135m-instruct-q4_1.gguf")
+    if not (named or home) or not path.is_file():
+        pytest.skip("set OPENBOOK_TEST_GGUF, or OPENBOOK_TEST_HOME to a home with smollm2-135m")
+    return path
+
+
+@pytest.fixture(scope="session")
+def warm(weights: Path) -> Iterator[LlamaCpp]:
+    llm = LlamaCpp(model=str(weights), context=2048)
+    yield llm
+    llm.close()
+
+
+def gone(pid: int, seconds: float = 5.0) -> bool:
+    """Whether the process ended within that time; a zombie is gone."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        state = Path(f"/proc/{pid}/stat")
+        with suppress(OSError):
+            if state.parent.parent.is_dir() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
+                return True
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def pid_of(llm: LlamaCpp) -> int:
+    assert llm._server is not None
+    return llm._server.pid
+
+
+PARENT = """
+import sys, time
+from openbook.llms.llamacpp import LlamaCpp
+from openbook.types import Message
+llm = LlamaCpp(model=sys.argv[1], context=1024)
+llm.prepare()
+if sys.argv[2] == "answering":
+    stream = llm.stream([Message("user", "Count to a thousand.")], 900)
+    next(stream)
+print(llm._server.pid, flush=True)
+if sys.argv[2] == "forked":
+    import os
+    llm.count("wait until it is loaded")
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.models
+class TestLlamaCpp(LLMContract):
+    @pytest.fixture
+    def llm(self, warm: LlamaCpp) -> LLM:
+        return warm
+
+    @pytest.fixture
+    def fresh(self, weights: Path) -> Iterator[LlamaCpp]:
+        llm = LlamaCpp(model=str(weights), context=1024)
+        yield llm
+        llm.close()
+
+    def test_render_is_what_the_server_makes_of_the_template(self, warm: LlamaCpp) -> None:
+        turns = [*self.MESSAGES, Message("assistant", "Three days."), Message("user", "Grüße 你好 {{ 1 }} </x>")]
+        warm.count("load")
+        for messages in (self.MESSAGES, turns, HELLO):
+            chat = [{"role": m.role, "content": m.content} for m in messages]
+            made = warm._post("/apply-template", {"messages": chat, "add_generation_prompt": True}).json()["prompt"]
+            assert warm.render(messages) == made
+
+    def test_render_is_exactly_what_the_server_answers(self, warm: LlamaCpp) -> None:
+        prompt = warm.render(self.MESSAGES)
+        sent = warm._post("/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0}).json()
+        *_, usage = warm.stream(self.MESSAGES, 1)
+        assert isinstance(usage, Usage)
+        assert sent["prompt"] == prompt
+        assert sent["tokens_evaluated"] == usage.prompt_tokens
+
+    def test_a_text_begins_with_at_most_one_bos(self, warm: LlamaCpp, weights: Path) -> None:
+        prompt = warm.render(self.MESSAGES)
+        bos = read_header(weights).bos
+        warm.count("load")
+        tokens = warm._post("/tokenize", {"content": prompt, "add_special": True, "with_pieces": True}).json()["tokens"]
+        assert [token["piece"] for token in tokens[:2]].count(bos) <= 1
+
+    def test_a_prefix_is_read_once(self, warm: LlamaCpp) -> None:
+        passages = [passage(n, f"Verse {n}: " + "and he went up to the mountain " * 8) for n in range(5)]
+        seconds, cached = [], []
+        for question in ("Who went up?", "Why did he?"):
+            start = time.perf_counter()
+            stream = warm.stream(Cited().messages(question, passages), 4)
+            next(stream)
+            seconds.append(time.perf_counter() - start)
+            *_, usage = stream
+            assert isinstance(usage, Usage)
+            cached.append(usage.cached_tokens)
+        assert cached[1] > 200
+        assert seconds[1] < seconds[0] / 2
+
+    def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
+        stream = warm.stream(HELLO, 1500)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        start = time.perf_counter()
+        answer(warm, HELLO, 2)
+        assert time.perf_counter() - start < 3
+
+    def test_a_grammar_is_obeyed(self, warm: LlamaCpp) -> None:
+        assert answer(warm, HELLO, 16, 'root ::= "yes [2]" | "no [1]"')[0] in {"yes [2]", "no [1]"}
+
+    def test_a_wrong_grammar_is_one_line(self, warm: LlamaCpp) -> None:
+        with pytest.raises(ModelError, match=r"^\S+ refused: [^\n]+$"):
+            answer(warm, HELLO, 16, "root ::= (")
+
+    def test_the_cited_grammar_allows_free_text_of_any_language(self, warm: LlamaCpp) -> None:
+        passages = [passage(1, "Jonas war drei Tage im Fisch: 约拿 [a] {x}."), passage(2, "Nein.")]
+        prompt = Cited()
+        text, _ = answer(warm, prompt.messages("Wie lange?", passages), 48, prompt.grammar(passages))
+        assert all(number <= 2 for number in citations(text))
+
+    def test_the_same_question_gets_the_same_answer(self, warm: LlamaCpp) -> None:
+        assert answer(warm, self.MESSAGES)[0] == answer(warm, self.MESSAGES)[0]
+
+    def test_a_prompt_that_does_not_fit_is_refused_before_it_is_sent(self, warm: LlamaCpp) -> None:
+        with pytest.raises(ModelError, match=r"more than the 2048 of "):
+            list(warm.stream([Message("user", "word " * 3000)], 10))
+        with pytest.raises(ModelError, match=r"with 3000 for the answer"):
+            list(warm.stream(HELLO, 3000))
+
+    def test_an_answer_may_end_exactly_at_the_context(self, warm: LlamaCpp) -> None:
+        room = warm.context - answer(warm, HELLO, 1)[1].prompt_tokens
+        stream = warm.stream(HELLO, room)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        with pytest.raises(ModelError, match="more than"):
+            list(warm.stream(HELLO, room + 1))
+
+    def test_a_context_the_model_was_not_trained_for_is_refused(self, weights: Path) -> None:
+        with pytest.raises(ModelError, match=r"was trained for \d+ tokens, not 10000000"):
+            LlamaCpp(model=str(weights), context=10_000_000).prepare()
+
+    def test_prepare_returns_at_once(self, fresh: LlamaCpp) -> None:
+        start = time.perf_counter()
+        fresh.prepare()
+        assert time.perf_counter() - start < 0.5
+        assert answer(fresh, HELLO, 2)[0]
+
+    def test_only_with_its_key_the_server_answers(self, warm: LlamaCpp) -> None:
+        warm.count("load")
+        assert warm._server is not None
+        response = urllib3.request("POST", warm._server.url() + "/completion", json={"prompt": "a"}, retries=False)
+        assert response.status == 401
+
+    def test_an_idle_server_ends_and_comes_back(self, weights: Path) -> None:
+        llm = LlamaCpp(model=str(weights), context=1024, keep_minutes=0.01)
+        llm.prepare()
+        pid = pid_of(llm)
+        assert answer(llm, HELLO, 2)[0]
+        assert gone(pid)
+        assert answer(llm, HELLO, 2)[0]
+        llm.close()
+
+    @POSIX
+    def test_a_dead_server_is_started_again(self, fresh: LlamaCpp) -> None:
+        answer(fresh, HELLO, 2)
+        os.kill(pid_of(fresh), signal.SIGKILL)
+        assert answer(fresh, HELLO, 2)[0]
+
+    @POSIX
+    def test_a_server_that_dies_while_answering_is_one_line(self, fresh: LlamaCpp) -> None:
+        stream = fresh.stream(HELLO, 900)
+        next(stream)
+        os.kill(pid_of(fresh), signal.SIGSEGV)
+        with pytest.raises(ModelError, match=r"ended while answering \(SIGSEGV\)\. Ask again[^\n]+$"):
+            list(stream)
+        assert answer(fresh, HELLO, 2)[0]
+
+    @POSIX
+    @pytest.mark.parametrize("when", ["loading", "answering", "forked"])
+    def test_the_server_ends_with_its_parent_killed(self, weights: Path, when: str) -> None:
+        parent, pid = start_parent(weights, when)
+        parent.kill()
+        parent.wait()
+        assert gone(pid)
+
+    @POSIX
+    def test_ctrl_c_in_the_terminal_is_not_for_the_server(self, fresh: LlamaCpp) -> None:
+        answer(fresh, HELLO, 2)
+        pid = pid_of(fresh)
+        assert os.getpgid(pid) != os.getpgid(0)
+        os.kill(pid, signal.SIGINT)
+        assert answer(fresh, HELLO, 2)[0]
+        assert pid_of(fresh) == pid
+
+    def test_closing_ends_the_server(self, fresh: LlamaCpp) -> None:
+        answer(fresh, HELLO, 2)
+        pid = pid_of(fresh)
+        fresh.close()
+        assert gone(pid, 0.5)
+
+    def test_many_threads_may_ask(self, warm: LlamaCpp) -> None:
+        texts: list[str] = []
+        threads = [threading.Thread(target=lambda: texts.append(answer(warm, HELLO, 8)[0])) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(texts) == 4
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+    def test_memory_does_not_grow_with_questions(self, warm: LlamaCpp) -> None:
+        def ask(number: int) -> None:
+            answer(warm, [Message("user", f"{number} " + "went up to the mountain " * 30)], 2)
+
+        for number in range(3):
+            ask(number)
+        before = resident_bytes(pid_of(warm))
+        for number in range(3, 7):
+            ask(number)
+        assert resident_bytes(pid_of(warm)) < before + (20 << 20)
+
+    def test_openai_speaks_with_the_same_server(self, warm: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
+        warm.count("load")
+        assert warm._server is not None
+        monkeypatch.setenv("SERVER_KEY", warm._server.api_key)
+        llm = OpenAI(url=f"{warm._server.url()}/v1", model="any", key_env="SERVER_KEY")
+        text, usage = answer(llm, self.MESSAGES, 16)
+        assert text == answer(warm, self.MESSAGES, 16)[0]
+        assert usage.answer_tokens == 16
+        monkeypatch.delenv("SERVER_KEY")
+        with pytest.raises(ModelError, match=r"refuses the key in \$SERVER_KEY"):
+            list(llm.stream(HELLO, 2))
+        llm.close()
+
+
+def start_parent(weights: Path, when: str) -> tuple[subprocess.Popen[str], int]:
+    source = str(Path(llamacpp_server.__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PARENT), str(weights), when],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": source},
+    )
+    with parent.stdout or pytest.fail("no stdout") as out:
+        line = out.readline()
+    time.sleep(0.3)
+    return parent, int(line)
+
+
+def resident_bytes(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
