@@ -415,7 +415,7 @@ class LLMContract:
     def test_a_stream_can_be_left_early_and_the_next_one_works(self, llm: LLM) -> None:
         stream = llm.stream(self.MESSAGES, max_tokens=200)
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert any(isinstance(part, str) for part in llm.stream(self.MESSAGES, max_tokens=5))
 
     def test_it_has_a_name_and_room(self, llm: LLM) -> None:

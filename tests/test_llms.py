@@ -213,7 +213,7 @@ class TestOpenAI(LLMContract):
         speaker.script = [reply]
         stream = openai.stream(HELLO, 9)
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert speaker.broken.wait(5)
 
     def test_an_answer_ended_by_max_tokens_says_so(self, openai: OpenAI, speaker: Speaker) -> None:
@@ -497,7 +497,7 @@ class TestLlamaCpp(LLMContract):
     def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
         stream = warm.stream(HELLO, 1500)
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         start = time.perf_counter()
         answer(warm, HELLO, 2)
         assert time.perf_counter() - start < 3
@@ -528,7 +528,7 @@ class TestLlamaCpp(LLMContract):
         room = warm.context - answer(warm, HELLO, 1)[1].prompt_tokens
         stream = warm.stream(HELLO, room)
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         with pytest.raises(ModelError, match="more than"):
             list(warm.stream(HELLO, room + 1))
 

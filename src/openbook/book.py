@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from openbook import registry
 from openbook.documents import Documents, File
 from openbook.errors import BookError, ReadError
 from openbook.indexing import Added, Failure, Indexer, disk_errors, find_files
+from openbook.lock import locked
 from openbook.manifest import NAME, Manifest, name_of
 from openbook.prompts.citations import split_citations
 from openbook.recipe import Recipe, digest
@@ -117,7 +118,7 @@ class Book:
         embedder: Embedder = registry.make("embedder", recipe.embedder)
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder, None):
+            with locked(folder, None):
                 if not (folder / NAME).exists():  # another process may have been quicker
                     Documents(folder / "documents.db").close()
                     store = _store_folder(recipe, embedder.fingerprint)
@@ -310,9 +311,9 @@ class Book:
             self._manifest.write(self.folder)
 
     @contextmanager
-    def _changing(self, report: Report | None) -> Iterator[None]:
+    def _changing(self, report: Report | None) -> Generator[None]:
         """Hold the book's lock, on a book without leftovers of a change that was killed."""
-        with disk_errors(self.folder / NAME), _locked(self.folder, report):
+        with disk_errors(self.folder / NAME), locked(self.folder, report):
             current = Manifest.read(self.folder)
             if current.store != self._manifest.store:
                 raise BookError("The book was rebuilt meanwhile. Run the command again.")
@@ -479,24 +480,6 @@ def _refuse_other_vectors(folder: Path, own: Recipe, wanted: Recipe) -> None:
             f"This book was made with {step} {old or 'none'}, not {new or 'none'}. "
             f'Make it again with: openbook rebuild -b {name_of(folder)} --set "{step}={new}"'
         )
-
-
-@contextmanager
-def _locked(folder: Path, report: Report | None) -> Iterator[None]:
-    """Only one process at a time changes a book; says so through `report` when it must wait."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if report:
-            report(Progress("wait", 0, 0))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 __all__ = ["Added", "Book", "Failure", "ReadError", "Status"]

@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from openbook.errors import BookError
 from openbook.types import Document
@@ -75,7 +76,7 @@ class Documents:
         return BookError(f"{self._path} is damaged ({error}). Add the documents again to a new book.")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -90,7 +91,7 @@ class Documents:
                 self._db.execute("ROLLBACK")
             raise self._failed(error) from error
 
-    def _rows(self, query: str, *values: object) -> Iterator[tuple[object, ...]]:
+    def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._db.execute(query, values)
         except sqlite3.Error as error:
@@ -142,13 +143,13 @@ class Documents:
     def file(self, path: str) -> File | None:
         """What came of a file, or None when it was never added."""
         for row in self._rows("SELECT * FROM files WHERE path = ?", path):
-            return File(*row)  # type: ignore[arg-type]
+            return File(*row)
         return None
 
     def files(self) -> Iterator[File]:
         """Every file, by path."""
         for row in self._rows("SELECT * FROM files ORDER BY path"):
-            yield File(*row)  # type: ignore[arg-type]
+            yield File(*row)
 
     def ids(self, file: str | None = None) -> dict[str, str]:
         """Source -> id of the live documents, of one file or of all."""
@@ -168,16 +169,16 @@ class Documents:
             yield str(row[5]), _document(row)
 
     def __len__(self) -> int:
-        return next(int(str(row[0])) for row in self._rows("SELECT count(*) FROM documents"))
+        return next(int(row[0]) for row in self._rows("SELECT count(*) FROM documents"))
 
     def characters(self) -> int:
         """Characters of all live documents."""
-        return next(int(str(row[0])) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))
+        return next(int(row[0]) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))
 
     def counts(self) -> dict[str, int]:
         """Documents by file."""
         rows = self._rows("SELECT file, count(*) FROM documents GROUP BY file")
-        return {str(file): int(str(count)) for file, count in rows}
+        return {str(file): int(count) for file, count in rows}
 
     def close(self) -> None:
         """Let go of the file. Closing twice is allowed."""

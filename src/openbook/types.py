@@ -10,7 +10,7 @@ question ---------------------------retrieve--> Passage --refine--> Passage <---
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -245,6 +245,10 @@ class Prompt(Protocol):
         """A GBNF grammar (llama.cpp's notation) every answer must follow; '' for none."""
 
 
+Stream: TypeAlias = Generator[str | Usage, None, None]
+"""An answer's characters as they come, then one Usage. Closing it stops the model."""
+
+
 class LLM(Protocol):
     """Continues messages with text. Loads on first use."""
 
@@ -265,10 +269,10 @@ class LLM(Protocol):
     def render(self, messages: Sequence[Message]) -> str:
         """The exact characters that `stream` would send."""
 
-    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         """The answer's characters as they come, then one Usage.
 
-        A model that knows no grammars ignores it. Raises: ModelError. Closing the iterator stops the model.
+        A model that knows no grammars ignores it. Raises: ModelError.
         """
 
     def close(self) -> None:

@@ -1,11 +1,17 @@
 """placeholder"""
 from __future__ import annotations
-import re, zlib
+
+import re
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
-from collections.abc import Sequence
+
 import numpy as np
+
 from openbook.types import Kind, Vectors
+
+
 @dataclass
 class Hashed:
     """Words hashed."""

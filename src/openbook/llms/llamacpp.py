@@ -6,7 +6,7 @@ messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from openbook.llms.llamacpp_server import Server
 from openbook.llms.sse import events
 from openbook.models.gguf import Header, read_header
 from openbook.prompts.template import render
-from openbook.types import Message, Usage
+from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
@@ -77,7 +77,7 @@ class LlamaCpp:
         # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
         return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
 
-    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         prompt = self.render(messages)
         with self._running():
             self._refuse_too_long(prompt, max_tokens)
@@ -110,7 +110,7 @@ class LlamaCpp:
                 self._server.close()
             self._server = self._pool = self._timer = None
 
-    def _words(self, response: BaseHTTPResponse) -> Generator[str | Usage, None, None]:
+    def _words(self, response: BaseHTTPResponse) -> Stream:
         import urllib3
 
         try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from time import sleep
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from openbook.errors import ModelError, SpecError
 from openbook.llms.sse import events
-from openbook.types import Message, Usage
+from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -69,7 +69,7 @@ class OpenAI:
     def render(self, messages: Sequence[Message]) -> str:
         return json.dumps(self._body(messages), ensure_ascii=False, indent=2)
 
-    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         import urllib3
 
         response = self._post({**self._body(messages), "max_tokens": max_tokens})

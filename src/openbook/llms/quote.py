@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from openbook.errors import SpecError
 from openbook.prompts.citations import REFUSAL
-from openbook.types import Message, Usage
+from openbook.types import Message, Stream, Usage
 
 WORD = re.compile(r"\s*\S+\s*")
 
@@ -48,7 +48,7 @@ class Quote:
     def render(self, messages: Sequence[Message]) -> str:
         return "\n\n".join(f"{message.role}: {message.content}" for message in messages)
 
-    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Iterator[str | Usage]:
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         asked = next((message.content for message in reversed(messages) if message.role == "user"), "")
         quoted = [f"{self._begin(text)} [{number}]" for number, text in _passages(asked) if text.strip()]
         words = WORD.findall("\n".join(quoted[: self.passages]) or REFUSAL)
