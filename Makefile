@@ -1,5 +1,5 @@
 # make demo | test | check | fix
-.PHONY: demo install test test-all check fix docs clean
+.PHONY: demo install test lint check fix clean
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
@@ -21,23 +21,23 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+# make test                 the fast tests
+# make test MARK=models     those that need weights; also: slow, server, "models or slow", or "" for all
 test: $(VENV)/installed-dev
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest $(if $(filter undefined,$(origin MARK)),,-m "$(MARK)")
 
-test-all: $(VENV)/installed-dev
-	$(TEST_ENV) $(BIN)/python -m pytest -m ""
-
-check: $(VENV)/installed-dev
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/ty check --quiet --python $(VENV) src tests
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_docs.py --check
-	$(TEST_ENV) $(BIN)/python -m pytest -q
+
+check: lint test
 
 fix: $(VENV)/installed-dev
-	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	$(BIN)/python tools/make_docs.py
 

@@ -105,7 +105,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before downloading the model.")
-@click.option("--llm", metavar="SPEC", default="", help="Answer with another model, such as: quote")
+@click.option("--llm", metavar="SPEC|MODEL", default="", help="Answer with another model, such as: quote")
 def demo(yes: bool, llm: str) -> None:
     """Index the Bible, ask it one question, print the cited answer.
 
@@ -116,9 +116,10 @@ def demo(yes: bool, llm: str) -> None:
     from openbook.demo import kjv
     from openbook.home import home
 
-    recipe = _recipe_with(None, (f"llm={llm}",) if llm else ())
-    if recipe.llm.name == "llamacpp":
-        _pull_if_missing(str(recipe.llm.options["model"]), yes=yes)
+    choices = (f"llm={_llm_spec(llm)}",) if llm else ()
+    chosen = _recipe_with(None, choices).llm
+    if chosen.name == "llamacpp" and "model" in chosen.options:
+        _pull_if_missing(str(chosen.options["model"]), yes=yes)
     text = kjv(home() / "demo")
     question = "Who was swallowed by a great fish, and for how long?"
     show.command(f"openbook add -b bible {text}")
@@ -127,7 +128,7 @@ def demo(yes: bool, llm: str) -> None:
             added = book.add([text], report=report)
         show.added(added, book)
     show.command(f'openbook ask -b bible "{question}"')
-    with _open(books_folder() / "bible", (f"llm={llm}",) if llm else ()) as book:
+    with _open(books_folder() / "bible", choices) as book:
         show.stream(book.stream(question), book, verbose=True)
 
 
@@ -137,12 +138,14 @@ def _pull_if_missing(name: str, *, yes: bool) -> None:
     try:
         find(name)
     except ModelError as error:
+        from openbook.app import show
         from openbook.models.catalogue import catalogue
 
         if name not in catalogue():
             raise
         if not yes and not click.confirm(f"{error}\nDownload it now?", default=True, err=True):
             raise
+        show.command(f"openbook models pull {name}")
         _pull(name, None)
 
 
