@@ -89,12 +89,11 @@ class Flat:
         with self._transaction() as connection:
             ids, matrix = self._vectors(connection)
             scores = matrix @ vector
-            best = np.argsort(-scores, kind="stable")[: max(k, 0)]
-            query = f"SELECT {FIELDS} FROM chunk WHERE id = ?"
-            return [
-                Passage(Chunk(*connection.execute(query, (ids[index],)).fetchone()), float(scores[index]), "dense")
-                for index in best
-            ]
+            best = np.argsort(-scores, kind="stable")[: max(k, 0)].tolist()
+            query = f"SELECT id, {FIELDS} FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+            rows = connection.execute(query, (json.dumps([ids[index] for index in best]),))
+            chunks = {number: Chunk(*values) for number, *values in rows}
+        return [Passage(chunks[ids[index]], float(scores[index]), "dense") for index in best]
 
     def match(self, words: str, k: int) -> list[Passage]:
         # Each word in quotes: FTS5 then reads no operator, column or wildcard in what a user typed.
