@@ -207,12 +207,15 @@ class Flat:
         return _dim(connection)
 
     def _explain(self, error: sqlite3.Error) -> str:
-        if error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        name = getattr(error, "sqlite_errorname", "")  # not there when Python, not SQLite, refused
+        if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
             return (
                 f"{self.path} was being written by another process for {self.timeout:g} s. Try again when it is done."
             )
-        if error.sqlite_errorname == "SQLITE_FULL":
+        if name == "SQLITE_FULL":
             return f"No space left for {self.path}; nothing was changed. Free some and try again."
+        if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
+            return f"{self.path} may not be written; nothing was changed. Change its permissions and try again."
         return f"{self.path} cannot be used ({error}). Make it again from the documents with: openbook rebuild"
 
 
