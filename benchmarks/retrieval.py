@@ -3,8 +3,8 @@
     python benchmarks/retrieval.py --data ../shared/data --sets squad1,xquad-en,bible-kjv.nave
 
 Prints Markdown. A set is a folder with corpus.jsonl, queries.jsonl and qrels.tsv; `bible-kjv.nave` takes
-queries.nave.jsonl and qrels.nave.tsv. Documents are split and a document's rank is that of its best chunk. `p` is a paired randomisation
-test of hybrid's reciprocal ranks against the row's; without correction for the number of rows.
+queries.nave.jsonl and qrels.nave.tsv. Documents are split, and a document's rank is that of its best chunk. `p` is a
+paired randomisation test of hybrid's reciprocal ranks against the row's, without correction for the number of rows.
 """
 
 from __future__ import annotations

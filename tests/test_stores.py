@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lance import write_dataset
 
 from contracts import DIM, OpenStore, StoreContract, chunk, unit
 from openbook.errors import BookError
@@ -215,6 +216,18 @@ def test_a_damaged_store_says_what_to_do(part: str, harm: str, tmp_path: Path) -
         Lance(tmp_path, DIM).nearest(unit(1)[0], 3)
     assert len(str(caught.value).splitlines()) == 1
     assert "/home/runner" not in str(caught.value)
+
+
+@pytest.mark.parametrize("left", ["_transactions/0-a.txn", "_versions/.tmp_1.manifest_x", "table without index"])
+def test_a_store_whose_making_was_stopped_is_made_again(left: str, tmp_path: Path) -> None:
+    if left == "table without index":
+        write_dataset(lance._schema(DIM).empty_table(), tmp_path)
+    else:
+        (tmp_path / left).parent.mkdir()
+        (tmp_path / left).write_bytes(b"")
+    store = Lance(tmp_path, DIM)
+    store.add([chunk(0, "they swallowed it")], unit(1))
+    assert [p.chunk.start for p in store.match("swallowing", 3)] == [0]
 
 
 def test_a_damaged_flat_store_says_what_to_do(tmp_path: Path) -> None:

@@ -89,12 +89,11 @@ class Flat:
         with self._transaction() as connection:
             ids, matrix = self._vectors(connection)
             scores = matrix @ vector
-            best = np.argsort(-scores, kind="stable")[: max(k, 0)]
-            query = f"SELECT {FIELDS} FROM chunk WHERE id = ?"
-            return [
-                Passage(Chunk(*connection.execute(query, (ids[index],)).fetchone()), float(scores[index]), "dense")
-                for index in best
-            ]
+            best = np.argsort(-scores, kind="stable")[: max(k, 0)].tolist()
+            query = f"SELECT id, {FIELDS} FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+            rows = connection.execute(query, (json.dumps([ids[index] for index in best]),))
+            chunks = {number: Chunk(*values) for number, *values in rows}
+        return [Passage(chunks[ids[index]], float(scores[index]), "dense") for index in best]
 
     def match(self, words: str, k: int) -> list[Passage]:
         # Each word in quotes: FTS5 then reads no operator, column or wildcard in what a user typed.
@@ -208,12 +207,15 @@ class Flat:
         return _dim(connection)
 
     def _explain(self, error: sqlite3.Error) -> str:
-        if error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        name = getattr(error, "sqlite_errorname", "")  # not there when Python, not SQLite, refused
+        if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
             return (
                 f"{self.path} was being written by another process for {self.timeout:g} s. Try again when it is done."
             )
-        if error.sqlite_errorname == "SQLITE_FULL":
+        if name == "SQLITE_FULL":
             return f"No space left for {self.path}; nothing was changed. Free some and try again."
+        if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
+            return f"{self.path} may not be written; nothing was changed. Change its permissions and try again."
         return f"{self.path} cannot be used ({error}). Make it again from the documents with: openbook rebuild"
 
 

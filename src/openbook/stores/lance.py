@@ -215,7 +215,7 @@ def _schema(dim: int) -> pa.Schema:
 
 
 def _holds_data(folder: Path) -> bool:
-    return any((folder / "_versions").glob("*")) or any((folder / "data").glob("*"))
+    return any((folder / "_versions").glob("*.manifest")) or any((folder / "data").glob("*.lance"))
 
 
 def _partitions(dataset: lance.LanceDataset) -> int:
