@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -435,6 +436,18 @@ class TestAuto(ReaderContract):
             list(Auto()(path))
         assert "\n" not in str(caught.value)
         assert not reason or str(caught.value).startswith(f"{path} {reason}")
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.txt", "a.html", "a.csv"])
+@pytest.mark.parametrize(
+    "piece", ["[", "# ", "<b>", "1:1 ", "CHAPTER I\n\n", "`*", '"', "- ", "> ", "a\n===\n", "<!--", "\\"]
+)
+def test_odd_files_take_no_longer_than_their_length(write: Write, name: str, piece: str) -> None:
+    path = write(name, "# " + piece * 50_000 + "x")
+    began = time.process_time()
+    with contextlib.suppress(ReadError):
+        list(Auto()(path))
+    assert time.process_time() - began < 5  # what is quadratic takes minutes
 
 
 @pytest.mark.parametrize("reader", [Auto(), Text(), Markdown(), Html(), Rows(), Pypdfium2(), Pypdf()], ids=repr)

@@ -26,7 +26,7 @@ class Auto:
     def __call__(self, path: Path) -> Iterator[Document]:
         name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
         reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
-        return reader(path)
+        yield from reader(path)
 
 
 def sniff(path: Path) -> str:

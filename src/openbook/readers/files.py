@@ -33,19 +33,18 @@ def opened(path: Path) -> Generator[BinaryIO, None, None]:
         ReadError: It is missing, a folder, not allowed, no ordinary file, or fails while it is read.
     """
     name = shown(path)
+    if not _is_utf8(path):
+        raise ReadError(f"The name of {name} is not UTF-8, so no citation could show it. Rename the file.")
     try:
-        str(path).encode()
+        if path.is_dir():
+            raise ReadError(f"{name} is a folder. Give the files in it.")
         # Opening a pipe waits until somebody writes to it, and a device may never end.
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        if not stat.S_ISREG(path.stat().st_mode):
             raise ReadError(f"{name} is a pipe, a socket or a device. Write what it gives into a file, and read that.")
         with path.open("rb") as file:
             yield file
-    except UnicodeEncodeError as error:
-        raise ReadError(f"The name of {name} is not UTF-8, so no citation could show it. Rename the file.") from error
     except FileNotFoundError as error:
         raise ReadError(f"{name} does not exist. Check the path.") from error
-    except IsADirectoryError as error:
-        raise ReadError(f"{name} is a folder. Give the files in it.") from error
     except PermissionError as error:
         raise ReadError(f"{name} may not be read: permission denied. Allow it with: chmod u+r {name}") from error
     except OSError as error:
@@ -166,6 +165,14 @@ def empty(path: Path) -> ReadError:
 def shown(path: Path) -> str:
     """A path to put into a message of one line."""
     return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_text_encoding(name: str) -> bool:

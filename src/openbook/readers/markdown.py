@@ -12,13 +12,15 @@ from openbook.readers.files import read_text
 from openbook.readers.headings import Heading, heading_marks
 from openbook.types import Document
 
-FRONT = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+FRONT = re.compile(r"\A(---|\+\+\+)[ \t]*\n(?=\w[\w -]*[:=])(.*?\n)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*(["']?)(.+?)\1[ \t]*$""", re.MULTILINE | re.IGNORECASE)
-ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*$")
+ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
+CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 FENCE = re.compile(r" {0,3}(?:>[ ]?|[-*+] +|\d+[.)] +)*(`{3,}|~{3,})(.*)$")
 NOT_A_TITLE = re.compile(r"\s{4}|\s*(?:$|[>|#]|[-*+] |\d+[.)] )")  # what a Setext underline cannot make a heading of
 
+LONGEST = 500  # characters of a heading that are looked at: a line of a million brackets is no heading
 LINK = re.compile(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])")
 MARKUP = re.compile(r"\s*\{#[^}]*\}\s*$|<[^>]*>|[`*]+|(?<!\w)_+|_+(?!\w)|\\(?=\W)")
 
@@ -37,7 +39,7 @@ class Markdown:
         text = read_text(path)
         front = FRONT.match(text)
         headings = list(_headings(text, front.end() if front else 0))
-        titled = TITLE.search(front[2] or "") if front else None
+        titled = TITLE.search(front[2]) if front else None
         first = next((words for _, level, words in headings if level == 1), path.stem)
         yield Document(text, str(path), titled[2] if titled else first, heading_marks(headings))
 
@@ -54,7 +56,7 @@ def _headings(text: str, begin: int) -> Iterator[Heading]:
             continue
         fence, comment = _opens(line)
         if found := ATX.match(line):
-            if words := plain(found[2] or ""):
+            if words := plain(CLOSING.sub("", line[found.end() : found.end() + LONGEST].strip())):
                 yield at, len(found[1]), words
             line = ""
         elif (found := SETEXT.match(line)) and not NOT_A_TITLE.match(before):
@@ -81,4 +83,4 @@ def plain(words: str) -> str:
     >>> plain("**The** [log](log.md) of `snake_case` {#log}")
     'The log of snake_case'
     """
-    return MARKUP.sub("", LINK.sub(r"\1", words)).strip()
+    return MARKUP.sub("", LINK.sub(r"\1", words[:LONGEST])).strip()

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 
 PAGE_BREAK = "\n\n"
 HYPHEN = "\ufffe"  # what a reader puts for a hyphen and the line break after it
-BROKEN = re.compile(rf"(\w+){HYPHEN}(\w+)")
+BROKEN = re.compile(rf"(?<!\w)(\w++){HYPHEN}(\w+)")
 LOOSE = re.compile(rf"{HYPHEN}\s*")
 WORD = re.compile(r"\w+(?:-\w+)*")
 HEAD = 1024  # bytes in which '%PDF-' must stand
@@ -110,4 +110,5 @@ def _clean(page: str) -> str:
 
 def _title(path: Path, title: str | None) -> str:
     title = " ".join(safe(title or "").split())
-    return title if len(title) > 2 and not POOR_TITLE.search(title) else path.stem
+    is_number = not any(letter.isalpha() for letter in title)  # such as the filing number of a yearly report
+    return path.stem if len(title) < 3 or is_number or POOR_TITLE.search(title) else title
