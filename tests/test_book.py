@@ -215,6 +215,15 @@ def test_a_folder_with_other_files_does_not_become_a_book(folder: Path) -> None:
         Book.open(folder)
 
 
+def test_a_making_that_was_killed_does_not_hinder_the_next(tmp_path: Path, folder: Path) -> None:
+    half = tmp_path / "half"
+    half.mkdir()
+    for name in ("documents.db", "documents.db-journal", "book.toml.123.tmp", ".lock"):
+        (half / name).touch()
+    with Book.open(half, LIGHT, create=True) as book:
+        assert book.add([folder]).added == 2
+
+
 def test_a_wrong_recipe_makes_no_book(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         Book.open(tmp_path / "new", LIGHT.with_step("splitter", "chars(size=-3)"), create=True)

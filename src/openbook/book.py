@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
 MAX_ANSWER_TOKENS = 512
 MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
+OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 READING = ("reader", "cleaners")  # changing one of these makes the documents wrong
 
 
@@ -110,8 +111,7 @@ class Book:
         _check(recipe)
         if folder.exists() and not folder.is_dir():
             raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-        ours = {"documents.db", "partial", ".lock"}
-        if folder.is_dir() and any(p.name not in ours and not p.name.startswith("store-") for p in folder.iterdir()):
+        if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
             raise BookError(
                 f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book"
             )
