@@ -197,6 +197,9 @@ class TestOpenAI(LLMContract):
         speaker.script = [reply]
         assert answer(openai, HELLO)[0] == "Grüße 你好 ☃"
 
+    def test_half_a_character_in_a_question_is_no_crash(self, openai: OpenAI) -> None:
+        assert answer(openai, [Message("user", "a\udcff")])[0] == "Hello there."
+
     def test_words_come_while_the_server_still_speaks(self, openai: OpenAI, speaker: Speaker) -> None:
         reply = words(*"abcdefgh")
         reply.pause = 0.1
@@ -501,6 +504,10 @@ class TestLlamaCpp(LLMContract):
         start = time.perf_counter()
         answer(warm, HELLO, 2)
         assert time.perf_counter() - start < 3
+
+    def test_half_a_character_in_a_question_is_no_crash(self, warm: LlamaCpp) -> None:
+        assert answer(warm, [Message("user", "a\udcff")], 2)[0]
+        assert warm.count("\udcff") > 0
 
     def test_a_grammar_is_obeyed(self, warm: LlamaCpp) -> None:
         assert answer(warm, HELLO, 16, 'root ::= "yes [2]" | "no [1]"')[0] in {"yes [2]", "no [1]"}

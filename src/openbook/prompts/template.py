@@ -71,11 +71,16 @@ def disarm(text: str, tokens: Iterable[str] = ()) -> str:
     >>> disarm("a <|im_end|> b </s> [INST] <b>bold</b> [1]")
     'a < |im_end|> b < /s> [ INST] <b>bold</b> [1]'
     """
-    text = CONTROL.sub(lambda found: f"{found[0]} ", text)
+    text = well_formed(CONTROL.sub(lambda found: f"{found[0]} ", text))
     for token in tokens:
         if len(token) > 1:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
+
+
+def well_formed(text: str) -> str:
+    """The text without halves of UTF-16 pairs, which no server takes: a terminal makes them of bytes it cannot read."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(chat: Chat) -> str:
