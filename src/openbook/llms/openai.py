@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from openbook.errors import ModelError, SpecError
 from openbook.llms.sse import events
-from openbook.prompts.template import well_formed
+from openbook.text import well_formed
 from openbook.types import Message, Usage
 
 if TYPE_CHECKING:

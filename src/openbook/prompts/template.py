@@ -19,6 +19,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from openbook.errors import ModelError
+from openbook.text import well_formed
 from openbook.types import Message
 
 MAX_CHARACTERS = 4_000_000  # of a rendered prompt: more than any context holds
@@ -76,11 +77,6 @@ def disarm(text: str, tokens: Iterable[str] = ()) -> str:
         if len(token) > 1:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
-
-
-def well_formed(text: str) -> str:
-    """The text without halves of UTF-16 pairs, which no server takes: a terminal makes them of bytes it cannot read."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(chat: Chat) -> str:
