@@ -17,7 +17,8 @@ from openbook.errors import ModelError, SpecError
 from openbook.llms.llamacpp_server import Server
 from openbook.llms.sse import events
 from openbook.models.gguf import Header, read_header
-from openbook.prompts.template import render, well_formed
+from openbook.prompts.template import render
+from openbook.text import well_formed
 from openbook.types import Message, Usage
 
 if TYPE_CHECKING:
