@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +41,11 @@ def answer(llm: LLM, messages: Sequence[Message], max_tokens: int = 32, grammar:
     *words, usage = llm.stream(messages, max_tokens, grammar)
     assert isinstance(usage, Usage)
     return "".join(str(word) for word in words), usage
+
+
+def leave(stream: Iterator[str | Usage]) -> None:
+    assert isinstance(stream, Generator)
+    stream.close()
 
 
 def passage(number: int, text: str) -> Passage:
@@ -197,6 +202,9 @@ class TestOpenAI(LLMContract):
         speaker.script = [reply]
         assert answer(openai, HELLO)[0] == "Grüße 你好 ☃"
 
+    def test_half_a_character_in_a_question_is_no_crash(self, openai: OpenAI) -> None:
+        assert answer(openai, [Message("user", "a\udcff")])[0] == "Hello there."
+
     def test_words_come_while_the_server_still_speaks(self, openai: OpenAI, speaker: Speaker) -> None:
         reply = words(*"abcdefgh")
         reply.pause = 0.1
@@ -213,7 +221,7 @@ class TestOpenAI(LLMContract):
         speaker.script = [reply]
         stream = openai.stream(HELLO, 9)
         next(stream)
-        stream.close()
+        leave(stream)
         assert speaker.broken.wait(5)
 
     def test_an_answer_ended_by_max_tokens_says_so(self, openai: OpenAI, speaker: Speaker) -> None:
@@ -497,10 +505,14 @@ class TestLlamaCpp(LLMContract):
     def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
         stream = warm.stream(HELLO, 1500)
         next(stream)
-        stream.close()
+        leave(stream)
         start = time.perf_counter()
         answer(warm, HELLO, 2)
         assert time.perf_counter() - start < 3
+
+    def test_half_a_character_in_a_question_is_no_crash(self, warm: LlamaCpp) -> None:
+        assert answer(warm, [Message("user", "a\udcff")], 2)[0]
+        assert warm.count("\udcff") > 0
 
     def test_a_grammar_is_obeyed(self, warm: LlamaCpp) -> None:
         assert answer(warm, HELLO, 16, 'root ::= "yes [2]" | "no [1]"')[0] in {"yes [2]", "no [1]"}
@@ -528,7 +540,7 @@ class TestLlamaCpp(LLMContract):
         room = warm.context - answer(warm, HELLO, 1)[1].prompt_tokens
         stream = warm.stream(HELLO, room)
         next(stream)
-        stream.close()
+        leave(stream)
         with pytest.raises(ModelError, match="more than"):
             list(warm.stream(HELLO, room + 1))
 

@@ -18,6 +18,7 @@ from openbook.llms.llamacpp_server import Server
 from openbook.llms.sse import events
 from openbook.models.gguf import Header, read_header
 from openbook.prompts.template import render
+from openbook.text import well_formed
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ class LlamaCpp:
         raise self._broken(EOFError("the answer has no end"))
 
     def _refuse_too_long(self, prompt: str, max_tokens: int) -> None:
-        # One byte is one token at most, so a short prompt needs no counting.
-        if len(prompt.encode("utf-8", "replace")) + 1 + max_tokens <= self.context:
+        # A token is a byte at least, so a short prompt needs no counting. 8: what a tokenizer may add at its ends.
+        if len(prompt.encode()) + 8 + max_tokens <= self.context:
             return
         tokens = self._count(prompt, special=True)
         if tokens + max_tokens > self.context:
@@ -138,7 +139,9 @@ class LlamaCpp:
             )
 
     def _count(self, text: str, *, special: bool) -> int:
-        response = self._post("/tokenize", {"content": text, "add_special": special, "parse_special": True})
+        response = self._post(
+            "/tokenize", {"content": well_formed(text), "add_special": special, "parse_special": True}
+        )
         return len(response.json()["tokens"])
 
     def _post(self, path: str, body: dict[str, Any]) -> BaseHTTPResponse:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from openbook.errors import ModelError, SpecError
 from openbook.llms.sse import events
+from openbook.text import well_formed
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class OpenAI:
     def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
         return {
             "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "messages": [{"role": message.role, "content": well_formed(message.content)} for message in messages],
             "temperature": self.temperature,
             "seed": self.seed,
             "stream": True,

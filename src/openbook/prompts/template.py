@@ -19,6 +19,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from openbook.errors import ModelError
+from openbook.text import well_formed
 from openbook.types import Message
 
 MAX_CHARACTERS = 4_000_000  # of a rendered prompt: more than any context holds
@@ -71,7 +72,7 @@ def disarm(text: str, tokens: Iterable[str] = ()) -> str:
     >>> disarm("a <|im_end|> b </s> [INST] <b>bold</b> [1]")
     'a < |im_end|> b < /s> [ INST] <b>bold</b> [1]'
     """
-    text = CONTROL.sub(lambda found: f"{found[0]} ", text)
+    text = well_formed(CONTROL.sub(lambda found: f"{found[0]} ", text))
     for token in tokens:
         if len(token) > 1:
             text = text.replace(token, f"{token[0]} {token[1:]}")
