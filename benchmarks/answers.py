@@ -117,10 +117,8 @@ def ask_all(data: Path, recipe: Recipe, folder: Path) -> Iterator[dict[str, Any]
 
 def rows(found: Sequence[dict[str, Any]], verdicts: dict[str, bool]) -> list[list[object]]:
     """The table: one line for each set."""
-    shown: list[list[object]] = [
-        ["set", "questions", "passage shown", "right", "cited right", "refused wrongly", "unanswerable refused", "invented [n]",
-         "first word s, p50", "prompt tokens, p50"]
-    ]  # fmt: skip
+    columns = "set, questions, passage shown, right, cited right, refused wrongly, unanswerable refused, invented [n]"
+    shown: list[list[object]] = [[*columns.split(", "), "first word s (p50)", "prompt tokens (p50)"]]
     for name in ("kjv", "kafka"):
         mine = [one for one in found if one["id"].startswith(name)]
         can = [one for one in mine if one["answerable"]]

@@ -380,7 +380,7 @@ class AddChangeRemove(RuleBasedStateMachine):
             self.temporary.cleanup()
 
 
-AddChangeRemove.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None, derandomize=True)
+AddChangeRemove.TestCase.settings = settings(max_examples=8, stateful_step_count=10, deadline=None, derandomize=True)
 TestAddChangeRemove = AddChangeRemove.TestCase
 
 
@@ -389,8 +389,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 3 MB, where this machine lets us mount one."""
     where = tmp_path / "disk"
     where.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where], capture_output=True, check=False)
-    if mounted.returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting needs root")
     yield where
     subprocess.run(["umount", "-l", where], check=True)

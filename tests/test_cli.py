@@ -220,3 +220,26 @@ def test_a_closed_pipe_is_no_error(book: str) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     process.wait()
+
+
+def test_the_default_recipe_finds_by_meaning(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (text.parent / "money.txt").write_text("Interest rates rose by a quarter of a point.", encoding="utf-8")
+    assert run(["add", "-b", "mixed", "whale.txt", "money.txt"]) == 0
+    capsys.readouterr()
+    assert run(["search", "-b", "mixed", "a man eaten by a sea animal", "--json", "-k", "1"]) == 0
+    assert "Jonah" in json.loads(capsys.readouterr().out)["passages"][0]["text"]
+
+
+@pytest.mark.models
+def test_the_demo_ends_with_a_cited_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import os
+
+    home = os.environ.get("OPENBOOK_TEST_HOME", "")
+    model = Path(home) / "models" / "smollm2-135m-instruct-q4_1.gguf"
+    if not home or not model.exists():
+        pytest.skip("set OPENBOOK_TEST_HOME to a home with smollm2-135m")
+    assert run(["demo", "--yes", "--llm", str(model)]) == 0
+    out = capsys.readouterr().out
+    assert "Documents: 1 added." in out
+    assert "Jonah 1:" in out.split("Sources")[1]
+    assert "prompt tokens" in out
