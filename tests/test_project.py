@@ -47,3 +47,25 @@ def test_a_module_is_not_longer_than_one_reading() -> None:
         path.name: lines for path in ROOT.glob("src/**/*.py") if (lines := path.read_text("utf-8").count("\n")) > 500
     }
     assert not long
+
+
+def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import re
+
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "2025.txt").write_text("Net revenue by region: Europe 7, Asia 9.", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    example = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    # Without weights: the passages themselves are the answer.
+    script = example.replace("Recipe()", 'Recipe().with_step("llm", "quote")')
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Net revenue by region" in result.stdout
+
+
+def test_every_command_in_the_docs_exists() -> None:
+    import re
+
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for name in re.findall(r"^\$ openbook ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            assert name in cli.commands, f"{page.name}: openbook {name}"
