@@ -146,7 +146,7 @@ def speaker() -> Iterator[Speaker]:
             if reply.chunked and not reply.cut:
                 self.wfile.write(b"0\r\n\r\n")
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

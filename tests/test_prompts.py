@@ -157,6 +157,23 @@ class TestCited:
         )
         assert "Question: Why so?" in second[1].content
 
+    def test_its_words_are_exact(self, prompt: Prompt) -> None:
+        system, user = prompt.messages("Who fled?", [passage("Jonah rose up to flee.", place="Jonah 1:3")])
+        assert system.content == (
+            "Answer the question from the numbered passages alone, in one or two short sentences. After each sentence "
+            "write the number of the passage it is from, such as [1]. If the passages do not hold the answer, write "
+            "only: Not in these documents."
+        )
+        assert user.content == (
+            "[1] kjv.txt, Jonah 1:3\nJonah rose up to flee.\n\nQuestion: Who fled?\n\n"
+            "Answer in one short sentence, and after it the number of the passage that says so, such as [1]. "
+            "If no passage says it, write: Not in these documents."
+        )
+
+    def test_the_grammar_knows_the_passages_there_are(self, prompt: Prompt) -> None:
+        assert 'citation ::= "[" ("1" | "2") "]"' in prompt.grammar([passage("a"), passage("b")])
+        assert prompt.grammar([]) == f'root ::= "{REFUSAL}"'
+
     def test_the_refusal_is_said_as_it_is_read(self, prompt: Prompt) -> None:
         assert REFUSAL in prompt.messages("Who?", [])[0].content
 

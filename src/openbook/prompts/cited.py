@@ -19,20 +19,31 @@ Answer the question from the numbered passages alone, in one or two short senten
 After each sentence write the number of the passage it is from, such as [1]. \
 If the passages do not hold the answer, write only: {REFUSAL}"""
 
+# The end of a prompt counts most to a small model; what other wordings did is in decision 0003.
+REMINDER = f"""\
+Answer in one short sentence, and after it the number of the passage that says so, such as [1]. \
+If no passage says it, write: {REFUSAL}"""
+
+# Either the refusal, or text in any language with citations of passages that exist, the last of them at its end.
+# Brackets around anything but a number are text.
+GRAMMAR = rf"""root ::= "{REFUSAL}" | (text citation+)+ [.!?]?
+text ::= ([^\[\]] | "[" [^0-9\[\]] [^\[\]]* "]")+
+citation ::= "[" (NUMBERS) "]"
+"""
+
 
 @dataclass(frozen=True)
 class Cited:
     """Numbered passages, then the question; answers cite [n] or say REFUSAL.
 
-    >>> print(Cited().messages("Who fled?", [])[1].content)
-    (no passages)
-    <BLANKLINE>
-    Question: Who fled?
+    >>> Cited().messages("Who fled?", [])[1].content.splitlines()[:3]
+    ['(no passages)', '', 'Question: Who fled?']
     """
 
     VERSION: ClassVar[int] = 1
 
-    passages: int = 5
+    # Of 3 passages the default model finds the answer more often than of 5, and begins 40 % sooner: decision 0003.
+    passages: int = 3
 
     def __post_init__(self) -> None:
         if not 1 <= self.passages <= 99:
@@ -45,14 +56,16 @@ class Cited:
         shown = shown or ["(no passages)"]
         return [
             Message("system", SYSTEM),
-            Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}"])),
+            Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}", REMINDER])),
         ]
 
     def grammar(self, passages: Sequence[Passage]) -> str:
-        return ""
+        if not passages:
+            return f'root ::= "{REFUSAL}"'
+        return GRAMMAR.replace("NUMBERS", " | ".join(f'"{number}"' for number in range(1, len(passages) + 1)))
 
 
 def _head(passage: Passage) -> str:
     """Where a passage is from: the file's name without its folders, and the place in it."""
     name = passage.chunk.source.replace("\\", "/").rsplit("/", 1)[-1]
-    return ", ".join(filter(None, (name, passage.chunk.place)))
+    return " ".join(", ".join(filter(None, (name, passage.chunk.place))).split())
