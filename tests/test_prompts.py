@@ -170,10 +170,6 @@ class TestCited:
             "If no passage says it, write: Not in these documents."
         )
 
-    def test_the_grammar_knows_the_passages_there_are(self, prompt: Prompt) -> None:
-        assert 'citation ::= "[" ("1" | "2") "]"' in prompt.grammar([passage("a"), passage("b")])
-        assert prompt.grammar([]) == f'root ::= "{REFUSAL}"'
-
     def test_the_refusal_is_said_as_it_is_read(self, prompt: Prompt) -> None:
         assert REFUSAL in prompt.messages("Who?", [])[0].content
 

@@ -24,13 +24,6 @@ REMINDER = f"""\
 Answer in one short sentence, and after it the number of the passage that says so, such as [1]. \
 If no passage says it, write: {REFUSAL}"""
 
-# Either the refusal, or text in any language with citations of passages that exist, the last of them at its end.
-# Brackets around anything but a number are text.
-GRAMMAR = rf"""root ::= "{REFUSAL}" | (text citation+)+ [.!?]?
-text ::= ([^\[\]] | "[" [^0-9\[\]] [^\[\]]* "]")+
-citation ::= "[" (NUMBERS) "]"
-"""
-
 
 @dataclass(frozen=True)
 class Cited:
@@ -60,9 +53,9 @@ class Cited:
         ]
 
     def grammar(self, passages: Sequence[Passage]) -> str:
-        if not passages:
-            return f'root ::= "{REFUSAL}"'
-        return GRAMMAR.replace("NUMBERS", " | ".join(f'"{number}"' for number in range(1, len(passages) + 1)))
+        # Made to cite, the default model cites what it would have cited anyway, and where it would have ended without
+        # it goes on until it does: decision 0003.
+        return ""
 
 
 def _head(passage: Passage) -> str:
