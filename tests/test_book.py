@@ -389,7 +389,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 3 MB, where this machine lets us mount one."""
     where = tmp_path / "disk"
     where.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(where)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting needs root")
     yield where
