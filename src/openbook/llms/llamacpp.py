@@ -209,7 +209,7 @@ class LlamaCpp:
         return self._server
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> Generator[None, None, None]:
         """While it is entered, the server runs and is not ended for idleness."""
         with self._lock:
             self._start()
