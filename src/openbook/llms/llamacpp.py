@@ -6,7 +6,7 @@ messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,7 +209,7 @@ class LlamaCpp:
         return self._server
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> Generator[None]:
         """While it is entered, the server runs and is not ended for idleness."""
         with self._lock:
             self._start()
