@@ -1,41 +1,43 @@
-"""No model: the words of a text hashed into a vector. Knows spelling, not meaning; deterministic everywhere.
-
-Feature hashing with signs: Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning".
-"""
+"""Words and their pieces hashed into a vector: no model, no meaning, the same on every machine. For tests."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from openbook.errors import SpecError
-from openbook.types import Kind, Vectors
+from openbook.types import Kind
+
+if TYPE_CHECKING:
+    from openbook.types import Vectors
 
 WORD = re.compile(r"\w+")
+PIECE = 3  # characters
+WORD_WEIGHT = 2.0  # a whole word in common says more than a piece
 
 
-@dataclass(frozen=True)
+@dataclass
 class Hashed:
-    """Texts that share words are near; a word said often counts with the square root of its number."""
-
-    VERSION: ClassVar[int] = 1
+    """Texts with words, or pieces of words, in common are near each other."""
 
     dim: int = 256
 
+    VERSION: ClassVar[int] = 1
+
     def __post_init__(self) -> None:
         if self.dim < 1:
-            raise SpecError(f"hashed(dim={self.dim}): dim must be 1 or more, such as 256.")
+            raise SpecError(f"dim must be 1 or more, not {self.dim}.")
 
     @property
     def fingerprint(self) -> str:
-        return f"hashed-v{self.VERSION}-{self.dim}"
+        return f"hashed-{self.VERSION}-{self.dim}"
 
     @property
     def window(self) -> int:
@@ -43,11 +45,29 @@ class Hashed:
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         vectors = np.zeros((len(texts), self.dim), np.float32)
-        for row, text in zip(vectors, texts, strict=True):
+        for vector, text in zip(vectors, texts, strict=True):
             for word, count in Counter(WORD.findall(text.lower())).items():
-                # CRC-32 rather than hash(): the same in every process and on every platform.
-                number = zlib.crc32(word.encode("utf-8", "replace"))
-                row[number % self.dim] += sqrt(count) if number & 0x8000_0000 else -sqrt(count)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors[lengths[:, 0] < 1e-6, 0] = 1.0  # no words, or words that cancel each other out
-        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
+                for code, weight in _features(word):
+                    vector[code % self.dim] += count * (weight if code >> 31 else -weight)
+            if not vector.any():  # no words at all
+                vector[0] = 1
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+
+@lru_cache(maxsize=65_536)
+def _features(word: str) -> tuple[tuple[int, float], ...]:
+    """Hash and weight of a word and of its pieces. CRC-32, as Python's own hash differs from run to run."""
+    return tuple((zlib.crc32(one.encode("utf-8", "replace")), weight) for one, weight in _pieces(word))
+
+
+def _pieces(word: str) -> Iterator[tuple[str, float]]:
+    """The word, and its pieces with its ends marked.
+
+    >>> list(_pieces("fish"))
+    [('fish', 2.0), ('<fi', 1.0), ('fis', 1.0), ('ish', 1.0), ('sh>', 1.0)]
+    """
+    yield word, WORD_WEIGHT
+    marked = f"<{word}>"
+    for start in range(len(marked) - PIECE + 1):
+        yield marked[start : start + PIECE], 1.0

@@ -1,0 +1,200 @@
+"""Embedders: unit vectors in order, nothing cut off, nothing told to anyone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts import EmbedderContract
+from openbook.embedders import minilm
+from openbook.embedders.hashed import Hashed
+from openbook.embedders.minilm import MiniLM
+from openbook.errors import SpecError
+from openbook.types import Embedder, Vectors
+
+FISH = "Now the LORD had prepared a great fish to swallow up Jonah."
+RATES = "The central bank raised interest rates by a quarter of a percent."
+QUESTION = "Who was in the belly of the fish?"
+
+# First six numbers of the vectors, by the original's 32-bit weights and arithmetic: `python benchmarks/embedding.py
+# --pin FOLDER_OF_THE_ORIGINAL`, openvino 2026.4.1, which agrees with a plain numpy forward pass to 1e-5.
+ORIGINAL = {
+    FISH: [0.0015, 0.1358, 0.0305, 0.0396, -0.0505, -0.0175],
+    RATES: [0.075, -0.0137, -0.0724, 0.0119, 0.0376, -0.0852],
+    QUESTION: [-0.0298, 0.1477, -0.0927, 0.0257, -0.0407, -0.0135],
+}
+ORIGINAL_COSINES = {(FISH, QUESTION): 0.5581, (FISH, RATES): 0.0629}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> MiniLM:
+    """Loaded once: it takes a second."""
+    embedder = MiniLM()
+    embedder.embed(["warm"], "document")
+    return embedder
+
+
+class TestMiniLM(EmbedderContract):
+    @pytest.fixture
+    def embedder(self, loaded: MiniLM) -> Embedder:
+        return loaded
+
+
+class TestHashed(EmbedderContract):
+    meaning = False
+
+    @pytest.fixture
+    def embedder(self) -> Embedder:
+        return Hashed()
+
+
+def test_the_weights_are_those_the_code_was_written_for() -> None:
+    for name, expected in minilm.SHA256.items():
+        assert hashlib.sha256((minilm.WEIGHTS / name).read_bytes()).hexdigest() == expected
+
+
+def test_int8_vectors_are_near_those_of_the_original(loaded: MiniLM) -> None:
+    texts = list(ORIGINAL)
+    vectors = loaded.embed(texts, "document")
+    # One number of a vector is about 0.05; rounding moves it by 0.003, and by 0.01 on processors without VNNI.
+    assert vectors[:, :6] == pytest.approx(np.array(list(ORIGINAL.values())), abs=0.02)
+    for (a, b), cosine in ORIGINAL_COSINES.items():
+        assert vectors[texts.index(a)] @ vectors[texts.index(b)] == pytest.approx(cosine, abs=0.03)
+
+
+def test_a_vector_hardly_depends_on_its_batch(loaded: MiniLM) -> None:
+    texts = [f"{FISH} {RATES} " * (1 + index % 7) + f"number {index}" for index in range(60)]
+    together = loaded.embed(texts, "document")
+    alone = np.concatenate([loaded.embed([text], "document") for text in texts])
+    # 0.99997 over 200 chunks of the Bible; only where a number falls on the edge between two of the 256 steps.
+    assert (together * alone).sum(axis=1).min() > 0.999
+
+
+def test_the_same_call_gives_the_same_bits(loaded: MiniLM) -> None:
+    texts = [FISH * (1 + index % 9) for index in range(100)]
+    assert np.array_equal(loaded.embed(texts, "document"), loaded.embed(texts, "document"))
+
+
+def test_a_text_of_300_tokens_is_not_cut_off(loaded: MiniLM) -> None:
+    filler = "the king built a house of cedar " * 43  # 301 tokens, beyond the 256 of the model's usual settings
+    vectors = loaded.embed([filler + "wine", filler + "interest rates of the central bank"], "document")
+    assert vectors[0] @ vectors[1] < 0.999
+
+
+def test_a_text_longer_than_the_window_is_the_mean_of_its_windows(loaded: MiniLM) -> None:
+    first, second = "wine " * 510, "bank " * 510
+    whole, *parts = loaded.embed([first + second, first, second], "document")
+    mean: Vectors = parts[0] + parts[1]
+    assert whole @ (mean / np.linalg.norm(mean)) == pytest.approx(1, abs=1e-3)
+
+
+def test_windows_are_as_even_as_can_be() -> None:
+    parts = minilm.even_parts(list(range(1100)), 510)
+    assert [len(part) for part in parts] == [367, 367, 366]
+    assert sum(parts, []) == list(range(1100))
+
+
+def test_a_batch_holds_no_more_tokens_than_it_may_and_every_text_once() -> None:
+    lengths = np.random.default_rng(1).integers(2, 513, 500).tolist()
+    batches = list(minilm.batches(lengths))
+    assert sorted(sum(batches, [])) == list(range(500))
+    assert all(len(batch) * max(lengths[index] for index in batch) <= minilm.BATCH_TOKENS for batch in batches)
+
+
+def test_many_threads_may_share_one_embedder(loaded: MiniLM) -> None:
+    texts = [f"{FISH} {index}" for index in range(40)]
+    expected = loaded.embed(texts, "document")
+    found: dict[int, Vectors] = {}
+
+    def work(index: int) -> None:
+        found[index] = loaded.embed(texts, "document")
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(found[index], expected) for index in range(6))
+
+
+def test_one_thread_gives_what_all_give(loaded: MiniLM) -> None:
+    texts = [f"{FISH} {index}" for index in range(80)]
+    assert MiniLM(threads=1).embed(texts, "document") == pytest.approx(loaded.embed(texts, "document"), abs=1e-3)
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(SpecError, match="threads must be 0"):
+        MiniLM(threads=-1)
+    with pytest.raises(SpecError, match="dim must be 1"):
+        Hashed(dim=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_is_told_to_be_spawned_instead_of_waiting_for_ever(loaded: MiniLM) -> None:
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+
+    def child() -> None:
+        try:
+            loaded.embed(["wine"], "query")
+        except RuntimeError as error:
+            there.send(str(error))
+
+    process = context.Process(target=child)
+    process.start()
+    try:
+        assert here.poll(30)
+        assert "spawn" in here.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+WATCHED = """
+import json, socket, sys, threading
+asked = []
+def refuse(*arguments, **options):
+    asked.append(str(arguments[:1]))
+    raise OSError
+socket.getaddrinfo = refuse
+socket.socket.connect = refuse
+from openbook.embedders.minilm import MiniLM
+MiniLM().embed(["wine"], "query")
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(2)
+modules = [name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module]
+print(json.dumps([asked, modules]))
+"""
+
+
+def test_nothing_is_sent_and_nothing_written_at_home(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}  # openvino is silent in CI
+    environment |= {"HOME": str(tmp_path), "LOCALAPPDATA": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", WATCHED], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    asked, modules = json.loads(result.stdout)
+    assert asked == []
+    assert modules == []
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_hashed_is_the_same_on_every_machine() -> None:
+    vector = Hashed(dim=8).embed([FISH], "document")[0]
+    assert vector == pytest.approx(np.array([-0.2649, 0.5298, 0.5298, 0, 0.5298, -0.1325, 0.2649, 0]), abs=1e-4)
+
+
+def test_hashed_finds_the_same_words_and_other_forms_of_them() -> None:
+    fish, question, rates = Hashed().embed([FISH, "Which fishes swallowed Jonah?", RATES], "document")
+    assert fish @ question > rates @ question + 0.1
