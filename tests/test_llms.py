@@ -524,7 +524,7 @@ class TestLlamaCpp(LLMContract):
     def test_a_cited_question_in_any_language_is_answered(self, warm: LlamaCpp) -> None:
         passages = [passage(1, "Jonas war drei Tage im Fisch: 约拿 [a] {x}."), passage(2, "Nein.")]
         prompt = Cited()
-        assert answer(warm, prompt.messages("Wie lange?", passages), 24, prompt.grammar(passages))[0]
+        assert answer(warm, prompt.messages("Wie lange?", passages), 24)[0]
 
     def test_the_same_question_gets_the_same_answer(self, warm: LlamaCpp) -> None:
         answer(warm, self.MESSAGES)  # a prompt read anew and one out of the cache may differ in the last bits

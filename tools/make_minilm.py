@@ -130,7 +130,7 @@ class Network:
         return op.add(op.multiply(y, number(self.tensors[f"{name}.weight"])), number(self.tensors[f"{name}.bias"]))
 
     def _linear(self, x: Any, name: str, activation: str, *sharing: str) -> Any:
-        """Multiply and add the bias. `sharing` names the products that read this activation and so share its factors."""
+        """Multiply and add the bias. `sharing` names the products that read this activation: they share its factors."""
         weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
         if self.ranges is None:
             self.seen[activation] = x

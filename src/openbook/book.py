@@ -398,7 +398,7 @@ class Book:
         messages = prompt.messages(question, passages)
         words: list[str] = []
         first, usage = 0.0, Usage()
-        for part in llm.stream(messages, max_tokens, prompt.grammar(passages)):
+        for part in llm.stream(messages, max_tokens):
             if isinstance(part, Usage):
                 usage = part
                 continue

@@ -241,9 +241,6 @@ class Prompt(Protocol):
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
         """What to say to the model; passages are numbered from 1 in this order."""
 
-    def grammar(self, passages: Sequence[Passage]) -> str:
-        """A GBNF grammar (llama.cpp's notation) every answer must follow; '' for none."""
-
 
 Stream: TypeAlias = Generator[str | Usage, None, None]
 """An answer's characters as they come, then one Usage. Closing it stops the model."""
@@ -272,7 +269,7 @@ class LLM(Protocol):
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         """The answer's characters as they come, then one Usage.
 
-        A model that knows no grammars ignores it. Raises: ModelError.
+        A grammar is in GBNF, llama.cpp's notation; a model that knows none ignores it. Raises: ModelError.
         """
 
     def close(self) -> None:

@@ -52,11 +52,6 @@ class Cited:
             Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}", REMINDER])),
         ]
 
-    def grammar(self, passages: Sequence[Passage]) -> str:
-        # Made to cite, the default model cites what it would have cited anyway, and where it would have ended without
-        # it goes on until it does: decision 0003.
-        return ""
-
 
 def _head(passage: Passage) -> str:
     """Where a passage is from: the file's name without its folders, and the place in it."""

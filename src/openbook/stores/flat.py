@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +159,7 @@ class Flat:
         return self._loaded[1:]
 
     @contextmanager
-    def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
+    def _transaction(self, kind: str = "DEFERRED") -> Generator[sqlite3.Connection]:
         with self._open() as connection:
             connection.execute(f"BEGIN {kind}")
             try:
@@ -170,7 +170,7 @@ class Flat:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Generator[sqlite3.Connection]:
         """The connection, for this thread alone; what SQLite has to say becomes a BookError."""
         with self._lock:
             try:

@@ -8,7 +8,7 @@ spawn, never by fork.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -186,7 +186,7 @@ class Lance:
         return dataset
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         """What Lance has to say becomes a BookError. Every change is one commit: it failed, so nothing was changed."""
         try:
             yield
