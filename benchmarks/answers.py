@@ -23,10 +23,10 @@ from typing import Any
 from index_bible import spans
 from measure import machine, table
 
-from openbook import Answer, Book, Recipe
+from openbook import Answer, Book, Recipe, registry
 from openbook.demo import kjv
 from openbook.prompts.citations import is_refusal
-from openbook.types import Chunk
+from openbook.types import LLM, Chunk
 
 Holds = Callable[[Chunk], bool]
 """Whether a chunk holds the answer, or most of it."""
@@ -42,7 +42,7 @@ def bible(data: Path, text: Path) -> Iterator[tuple[str, str, list[str], Holds |
     verses = spans(str(text))
     answers = {one["_id"]: one["answers"] for one in lines(data / "bible-kjv" / "queries.jsonl")}
     for one in lines(data / "bible-kjv" / "gold.jsonl"):
-        wanted = [verses[verse] for verse in one["verses"]]
+        wanted = [verses[verse.replace(" ", "")] for verse in one["verses"]]
         yield (
             one["query_id"],
             one["question"],
@@ -158,6 +158,9 @@ def main() -> None:
     for choice in args.set:
         step, _, spec = choice.partition("=")
         recipe = recipe.with_step(step, spec)
+    llm: LLM = registry.make("llm", recipe.llm)
+    llm.prepare()  # a model that is missing is named now, not after the books are made
+    llm.close()
     print(f"Machine: {machine()}\n")
     with tempfile.TemporaryDirectory() as temporary, args.out.open("w", encoding="utf-8") as out:
         for one in ask_all(args.data, recipe, Path(temporary)):

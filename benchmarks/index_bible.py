@@ -19,10 +19,10 @@ import tempfile
 from pathlib import Path
 
 from measure import Run, machine, measured, table
-from openbook.demo import kjv
 
 import openbook
 from openbook import Book
+from openbook.demo import kjv
 
 KS = (1, 5, 10)
 
@@ -51,21 +51,21 @@ print(json.dumps({"chunks": len(documents), "found": found, "seconds": seconds})
 
 
 def spans(text: str) -> dict[str, tuple[int, int]]:
-    """Verse -> its characters in the text, from the marks of our reader."""
+    """Verse, without its spaces -> its characters in the text, from the marks of our reader."""
     from openbook import registry
     from openbook.recipe import Spec
 
     read = registry.make("reader", Spec("auto"))
     (document,) = read(Path(text))
     starts = [offset for offset, _ in document.marks] + [len(document.text)]
-    return {label: (starts[i], starts[i + 1]) for i, (_, label) in enumerate(document.marks)}
+    return {label.replace(" ", ""): (starts[i], starts[i + 1]) for i, (_, label) in enumerate(document.marks)}
 
 
 def recall(found: dict[str, list[list[int]]], gold: list[dict[str, object]], verses: dict[str, tuple[int, int]]) -> str:
     """Share of the questions with a passage that overlaps a gold verse among the first k, for each k; and MRR@10."""
     ranks = []
     for question in gold:
-        wanted = [verses[verse] for verse in question["verses"]]  # type: ignore[attr-defined]
+        wanted = [verses[verse.replace(" ", "")] for verse in question["verses"]]  # type: ignore[attr-defined]
         hits = found[str(question["question"])]
         ranks.append(
             next((rank for rank, (a, b) in enumerate(hits, 1) if any(a < e and s < b for s, e in wanted)), None)

@@ -129,6 +129,22 @@ def test_a_file_that_fails_costs_that_file_only(book: Book, folder: Path) -> Non
     whole(book)
 
 
+def test_half_a_surrogate_pair_is_no_traceback(book: Book, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"_id": "1\\ud800", "text": "wine \\udfff bread", "title": "\\ud800"}\n', encoding="utf-8")
+    assert book.add([rows]).added == 1
+    assert "bread" in book.search("wi\udcffne bread")[0].chunk.text
+    whole(book)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_a_file_whose_name_is_no_text_is_named_as_failed(book: Book, folder: Path) -> None:
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("wine", encoding="utf-8")
+    summary = book.add([folder])
+    assert summary.added == 2
+    assert [failure.reason.endswith("caf?.txt is not valid UTF-8. Rename it.") for failure in summary.failed] == [True]
+
+
 def test_a_path_that_does_not_exist_is_refused_before_anything_is_added(book: Book, folder: Path) -> None:
     with pytest.raises(ReadError, match=r"nothing\.txt does not exist"):
         book.add([folder, folder / "nothing.txt"])

@@ -28,6 +28,7 @@ from openbook.lock import locked
 from openbook.manifest import NAME, Manifest, name_of
 from openbook.prompts.citations import split_citations
 from openbook.recipe import Recipe, digest
+from openbook.text import well_formed
 from openbook.types import (
     LLM,
     Answer,
@@ -248,7 +249,7 @@ class Book:
             files = {file.path for file in self.documents.files()}
             chosen: dict[str, str] = {}
             dropped: set[str] = set()
-            for name in names:
+            for name in map(well_formed, names):
                 found, whole = self._named(name, sources, files)
                 chosen |= found
                 dropped |= whole
@@ -343,6 +344,7 @@ class Book:
         if k < 1:
             raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
         started = time.perf_counter()
+        question = well_formed(question)
         self._follow_rebuild()
         embedding = 0.0
 
@@ -390,6 +392,7 @@ class Book:
             ModelError: The model is missing or failed; the passages were given before.
         """
         started = time.perf_counter()
+        question = well_formed(question)
         prompt, llm = self.prompt, self.llm
         llm.prepare()
         found, timing = self.retrieve(question, prompt.passages)

@@ -23,6 +23,7 @@ import numpy as np
 from openbook.documents import Documents, File
 from openbook.errors import BookError, ReadError
 from openbook.recipe import digest
+from openbook.text import well_formed
 from openbook.types import Chunk, Cleaner, Document, Embedder, Progress, Reader, Report, Splitter, Store, Vectors
 
 EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough that sorting by length pays
@@ -147,6 +148,9 @@ class Indexer:
         return self._committed
 
     def _add_file(self, path: Path) -> None:
+        if (name := well_formed(str(path))) != str(path):
+            self._failed(name, f"The name of {name} is not valid UTF-8. Rename it.")
+            return
         known = self._documents.file(str(path))
         try:
             stat = path.stat()
@@ -187,6 +191,7 @@ class Indexer:
             for document in self._read(path):
                 for clean in self._cleaners:
                     document = clean(document)
+                document = _well_formed(document)
                 seen.add(document.source)
                 self._take(str(path), document, before)
         except ReadError as error:
@@ -303,6 +308,15 @@ def disk_errors(path: Path) -> Generator[None]:
         else:
             raise
         raise BookError(message) from error
+
+
+def _well_formed(document: Document) -> Document:
+    """Only what a database takes; a row of JSON may hold anything."""
+    marks = document.marks
+    if any(well_formed(label) != label for _, label in marks):
+        marks = tuple((offset, well_formed(label)) for offset, label in marks)
+    source, title = well_formed(document.source), well_formed(document.title)
+    return Document(well_formed(document.text), source, title, marks, document.language)
 
 
 def _size(path: Path) -> int:

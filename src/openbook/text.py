@@ -7,5 +7,8 @@ def is_blank(text: str) -> bool:
 
 
 def well_formed(text: str) -> str:
-    """The text without halves of UTF-16 pairs, which no server takes: a terminal makes them of bytes it cannot read."""
+    """The text with '?' for halves of UTF-16 pairs: a terminal or a file's name makes them of bytes it cannot read.
+
+    No file, database or server takes them. As long as before, so that offsets stay.
+    """
     return text.encode("utf-8", "replace").decode("utf-8")

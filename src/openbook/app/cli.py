@@ -13,6 +13,7 @@ import click
 import openbook
 from openbook.errors import BookError, ModelError, OpenbookError, SpecError
 from openbook.home import books_folder
+from openbook.text import well_formed
 
 if TYPE_CHECKING:
     from openbook.book import Book
@@ -190,7 +191,7 @@ def search(
     from openbook.app import show
     from openbook.book import PASSAGES
 
-    words = " ".join(question)
+    words = well_formed(" ".join(question))
     given = click.get_current_context().get_parameter_source("k")
     count = PASSAGES if given is click.core.ParameterSource.DEFAULT else k
     with _open(folder, choices) as book:
@@ -462,4 +463,4 @@ def run(arguments: list[str]) -> int:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(well_formed(line), err=True)
