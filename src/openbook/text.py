@@ -1,11 +1,6 @@
 """What cleaning and splitting both know about characters."""
 
 
-def is_blank(text: str) -> bool:
-    """Whether a text has nothing but white space."""
-    return not text or text.isspace()
-
-
 def well_formed(text: str) -> str:
     """The text with '?' for halves of UTF-16 pairs: a terminal or a file's name makes them of bytes it cannot read.
 

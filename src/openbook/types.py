@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -274,14 +274,3 @@ class LLM(Protocol):
 
     def close(self) -> None:
         """End what was started. Closing twice is allowed; a later call starts it again."""
-
-
-class Component(Protocol):
-    """What every entry of a registry is: a dataclass.
-
-    Fields without default are given by the book (a store's folder and dim), fields with a default are the options
-    a user writes in a spec.
-    """
-
-    VERSION: ClassVar[int]  # counts up when the same options give another result
-    __dataclass_fields__: ClassVar[dict[str, Any]]
