@@ -166,8 +166,7 @@ class TestCited:
         )
         assert user.content == (
             "[1] kjv.txt, Jonah 1:3\nJonah rose up to flee.\n\nQuestion: Who fled?\n\n"
-            "Answer in one short sentence, and after it the number of the passage that says so, such as [1]. "
-            "If no passage says it, write: Not in these documents."
+            "Answer in one short sentence, and after it the number of the passage that says so, such as [1]."
         )
 
     def test_the_refusal_is_said_as_it_is_read(self, prompt: Prompt) -> None:

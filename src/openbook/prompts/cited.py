@@ -19,10 +19,9 @@ Answer the question from the numbered passages alone, in one or two short senten
 After each sentence write the number of the passage it is from, such as [1]. \
 If the passages do not hold the answer, write only: {REFUSAL}"""
 
-# The end of a prompt counts most to a small model; what other wordings did is in decision 0003.
-REMINDER = f"""\
-Answer in one short sentence, and after it the number of the passage that says so, such as [1]. \
-If no passage says it, write: {REFUSAL}"""
+# The end of a prompt counts most to a small model. That it may refuse is not said here again: it would then refuse what
+# it was shown (decision 0003).
+REMINDER = "Answer in one short sentence, and after it the number of the passage that says so, such as [1]."
 
 
 @dataclass(frozen=True)
