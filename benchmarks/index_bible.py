@@ -133,6 +133,7 @@ def main() -> None:
                 recall(found, gold, verses) if gold else "",
             ),
         ]
+        print(table(rows), flush=True)
         if args.peer_python:
             theirs = [peer(args, text, folder / f"chroma{n}", asked) for n in range(args.peer_runs)]
             out = json.loads(theirs[0].output.splitlines()[-1])
