@@ -2,7 +2,7 @@
 
     python benchmarks/embedding.py [--original FOLDER] [--data ../shared/data] [--share 1.0]
 
-Prints Markdown. `--original` is a folder with model.safetensors of all-MiniLM-L6-v2: what 8 bits are compared with. Where
+Prints Markdown. `--original` is a folder with model.safetensors of all-MiniLM-L6-v2, to compare 8 bits with. Where
 sentence-transformers is installed, it is measured on that folder too. `--data` is the folder of evaluation sets.
 `--share 0.1` embeds every tenth chunk and scales up. `--pin` prints what tests/test_embedders.py expects. CPU seconds
 count all threads and are divided by the cores: on a busy machine they say more than wall time does.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -158,6 +159,32 @@ def test_a_forked_child_is_told_to_be_spawned_instead_of_waiting_for_ever(loaded
     finally:
         process.kill()
         process.join()
+
+
+OLD = """
+import json, sys
+from openbook.embedders import minilm
+minilm.has_vnni = lambda: False
+for threads in (1, 2, 1):
+    vectors = minilm.MiniLM(threads=threads).embed(json.loads(sys.argv[1]), "document")
+print(json.dumps(vectors.tolist()))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="other processors have no such limit")
+def test_a_processor_without_vnni_gives_nearly_the_same_vectors(loaded: MiniLM) -> None:
+    texts = [FISH, RATES, QUESTION, FISH * 20]
+    environment = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", OLD, json.dumps(texts)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    vectors = np.array(json.loads(result.stdout))
+    assert (vectors * loaded.embed(texts, "document")).sum(axis=1).min() > 0.98
 
 
 WATCHED = """
