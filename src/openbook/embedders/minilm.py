@@ -12,7 +12,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _without_telemetry() -> Iterator[None]:
+def _without_telemetry() -> Generator[None]:
     """Make `import openvino_telemetry` fail, and leave everything as it was.
 
     `import openvino` 2026.4 alone sends an event to Google Analytics and writes an id into ~/intel. Where its
@@ -40,7 +40,7 @@ def _without_telemetry() -> Iterator[None]:
     """
     name = "openvino_telemetry"
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
+    sys.modules[name] = None  # type: ignore[assignment]  # ty: ignore[invalid-assignment]
     try:
         yield
     finally:
