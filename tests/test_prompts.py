@@ -147,13 +147,13 @@ class TestCited:
     def prompt(self) -> Prompt:
         return Cited()
 
-    def test_the_question_comes_last_so_that_what_stays_the_same_is_a_prefix(self, prompt: Prompt) -> None:
+    def test_the_best_passage_stands_next_to_the_question_which_comes_last(self, prompt: Prompt) -> None:
         passages = [passage("A great fish."), passage("A vine.", "web\\a.html", "")]
         first, second = (prompt.messages(question, passages) for question in ("Who?", "Why\nso?"))
         assert [message.role for message in first] == ["system", "user"]
         assert first[0] == second[0]
         assert first[1].content.startswith(
-            "[1] kjv.txt, Jonah 1:17\nA great fish.\n\n[2] a.html\nA vine.\n\nQuestion: Who?"
+            "[2] a.html\nA vine.\n\n[1] kjv.txt, Jonah 1:17\nA great fish.\n\nQuestion: Who?"
         )
         assert "Question: Why so?" in second[1].content
 

@@ -135,7 +135,7 @@ class Answer:
 
     question: str
     text: str  # the model's words, citations as [1], [2], counting `passages` from 1
-    passages: tuple[Passage, ...]  # in the order the prompt showed them
+    passages: tuple[Passage, ...]  # best first, numbered from 1
     prompt: str  # the exact characters (or JSON, for an API) that were sent
     model: str
     timing: Timing
@@ -239,7 +239,7 @@ class Prompt(Protocol):
         """How many passages to retrieve for one question."""
 
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
-        """What to say to the model; passages are numbered from 1 in this order."""
+        """What to say to the model; passages, best first, are numbered from 1, in whatever order they are shown."""
 
 
 Stream: TypeAlias = Generator[str | Usage, None, None]

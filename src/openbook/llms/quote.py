@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -66,14 +66,19 @@ class Quote:
         return text[: self.characters + 1].rsplit(" ", 1)[0][: self.characters] + " ..."
 
 
-def _passages(asked: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each passage in a message as `cited` writes it: '[n] place', text, ..., 'Question: ...'."""
+def _passages(asked: str) -> list[tuple[int, str]]:
+    """Number and text of each passage, [1] first, in a message as `cited` writes it.
+
+    That is '[3] place', text, '[2] place', text, '[1] place', text, 'Question: ...'. A line of a passage may look like
+    a place too: only the number that must come next is one.
+    """
     body = re.split(r"^Question: ", asked, flags=re.MULTILINE)
     rest = "Question: ".join(body[:-1]) if len(body) > 1 else asked
-    number = 0
-    while found := re.search(rf"^\[{number + 1}\] [^\n]*\n", rest, re.MULTILINE):
-        if number:
-            yield number, rest[: found.start()]
-        number, rest = number + 1, rest[found.end() :]
-    if number:
-        yield number, rest
+    if not (first := re.match(r"\[(\d+)\] [^\n]*\n", rest)):
+        return []
+    found: list[tuple[int, str]] = []
+    number, rest = int(first[1]), rest[first.end() :]
+    while place := re.search(rf"^\[{number - 1}\] [^\n]*\n", rest, re.MULTILINE):
+        found.append((number, rest[: place.start()]))
+        number, rest = number - 1, rest[place.end() :]
+    return [(number, rest), *reversed(found)]

@@ -1,7 +1,7 @@
 """passages + question -> messages that ask for an answer out of the passages alone, with citations.
 
-What stays the same comes first, then the passages, then the question: a server that keeps what it has read
-begins where two prompts differ.
+What stays the same comes first, then the passages, then the question: a server that keeps what it has read begins where
+two prompts differ. The best passage, [1], stands last: a small model believes most what it read last (decision 0003).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Cited:
         shown = [
             f"[{number}] {_head(passage)}\n{passage.chunk.text.strip()}" for number, passage in enumerate(passages, 1)
         ]
-        shown = shown or ["(no passages)"]
+        shown = shown[::-1] or ["(no passages)"]
         return [
             Message("system", SYSTEM),
             Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}", REMINDER])),
