@@ -50,7 +50,7 @@ def pages(reader: Reader, paths: list[Path]) -> int:
     count = 0
     for path in paths:
         try:
-            count += sum(len(document.marks) for document in reader(path))
+            count += sum(len(part.marks) for part in reader(path) if isinstance(part, Document))
         except ReadError as error:
             print(f"> {error}")
     return count

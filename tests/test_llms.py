@@ -49,7 +49,7 @@ def leave(stream: Iterator[str | Usage]) -> None:
 
 
 def passage(number: int, text: str) -> Passage:
-    return Passage(Chunk("d", 0, len(text), text, "a.txt", f"line {number}"), 1.0, "bm25")
+    return Passage(Chunk("d", 0, len(text), text, f"line {number}"), 1.0, "bm25", ("a.txt",))
 
 
 class TestQuote(LLMContract):

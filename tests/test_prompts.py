@@ -139,7 +139,7 @@ def test_other_text_is_left_as_it_is(text: str) -> None:
 
 
 def passage(text: str, source: str = "/home/me/bible/kjv.txt", place: str = "Jonah 1:17") -> Passage:
-    return Passage(Chunk("d", 0, len(text), text, source, place), 1.0, "bm25")
+    return Passage(Chunk("d", 0, len(text), text, place), 1.0, "bm25", (source,))
 
 
 class TestCited:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,17 +29,22 @@ class Prepared:
     words: Sequence[tuple[int, float]] = ()  # (number of the chunk, score)
     asked: list[str] = field(default_factory=list)
 
-    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
+    def nearest(
+        self, vector: Vectors, k: int, *, within: Collection[str] | None = None, exact: bool = False
+    ) -> list[Passage]:
         self.asked.append("nearest")
         return [Passage(chunk(number), score, "dense") for number, score in enumerate(self.meaning)][:k]
 
-    def match(self, words: str, k: int) -> list[Passage]:
+    def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
         self.asked.append("match")
         return [Passage(chunk(number), score, "bm25") for number, score in self.words][:k]
 
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None: ...
     def remove(self, document_ids: Iterable[str]) -> int:
         return 0
+
+    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+        yield from ()
 
     def optimize(self) -> None: ...
     def chunks(self) -> Iterator[Chunk]:

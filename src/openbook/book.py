@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Self
 import openbook
 from openbook import registry
 from openbook.documents import Documents, File
-from openbook.errors import BookError, ReadError
-from openbook.indexing import Added, Failure, Indexer, disk_errors, find_files
+from openbook.errors import BookError
+from openbook.indexing import Added, Indexer, disk_errors, find_files
 from openbook.lock import locked
 from openbook.manifest import NAME, Manifest, name_of
 from openbook.prompts.citations import split_citations
@@ -245,7 +245,7 @@ class Book:
             BookError: A name means no document, or several files; nothing was removed.
         """
         with self._changing(report):
-            sources = self.documents.ids()
+            sources = self.documents.sources()
             files = {file.path for file in self.documents.files()}
             chosen: dict[str, str] = {}
             dropped: set[str] = set()
@@ -253,7 +253,7 @@ class Book:
                 found, whole = self._named(name, sources, files)
                 chosen |= found
                 dropped |= whole
-            old = self.documents.commit(retired=list(chosen.values()), dropped_files=sorted(dropped))
+            old = self.documents.commit(dropped_sources=chosen, dropped_files=dropped)
             self.store.remove(old)
             self.documents.forget(old)
         return sorted(chosen)
@@ -275,7 +275,7 @@ class Book:
             raise BookError(
                 f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path."
             )
-        return {source: id_ for file in whole for source, id_ in self.documents.ids(file).items()}, whole
+        return {source: id_ for file in whole for source, id_ in self.documents.sources(file).items()}, whole
 
     def rebuild(self, recipe: Recipe | None = None, *, report: Report | None = None) -> int:
         """Make chunks, vectors and words again from the documents, with another recipe if given; number of chunks.
@@ -357,12 +357,22 @@ class Book:
 
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         passages = self._live(lambda count: retriever(question, count, self.store, embed), k)
+        passages = self._with_origins(passages)
         for spec in self.recipe.refiners:
             refine: Refiner = registry.make("refiners", spec)
             passages = refine(question, passages)
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)
+
+    def _with_origins(self, passages: list[Passage]) -> list[Passage]:
+        origins = self.documents.origins({passage.chunk.document_id for passage in passages})
+        found = ((passage, origins.get(passage.chunk.document_id)) for passage in passages)
+        return [
+            replace(passage, sources=origin.sources, title=origin.title, fields=origin.fields)
+            for passage, origin in found
+            if origin
+        ]
 
     def _follow_rebuild(self) -> None:
         """Another process may have rebuilt this book since it was opened: go on with its new store."""
@@ -440,7 +450,7 @@ class Book:
         """
         document = self.documents.get(passage.chunk.document_id)
         if document is None:
-            raise BookError(f"{passage.chunk.source} was changed or removed meanwhile. Search again.")
+            raise BookError(f"{passage.source} was changed or removed meanwhile. Search again.")
         return document
 
     def status(self) -> Status:
@@ -450,7 +460,7 @@ class Book:
             self.folder,
             self._manifest,
             tuple(self.documents.files()),
-            self.documents.counts(),
+            {path: contents.documents for path, contents in self.documents.contents().items()},
             len(self.documents),
             self.documents.characters(),
             len(self.store),
@@ -483,6 +493,3 @@ def _refuse_other_vectors(folder: Path, own: Recipe, wanted: Recipe) -> None:
             f"This book was made with {step} {old or 'none'}, not {new or 'none'}. "
             f'Make it again with: openbook rebuild -b {name_of(folder)} --set "{step}={new}"'
         )
-
-
-__all__ = ["Added", "Book", "Failure", "ReadError", "Status"]

@@ -1,7 +1,9 @@
 """The documents of one book: cleaned texts with marks and the files they came from, in one SQLite file.
 
-This is the truth of a book; chunks and vectors can be made again from it. A store is another file or folder, so a
-change of both is made safe by a journal:
+This is the truth of a book; chunks and vectors can be made again from it. A document is kept once, by the hash of what
+it says; its sources say where: equal files are two sources of one document, a renamed file is another source.
+
+A store is another file or folder, so a change of both is made safe by a journal:
 
     note ids as pending -> store.add -> documents live, old ones pending -> store.remove old -> pending forgotten
 
@@ -13,14 +15,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from openbook.errors import BookError
-from openbook.types import Document
+from openbook.types import Document, Field, Marks
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -28,15 +31,20 @@ CREATE TABLE IF NOT EXISTS files (
     state TEXT, reason TEXT, read_at TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
-    id TEXT PRIMARY KEY, source TEXT UNIQUE, file TEXT, title TEXT, language TEXT, characters INTEGER,
-    text BLOB, marks BLOB
+    id TEXT PRIMARY KEY, title TEXT, language TEXT, characters INTEGER, pages INTEGER, fields TEXT, text BLOB,
+    marks BLOB
 );
-CREATE INDEX IF NOT EXISTS documents_by_file ON documents (file);
+CREATE TABLE IF NOT EXISTS sources (
+    source TEXT PRIMARY KEY, document_id TEXT, file TEXT, fields TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sources_by_file ON sources (file);
+CREATE INDEX IF NOT EXISTS sources_by_document ON sources (document_id);
 CREATE TABLE IF NOT EXISTS pending (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 BUSY_SECONDS = 30.0  # another process's commit is milliseconds; this long means a hung disk
 ZLIB_LEVEL = 1  # 3x smaller at 100 MB/s; level 6 saves 10 % more and costs five times as much
+LISTED = "(SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,35 @@ class File:
     state: str  # 'ok' | 'partial' | 'failed'
     reason: str  # why it is not 'ok'
     read_at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a document is from."""
+
+    source: str
+    document_id: str
+    file: str
+    fields: Mapping[str, Field] = field(default_factory=dict)  # what the file's name says
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a passage says of its document."""
+
+    sources: tuple[str, ...]
+    title: str
+    fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What came out of one file."""
+
+    documents: int
+    pages: int
+    language: str  # the commonest
+    document_ids: frozenset[str]
 
 
 class Documents:
@@ -104,31 +141,40 @@ class Documents:
 
     def commit(
         self,
-        documents: Sequence[tuple[str, str, Document]] = (),
+        documents: Sequence[tuple[str, Document]] = (),
+        sources: Sequence[Source] = (),
         files: Sequence[File] = (),
-        retired: Sequence[str] = (),
-        dropped_files: Sequence[str] = (),
+        dropped_sources: Iterable[str] = (),
+        dropped_files: Iterable[str] = (),
     ) -> list[str]:
-        """One change of the truth: (id, file, document) go live in place of those of the same source.
+        """One change of the truth: (id, document) go live, sources are set, sources and files are dropped.
 
-        Returns the ids of those replaced and retired: they are pending now, until the store has let go of them.
+        Returns the ids of documents that have no source any more: they are gone, and pending until the store has let
+        go of them.
         """
         with self._transaction() as db:
-            old = list(retired)
-            for document_id, file, document in documents:
-                before = db.execute("SELECT id FROM documents WHERE source = ?", (document.source,)).fetchone()
-                if before and before[0] != document_id:
-                    old.append(before[0])
-                    db.execute("DELETE FROM documents WHERE id = ?", before)
-                db.execute(
-                    "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    _row(document_id, file, document),
-                )
-                db.execute("DELETE FROM pending WHERE id = ?", (document_id,))
-            db.executemany("DELETE FROM documents WHERE id = ?", ((one,) for one in retired))
+            db.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
+            db.executemany("DELETE FROM pending WHERE id = ?", ((one,) for one, _ in documents))
+            dropped = json.dumps([*dropped_sources])
+            changed = json.dumps([one.source for one in sources])
+            held = db.execute(
+                f"SELECT DISTINCT document_id FROM sources WHERE source IN {LISTED} OR source IN {LISTED}",
+                (dropped, changed),
+            ).fetchall()
+            db.execute(f"DELETE FROM sources WHERE source IN {LISTED}", (dropped,))
+            db.executemany(
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)",
+                ((one.source, one.document_id, one.file, _json(one.fields)) for one in sources),
+            )
+            old = [
+                document_id
+                for (document_id,) in held
+                if not db.execute("SELECT 1 FROM sources WHERE document_id = ? LIMIT 1", (document_id,)).fetchone()
+            ]
+            db.executemany("DELETE FROM documents WHERE id = ?", ((one,) for one in old))
             db.executemany("INSERT OR IGNORE INTO pending VALUES (?)", ((one,) for one in old))
             db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(astuple, files))
-            db.executemany("DELETE FROM files WHERE path = ?", ((path,) for path in dropped_files))
+            db.execute(f"DELETE FROM files WHERE path IN {LISTED}", (json.dumps([*dropped_files]),))
         return old
 
     def forget(self, ids: Iterable[str]) -> None:
@@ -140,33 +186,47 @@ class Documents:
         """Ids the store may hold chunks of without a live document."""
         return {str(row[0]) for row in self._rows("SELECT id FROM pending")}
 
-    def file(self, path: str) -> File | None:
-        """What came of a file, or None when it was never added."""
-        for row in self._rows("SELECT * FROM files WHERE path = ?", path):
-            return File(*row)
-        return None
-
     def files(self) -> Iterator[File]:
         """Every file, by path."""
         for row in self._rows("SELECT * FROM files ORDER BY path"):
             yield File(*row)
 
-    def ids(self, file: str | None = None) -> dict[str, str]:
-        """Source -> id of the live documents, of one file or of all."""
+    def sources(self, file: str | None = None) -> dict[str, str]:
+        """Source -> id of its document, of one file or of all."""
         where = "" if file is None else " WHERE file = ?"
         values = () if file is None else (file,)
-        return {str(row[0]): str(row[1]) for row in self._rows(f"SELECT source, id FROM documents{where}", *values)}
+        rows = self._rows(f"SELECT source, document_id FROM sources{where}", *values)
+        return {str(source): str(document_id) for source, document_id in rows}
+
+    def ids(self) -> set[str]:
+        """Ids of all live documents."""
+        return {str(row[0]) for row in self._rows("SELECT id FROM documents")}
 
     def get(self, document_id: str) -> Document | None:
-        """A live document, or None."""
-        for row in self._rows("SELECT source, title, language, text, marks FROM documents WHERE id = ?", document_id):
+        """A live document with the first of its sources, or None."""
+        for row in self._rows(f"{DOCUMENT} WHERE id = ?", document_id):
             return _document(row)
         return None
 
     def all(self) -> Iterator[tuple[str, Document]]:
         """Every live document with its id, in the order they were added."""
-        for row in self._rows("SELECT source, title, language, text, marks, id FROM documents ORDER BY rowid"):
-            yield str(row[5]), _document(row)
+        for row in self._rows(f"{DOCUMENT} ORDER BY rowid"):
+            yield str(row[0]), _document(row)
+
+    def origins(self, ids: Collection[str]) -> dict[str, Origin]:
+        """Where these documents are from, by id; those that are gone meanwhile are left out."""
+        listed = json.dumps(list(ids))
+        sources: defaultdict[str, list[str]] = defaultdict(list)
+        fields: dict[str, dict[str, Field]] = {}
+        query = f"SELECT document_id, source, fields FROM sources WHERE document_id IN {LISTED} ORDER BY source"
+        for document_id, source, said in self._rows(query, listed):
+            sources[document_id].append(source)
+            fields.setdefault(document_id, json.loads(said))
+        rows = self._rows(f"SELECT id, title, fields FROM documents WHERE id IN {LISTED}", listed)
+        return {
+            document_id: Origin(tuple(sources[document_id]), title, fields.get(document_id, {}) | json.loads(said))
+            for document_id, title, said in rows
+        }
 
     def __len__(self) -> int:
         return next(int(row[0]) for row in self._rows("SELECT count(*) FROM documents"))
@@ -175,37 +235,62 @@ class Documents:
         """Characters of all live documents."""
         return next(int(row[0]) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))
 
-    def counts(self) -> dict[str, int]:
-        """Documents by file."""
-        rows = self._rows("SELECT file, count(*) FROM documents GROUP BY file")
-        return {str(file): int(count) for file, count in rows}
+    def contents(self) -> dict[str, Contents]:
+        """What came out of each file, by path."""
+        query = """
+            SELECT file, count(*), sum(pages), json_group_array(language), json_group_array(id)
+            FROM sources JOIN documents ON id = document_id GROUP BY file
+        """
+        found = {}
+        for file, documents, pages, languages, ids in self._rows(query):
+            known = [language for language in json.loads(languages) if language]
+            commonest = max(sorted(set(known)), key=known.count, default="")
+            found[str(file)] = Contents(documents, pages, commonest, frozenset(json.loads(ids)))
+        return found
 
     def close(self) -> None:
         """Let go of the file. Closing twice is allowed."""
         self._db.close()
 
 
-def _row(document_id: str, file: str, document: Document) -> tuple[object, ...]:
+# Named columns, as `_document` reads them; a document has a source as long as it lives.
+DOCUMENT = """
+SELECT id, title, language, fields, text, marks, (SELECT min(source) FROM sources WHERE document_id = id) FROM documents
+"""
+
+
+def _row(entry: tuple[str, Document]) -> tuple[object, ...]:
+    document_id, document = entry
     return (
         document_id,
-        document.source,
-        file,
         document.title,
         document.language,
         len(document.text),
+        sum(label.startswith("page ") for _, label in document.marks),
+        _json(document.fields),
         zlib.compress(document.text.encode("utf-8", "surrogatepass"), ZLIB_LEVEL),
-        zlib.compress(json.dumps(document.marks).encode(), ZLIB_LEVEL),
+        zlib.compress(_json([document.marks, document.headings, document.parts]).encode(), ZLIB_LEVEL),
     )
 
 
-def _document(row: Sequence[object]) -> Document:
-    source, title, language, text, marks = row[:5]
-    assert isinstance(text, bytes)
-    assert isinstance(marks, bytes)
+def _json(value: object) -> str:
+    return json.dumps(dict(value) if isinstance(value, Mapping) else value)
+
+
+def _document(row: Sequence[Any]) -> Document:
+    _, title, language, fields, text, marks, source = row
+    places, headings, parts = json.loads(zlib.decompress(marks))
     return Document(
         zlib.decompress(text).decode("utf-8", "surrogatepass"),
-        str(source),
-        str(title),
-        tuple((offset, label) for offset, label in json.loads(zlib.decompress(marks))),
-        str(language),
+        source or "",
+        title,
+        _marks(places),
+        _marks(headings),
+        _marks(parts),
+        json.loads(fields),
+        language,
     )
+
+
+def _marks(pairs: Iterable[Sequence[Any]]) -> Marks:
+    return tuple((offset, label) for offset, label in pairs)

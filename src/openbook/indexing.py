@@ -20,11 +20,26 @@ from pathlib import Path
 
 import numpy as np
 
-from openbook.documents import Documents, File
+from openbook import text
+from openbook.documents import Documents, File, Source
 from openbook.errors import BookError, ReadError
 from openbook.recipe import digest
 from openbook.text import well_formed
-from openbook.types import Chunk, Cleaner, Document, Embedder, Progress, Reader, Report, Splitter, Store, Vectors
+from openbook.types import (
+    Chunk,
+    Cleaner,
+    Document,
+    Embedder,
+    Field,
+    Marks,
+    Progress,
+    Reader,
+    Report,
+    Splitter,
+    Store,
+    Unread,
+    Vectors,
+)
 
 EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough that sorting by length pays
 COMMIT_CHUNKS = 8192  # chunks a commit: one Lance fragment each, so few and large ones
@@ -113,9 +128,12 @@ class Indexer:
         self._store, self._documents, self._reading, self._partial = store, documents, reading, partial
         self._report = report or (lambda progress: None)
         self.summary = Added()
-        self._batch: list[tuple[str, str, Document]] = []
+        self._batch: dict[str, Document] = {}
+        self._sources: list[Source] = []
         self._files: list[File] = []
-        self._retired: list[str] = []
+        self._dropped: list[str] = []
+        self._live = documents.ids()
+        self._known = {file.path: file for file in documents.files()}
         self._chunks: list[Chunk] = []
         self._vectors: list[Vectors] = []
         self._embedded = 0  # of self._chunks
@@ -151,7 +169,7 @@ class Indexer:
         if (name := well_formed(str(path))) != str(path):
             self._failed(name, f"The name of {name} is not valid UTF-8. Rename it.")
             return
-        known = self._documents.file(str(path))
+        known = self._known.get(str(path))
         try:
             stat = path.stat()
             current = known is not None and known.state == "ok" and known.reading == self._reading
@@ -173,7 +191,7 @@ class Indexer:
 
     def _unchanged(self, path: str) -> None:
         self.summary.files_unchanged += 1
-        self.summary.unchanged += len(self._documents.ids(path))
+        self.summary.unchanged += len(self._documents.sources(path))
 
     def _failed(self, path: str, reason: str, file: File | None = None) -> None:
         self.summary.failed.append(Failure(path, reason))
@@ -183,14 +201,17 @@ class Indexer:
             )
 
     def _read_file(self, path: Path, file: File) -> None:
-        before = self._documents.ids(str(path))
+        before = self._documents.sources(str(path))
         seen: set[str] = set()
         reason = ""
         self._report(Progress("read", self._done, self._expected))
         try:
             for document in self._read(path):
+                if isinstance(document, Unread):
+                    reason = reason or document.reason
+                    continue
                 for clean in self._cleaners:
-                    document = clean(document)
+                    document = text.apply(document, clean(document))
                 document = _well_formed(document)
                 seen.add(document.source)
                 self._take(str(path), document, before)
@@ -203,20 +224,21 @@ class Indexer:
             self.summary.partial.append(Failure(str(path), reason))
             file = File(file.path, file.size_bytes, file.mtime_ns, file.sha256, file.reading, "partial", reason, _now())
         else:
-            gone = [document_id for source, document_id in before.items() if source not in seen]
-            self._retired += gone
+            gone = [source for source in before if source not in seen]
+            self._dropped += gone
             self.summary.removed += len(gone)
         self._files.append(file)
 
     def _take(self, path: str, document: Document, before: dict[str, str]) -> None:
-        text_sha = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
-        document_id = digest(document.source, document.title, text_sha, document.marks)
+        document_id = identity(document)
         if before.get(document.source) == document_id:
             self.summary.unchanged += 1
             return
-        if self._split(document, document_id) == 0:
-            raise ReadError(f"{document.source} has nothing but white space.")
-        self._batch.append((document_id, path, document))
+        if document_id not in self._live and document_id not in self._batch:
+            if self._split(document, document_id) == 0:
+                raise ReadError(f"{document.source} has nothing but white space.")
+            self._batch[document_id] = document
+        self._sources.append(Source(document.source, document_id, path))
         if document.source in before:
             self.summary.updated += 1
         else:
@@ -246,7 +268,7 @@ class Indexer:
     def _embed(self, *, all_of_it: bool) -> None:
         """Embed the windows that are full; with `all_of_it` the rest too."""
         while (waiting := len(self._chunks) - self._embedded) and (all_of_it or waiting >= EMBED_WINDOW):
-            texts = [chunk.text for chunk in self._chunks[self._embedded : self._embedded + EMBED_WINDOW]]
+            texts = [chunk.indexed for chunk in self._chunks[self._embedded : self._embedded + EMBED_WINDOW]]
             self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
             self._vectors.append(self._window(texts))
             self._embedded += len(texts)
@@ -278,17 +300,17 @@ class Indexer:
         self._chunks, self._vectors, self._embedded = [], [], 0
 
     def _commit(self) -> None:
-        ids = [document_id for document_id, _, _ in self._batch]
         count = len(self._chunks)
-        if ids:
-            self._documents.begin(ids)
+        if self._batch:
+            self._documents.begin(self._batch)
         self._flush()
-        old = self._documents.commit(self._batch, self._files, self._retired)
+        old = self._documents.commit([*self._batch.items()], self._sources, self._files, self._dropped)
+        self._live = self._live.union(self._batch).difference(old)
         if old:
             self._store.remove(old)
             self._documents.forget(old)
         self.summary.chunks += count
-        self._batch, self._files, self._retired = [], [], []
+        self._batch, self._sources, self._files, self._dropped = {}, [], [], []
         self._forget_partial()
 
     def _forget_partial(self) -> None:
@@ -310,13 +332,32 @@ def disk_errors(path: Path) -> Generator[None]:
         raise BookError(message) from error
 
 
+def identity(document: Document) -> str:
+    """The id of a document: a hash of all that it says, wherever it is from."""
+    text_sha = hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest()
+    marks = (document.marks, document.headings, document.parts)
+    return digest(document.title, text_sha, marks, dict(document.fields), document.language)
+
+
 def _well_formed(document: Document) -> Document:
     """Only what a database takes; a row of JSON may hold anything."""
-    marks = document.marks
-    if any(well_formed(label) != label for _, label in marks):
-        marks = tuple((offset, well_formed(label)) for offset, label in marks)
-    source, title = well_formed(document.source), well_formed(document.title)
-    return Document(well_formed(document.text), source, title, marks, document.language)
+
+    def labels(marks: Marks) -> Marks:
+        return tuple((offset, well_formed(label)) for offset, label in marks)
+
+    def value(said: Field) -> Field:
+        return well_formed(said) if isinstance(said, str) else said
+
+    return Document(
+        well_formed(document.text),
+        well_formed(document.source),
+        well_formed(document.title),
+        labels(document.marks),
+        labels(document.headings),
+        labels(document.parts),
+        {well_formed(name): value(said) for name, said in document.fields.items()},
+        document.language,
+    )
 
 
 def _size(path: Path) -> int:

@@ -12,7 +12,7 @@ from openbook.errors import BookError
 from openbook.recipe import Recipe
 
 NAME = "book.toml"
-FORMAT = 1  # counts up when an older openbook could not read a newer book
+FORMAT = 2  # counts up when an older openbook could not read a newer book
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Manifest:
             if table["format"] > FORMAT:
                 raise BookError(
                     f"{folder} was made by openbook {table['openbook']}, newer than this one. Upgrade openbook."
+                )
+            if table["format"] < FORMAT:
+                raise BookError(
+                    f"{folder} was made by openbook {table['openbook']}, which kept documents otherwise. "
+                    "Add the documents to a new book."
                 )
             return cls(
                 Recipe.from_dict(table["recipe"]),

@@ -10,8 +10,8 @@ question ---------------------------retrieve--> Passage --refine--> Passage <---
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -25,6 +25,12 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 Kind = Literal["document", "query"]
 """What a text is embedded as: many models want another prefix for a question than for a document."""
 
+Marks: TypeAlias = tuple[tuple[int, str], ...]
+"""(offset, label), rising: from that character of a text on, up to the next mark, the label holds."""
+
+Field: TypeAlias = str | int | float
+"""The value of one thing known about a document, such as its date: a search can be limited by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -36,25 +42,45 @@ class Document:
     """
 
     text: str  # already cleaned; offsets everywhere else count its characters
-    source: str  # path, URL, 'corpus.jsonl#id', mbox message id: a person can open it
-    title: str = ""
-    marks: tuple[tuple[int, str], ...] = ()  # (offset, label), rising: pages, chapters, headings, verses
+    source: str  # path, 'corpus.jsonl#id', 'box.mbox#message', 'old.zip#a.pdf': a person can open it
+    title: str = ""  # as the document itself gives it; '' when it gives none
+    marks: Marks = ()  # where a person would look: pages, verses, slides, sheets
+    headings: Marks = ()  # 'Chapter > Section', from its first character on
+    parts: Marks = ()  # 'text', 'table' (its first line names the columns), 'code', 'quote', 'signature'
+    fields: Mapping[str, Field] = field(
+        default_factory=dict, hash=False
+    )  # author, date (ISO 8601), to, ...: lower-case names
     language: str = ""  # ISO 639-1, '' unknown
 
+    @property
+    def places(self) -> Marks:
+        """What a citation names: the marks, or the headings of a text that has no pages or verses."""
+        return self.marks or self.headings
+
     def place(self, start: int, end: int | None = None) -> str:
-        """Label of the last mark at or before `start`; with `end`, of all marks that text[start:end] touches.
+        """Label of the last place at or before `start`; with `end`, of all places that text[start:end] touches.
 
         >>> document = Document("one two", "a.pdf", marks=((0, "page 3"), (4, "page 4")))
         >>> document.place(0, 7)
         'page 3-4'
         """
-        first = self._label(start)
-        last = first if end is None else self._label(max(start, end - 1))
+        first = label_at(self.places, start)
+        last = first if end is None else label_at(self.places, max(start, end - 1))
         return join_labels(first, last)
 
-    def _label(self, offset: int) -> str:
-        index = bisect_right(self.marks, offset, key=lambda mark: mark[0])
-        return self.marks[index - 1][1] if index else ""
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of a file that a reader could not read; what comes after it is read."""
+
+    source: str  # 'a.pdf#page 7', 'box.mbox#12', 'old.zip#b.doc'
+    reason: str  # one line: what happened, and the next step
+
+
+def label_at(marks: Marks, offset: int) -> str:
+    """Label of the last mark at or before an offset, or ''."""
+    index = bisect_right(marks, offset, key=lambda mark: mark[0])
+    return marks[index - 1][1] if index else ""
 
 
 def join_labels(first: str, last: str) -> str:
@@ -87,17 +113,30 @@ class Chunk:
     start: int
     end: int
     text: str
-    source: str
     place: str = ""
+    context: str = ""  # 'Title > Heading', or a table's column names: found and embedded with the text, never cited
+
+    @property
+    def indexed(self) -> str:
+        """What is embedded and whose words are found."""
+        return f"{self.context}\n{self.text}" if self.context else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk found for a question."""
+    """A chunk found for a question. A store knows the first three; the book adds the rest."""
 
     chunk: Chunk
     score: float  # higher is better, comparable only within one `via`
     via: str  # the step that scored it: 'dense', 'bm25', 'hybrid', 'rerank'
+    sources: tuple[str, ...] = ()  # of the document; more than one when equal files were added
+    title: str = ""
+    fields: Mapping[str, Field] = field(default_factory=dict, hash=False)
+
+    @property
+    def source(self) -> str:
+        """The first of the sources."""
+        return self.sources[0] if self.sources else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +195,23 @@ class Progress:
 Report = Callable[[Progress], None]
 """Is told now and then how far a long work is."""
 
-Reader = Callable[[Path], Iterator[Document]]
-"""Reads one file. Raises: ReadError, which costs that file only. Marks rise; no document is empty."""
+Reader = Callable[[Path], Iterator[Document | Unread]]
+"""Reads one file. Raises: ReadError, which costs what was not read yet of that file only. Marks rise; no document is
+empty; the sources of a file's documents differ and begin with its path."""
 
-Cleaner = Callable[[Document], Document]
-"""Changes characters of the text and moves the marks along. After the last cleaner text and offsets are fixed."""
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Puts `text` in the place of document.text[start:end]."""
+
+    start: int
+    end: int
+    text: str
+    reason: str  # 'page number', 'soft hyphen': what `openbook read` says of it
+
+
+Cleaner = Callable[[Document], Sequence[Edit]]
+"""Finds what to change in a document's text. Edits rise and do not overlap; `text.apply` moves the marks along."""
 
 Splitter = Callable[[Document, str], Iterator[Chunk]]
 """Splits a document, whose id is the second argument. Starts rise; characters outside every chunk are white space."""
@@ -187,6 +238,9 @@ class Embedder(Protocol):
         A text longer than the window is embedded whole, as the mean of its windows: nothing is silently cut off.
         """
 
+    def tokens(self, text: str) -> Sequence[tuple[int, int]]:
+        """Start and end in the text of each token, in order: what counts towards the window, without prefix."""
+
 
 class Store(Protocol):
     """Keeps chunks with their vectors and words in one folder, and finds the nearest.
@@ -198,11 +252,19 @@ class Store(Protocol):
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Add chunks, vectors[i] belonging to chunks[i]."""
 
-    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
-        """The k chunks nearest to one vector of shape (dim,), best first; score is the cosine, via 'dense'."""
+    def nearest(
+        self, vector: Vectors, k: int, *, within: Collection[str] | None = None, exact: bool = False
+    ) -> list[Passage]:
+        """The k chunks nearest to one vector of shape (dim,), best first; score is the cosine, via 'dense'.
 
-    def match(self, words: str, k: int) -> list[Passage]:
-        """The k chunks that match the words best by BM25, best first, via 'bm25'. Any string is allowed."""
+        `within` are the ids of the documents to look in (None: all); `exact` compares every vector.
+        """
+
+    def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
+        """The k chunks whose `indexed` matches the words best by BM25, best first, via 'bm25'. Takes any string."""
+
+    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+        """Every chunk of these documents with its vector of shape (dim,), in no particular order."""
 
     def remove(self, document_ids: Iterable[str]) -> int:
         """Remove all chunks of these documents; the number of chunks removed."""
@@ -223,8 +285,18 @@ class Store(Protocol):
 class Retriever(Protocol):
     """Finds the passages of a store that answer a question."""
 
-    def __call__(self, question: str, k: int, store: Store, embed: Callable[[str], Vectors]) -> list[Passage]:
-        """At most k passages, best first. `embed` gives the question's vector, shape (dim,); not called, not loaded."""
+    def __call__(
+        self,
+        question: str,
+        k: int,
+        store: Store,
+        embed: Callable[[str], Vectors],
+        within: Collection[str] | None = None,
+    ) -> list[Passage]:
+        """At most k passages, best first, of the documents `within` (None: of all).
+
+        `embed` gives the question's vector, shape (dim,); not called, not loaded.
+        """
 
 
 Refiner = Callable[[str, list[Passage]], list[Passage]]

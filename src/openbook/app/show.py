@@ -19,7 +19,8 @@ from openbook.types import Answer, Passage, Progress, Timing
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from openbook.book import Added, Book, Status
+    from openbook.book import Book, Status
+    from openbook.indexing import Added
     from openbook.recipe import Recipe
 
 WIDTH = 100
@@ -174,7 +175,7 @@ def where(passage: Passage) -> str:
     """Source, place and span of a passage."""
     chunk = passage.chunk
     place = f", {chunk.place}" if chunk.place else ""
-    return f"{path(chunk.source)}{place}, characters {chunk.start}-{chunk.end}"
+    return f"{path(passage.source)}{place}, characters {chunk.start}-{chunk.end}"
 
 
 def passages(found: Iterable[Passage]) -> None:
@@ -191,7 +192,7 @@ def passage_json(number: int, passage: Passage) -> dict[str, object]:
     return {
         "n": number,
         "text": chunk.text,
-        "source": chunk.source,
+        "source": passage.source,
         "place": chunk.place,
         "start": chunk.start,
         "end": chunk.end,

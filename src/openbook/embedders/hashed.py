@@ -43,6 +43,9 @@ class Hashed:
     def window(self) -> int:
         return 0
 
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return [found.span() for found in WORD.finditer(text)]
+
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for vector, text in zip(vectors, texts, strict=True):

@@ -82,6 +82,7 @@ class MiniLM:
             raise SpecError(f"threads must be 0 (all cores) or more, not {self.threads}.")
         self._lock = threading.Lock()
         self._engine: _Engine | None = None
+        self._tokenizer: Tokenizer | None = None
 
     @property
     def dim(self) -> int:
@@ -94,6 +95,10 @@ class MiniLM:
     @property
     def window(self) -> int:
         return WINDOW
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        self._tokenizer = self._tokenizer or _tokenizer()
+        return list(self._tokenizer.encode(_readable(text), add_special_tokens=False).offsets)
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         vectors = np.empty((len(texts), DIM), np.float32)
@@ -125,7 +130,7 @@ class _Engine:
     """The loaded model: one request for each thread, shared by all callers."""
 
     def __init__(self, threads: int) -> None:
-        self._tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+        self._tokenizer = _tokenizer()
         compiled = _compiled(threads)
         self._threads = threads
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -151,10 +156,10 @@ class _Engine:
 
     def _windows(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
         """The windows of all texts, and how many each text has."""
-        # Half of a surrogate pair is a string, but not text: it becomes a '?'.
-        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         windows, counts = [], []
-        for encoding in self._tokenizer.encode_batch_fast(readable, add_special_tokens=False):
+        for encoding in self._tokenizer.encode_batch_fast(
+            [_readable(text) for text in texts], add_special_tokens=False
+        ):
             parts = even_parts(encoding.ids, WINDOW - 2)
             windows += [[BEGIN, *part, END] for part in parts]
             counts.append(len(parts))
@@ -166,6 +171,15 @@ class _Engine:
             return request.infer([ids])[0]  # a copy: the next batch may take the request
         finally:
             self._requests.put(request)
+
+
+def _tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+
+
+def _readable(text: str) -> str:
+    """Half of a surrogate pair is a string, but not text: it becomes a '?'."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _compiled(threads: int) -> Any:

@@ -54,5 +54,5 @@ class Cited:
 
 def _head(passage: Passage) -> str:
     """Where a passage is from: the file's name without its folders, and the place in it."""
-    name = passage.chunk.source.replace("\\", "/").rsplit("/", 1)[-1]
+    name = passage.source.replace("\\", "/").rsplit("/", 1)[-1]
     return " ".join(", ".join(filter(None, (name, passage.chunk.place))).split())

@@ -11,7 +11,7 @@ from openbook.errors import ReadError
 from openbook.readers import NOT_YET, SUFFIXES
 from openbook.readers.files import BOMS, SAMPLE, check_text, opened, shown
 from openbook.registry import load
-from openbook.types import Document, Reader
+from openbook.types import Document, Reader, Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Auto:
 
     pdf: Literal["pypdfium2", "pypdf"] = "pypdfium2"
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
         reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
         yield from reader(path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import shorten
 
+from openbook.types import Marks
+
 Heading = tuple[int, int, str]
 """Offset, level (1 is the highest), words."""
-
-Marks = tuple[tuple[int, str], ...]
 
 LONGEST = 80  # characters of one heading in a label
 

@@ -62,9 +62,9 @@ class Html:
                 f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
             )
         title = _one_line(page.css_first("title")) or next(
-            (words for _, level, words in writer.headings if level == 1), path.stem
+            (words for _, level, words in writer.headings if level == 1), ""
         )
-        yield Document(text, str(path), title, heading_marks(writer.headings))
+        yield Document(text, str(path), title, headings=heading_marks(writer.headings))
 
 
 @dataclass(slots=True)

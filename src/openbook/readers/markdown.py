@@ -40,8 +40,8 @@ class Markdown:
         front = FRONT.match(text)
         headings = list(_headings(text, front.end() if front else 0))
         titled = TITLE.search(front[2]) if front else None
-        first = next((words for _, level, words in headings if level == 1), path.stem)
-        yield Document(text, str(path), titled[2] if titled else first, heading_marks(headings))
+        first = next((words for _, level, words in headings if level == 1), "")
+        yield Document(text, str(path), titled[2] if titled else first, headings=heading_marks(headings))
 
 
 def _headings(text: str, begin: int) -> Iterator[Heading]:

@@ -79,7 +79,7 @@ def to_document(path: Path, pages: Sequence[str | None], title: str | None) -> D
             marks.append((offset, f"page {number}"))
             parts.append(text)
             offset += len(text) + len(PAGE_BREAK)
-    return Document(PAGE_BREAK.join(parts), str(path), _title(path, title), tuple(marks))
+    return Document(PAGE_BREAK.join(parts), str(path), _title(title), tuple(marks))
 
 
 def join_words(pages: Sequence[str]) -> list[str]:
@@ -108,7 +108,7 @@ def _clean(page: str) -> str:
     return "\n".join(line.rstrip() for line in lines).strip()
 
 
-def _title(path: Path, title: str | None) -> str:
+def _title(title: str | None) -> str:
     title = " ".join(safe(title or "").split())
     is_number = not any(letter.isalpha() for letter in title)  # such as the filing number of a yearly report
-    return path.stem if len(title) < 3 or is_number or POOR_TITLE.search(title) else title
+    return "" if len(title) < 3 or is_number or POOR_TITLE.search(title) else title

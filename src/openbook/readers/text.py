@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.readers.files import read_text
-from openbook.readers.headings import Heading, Marks, heading_marks
+from openbook.readers.headings import Heading, heading_marks
 from openbook.readers.verses import verse_marks
-from openbook.types import Document
+from openbook.types import Document, Marks
 
 # A line of its own between blank lines, such as 'CHAPTER I', 'Chapter 12. Loomings', 'PART TWO', '3. Kapitel'.
 CHAPTER = re.compile(
@@ -39,7 +39,8 @@ class Text:
 
     def __call__(self, path: Path) -> Iterator[Document]:
         text = read_text(path)
-        yield Document(text, str(path), path.stem, verse_marks(text) or chapter_marks(text))
+        verses = verse_marks(text)
+        yield Document(text, str(path), marks=verses, headings=() if verses else chapter_marks(text))
 
 
 def chapter_marks(text: str) -> Marks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from openbook.readers.headings import Marks
+from openbook.types import Marks
 
 # '1:1 In the beginning' under a heading 'Genesis 1', or 'Genesis 1:1 In the beginning', 'Ge1:1 In the beginning'.
 VERSE = re.compile(

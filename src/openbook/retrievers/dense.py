@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,5 +15,12 @@ class Dense:
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, question: str, k: int, store: Store, embed: Callable[[str], Vectors]) -> list[Passage]:
-        return store.nearest(embed(question), k)
+    def __call__(
+        self,
+        question: str,
+        k: int,
+        store: Store,
+        embed: Callable[[str], Vectors],
+        within: Collection[str] | None = None,
+    ) -> list[Passage]:
+        return store.nearest(embed(question), k, within=within)

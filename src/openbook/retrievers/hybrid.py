@@ -7,7 +7,7 @@ question --nearest--> pool of cosines ----z-score-----------+
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean, pstdev
@@ -38,12 +38,19 @@ class Hybrid:
         if self.pool < 1:
             raise SpecError(f"hybrid(pool={self.pool}): pool must be 1 or more, such as 100.")
 
-    def __call__(self, question: str, k: int, store: Store, embed: Callable[[str], Vectors]) -> list[Passage]:
+    def __call__(
+        self,
+        question: str,
+        k: int,
+        store: Store,
+        embed: Callable[[str], Vectors],
+        within: Collection[str] | None = None,
+    ) -> list[Passage]:
         if k < 1:
             return []
         count = max(self.pool, k)
-        meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count)}
-        words = {passage.chunk: passage.score for passage in store.match(question, count)}
+        meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
+        words = {passage.chunk: passage.score for passage in store.match(question, count, within=within)}
         found = list(dict.fromkeys(chain(meaning, words)))
         score = {
             chunk: by_meaning + self.weight * by_words

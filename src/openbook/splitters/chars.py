@@ -67,14 +67,14 @@ class Chars:
             )
 
     def __call__(self, document: Document, document_id: str) -> Iterator[Chunk]:
-        text, source = document.text, document.source
-        overlap, place = self.overlap, _places(document) if document.marks else None
+        text = document.text
+        overlap, place = self.overlap, _places(document) if document.places else None
         start, done = _skip(text, 0), 0  # every character before `done` is in a chunk, or white space
         while start < len(text):
             end = self._end(text, start, done)
             piece = text[start:end].rstrip()
             done = start + len(piece)
-            yield Chunk(document_id, start, done, piece, source, place(start, done) if place else "")
+            yield Chunk(document_id, start, done, piece, place(start, done) if place else "")
             following = _skip(text, end)
             start = self._overlapping(text, start, done) if overlap and following < len(text) else following
 
@@ -152,7 +152,7 @@ def _skip(text: str, at: int) -> int:
 
 def _places(document: Document) -> Callable[[int, int], str]:
     """`document.place` for spans whose starts and ends rise: walks the marks once instead of searching them."""
-    marks = document.marks
+    marks = document.places
     position = [0, 0]  # how many marks lie at or before the start, and before the end, of the last span
 
     def label(which: int, offset: int) -> str:

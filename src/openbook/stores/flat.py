@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +22,24 @@ from openbook.types import Chunk, Passage, Vectors
 
 SCHEMA = (
     """CREATE TABLE chunk (
-        id INTEGER PRIMARY KEY, document_id TEXT, start INTEGER, "end" INTEGER, text TEXT, source TEXT, place TEXT,
+        id INTEGER PRIMARY KEY, document_id TEXT, start INTEGER, "end" INTEGER, text TEXT, place TEXT, context TEXT,
         vector BLOB
     )""",
     "CREATE INDEX chunk_document ON chunk (document_id)",
     """CREATE VIRTUAL TABLE word USING fts5(
-        text, content='chunk', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
+        context, text, content='chunk', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
     )""",
     """CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN
-        INSERT INTO word(rowid, text) VALUES (new.id, new.text);
+        INSERT INTO word(rowid, context, text) VALUES (new.id, new.context, new.text);
     END""",
     """CREATE TRIGGER chunk_removed AFTER DELETE ON chunk BEGIN
-        INSERT INTO word(word, rowid, text) VALUES ('delete', old.id, old.text);
+        INSERT INTO word(word, rowid, context, text) VALUES ('delete', old.id, old.context, old.text);
     END""",
 )
 
-FIELDS = 'document_id, start, "end", text, source, place'
+FIELDS = 'document_id, start, "end", text, place, context'
+
+LISTED = "(SELECT value FROM json_each(?))"
 
 WORD = re.compile(r"[^\W_]+")
 
@@ -78,24 +80,31 @@ class Flat:
         if not chunks:
             return
         rows = (
-            (c.document_id, c.start, c.end, c.text, c.source, c.place, vector.tobytes())
+            (c.document_id, c.start, c.end, c.text, c.place, c.context, vector.tobytes())
             for c, vector in zip(chunks, np.ascontiguousarray(vectors, np.float32), strict=True)
         )
         with self._transaction("IMMEDIATE") as connection:
             connection.executemany(f"INSERT INTO chunk({FIELDS}, vector) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._loaded = None
 
-    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
+    def nearest(
+        self, vector: Vectors, k: int, *, within: Collection[str] | None = None, exact: bool = False
+    ) -> list[Passage]:
         with self._transaction() as connection:
             ids, matrix = self._vectors(connection)
+            if within is not None:
+                query = f"SELECT id FROM chunk WHERE document_id IN {LISTED}"
+                allowed = {number for (number,) in connection.execute(query, (json.dumps(list(within)),))}
+                rows_kept = [row for row, number in enumerate(ids) if number in allowed]
+                ids, matrix = [ids[row] for row in rows_kept], matrix[rows_kept]
             scores = matrix @ vector
             best = np.argsort(-scores, kind="stable")[: max(k, 0)].tolist()
-            query = f"SELECT id, {FIELDS} FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
+            query = f"SELECT id, {FIELDS} FROM chunk WHERE id IN {LISTED}"
             rows = connection.execute(query, (json.dumps([ids[index] for index in best]),))
             chunks = {number: Chunk(*values) for number, *values in rows}
         return [Passage(chunks[ids[index]], float(scores[index]), "dense") for index in best]
 
-    def match(self, words: str, k: int) -> list[Passage]:
+    def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
         # Each word in quotes: FTS5 then reads no operator, column or wildcard in what a user typed.
         asked = list(dict.fromkeys(WORD.findall(words.lower())))
         wanted = [word for word in asked if word not in STOP_WORDS] or asked
@@ -104,16 +113,26 @@ class Flat:
         fields = ", ".join(f"chunk.{name}" for name in FIELDS.split(", "))
         query = (
             f"SELECT {fields}, -bm25(word) AS score FROM word JOIN chunk ON chunk.id = word.rowid "
-            "WHERE word MATCH ? ORDER BY score DESC, chunk.document_id, chunk.start LIMIT ?"
+            f"WHERE word MATCH ?1 AND (?2 IS NULL OR chunk.document_id IN {LISTED.replace('?', '?2')}) "
+            "ORDER BY score DESC, chunk.document_id, chunk.start LIMIT ?3"
         )
+        asked_for = " OR ".join(f'"{word}"' for word in wanted)
+        ids = None if within is None else json.dumps(list(within))
         with self._transaction() as connection:
-            rows = connection.execute(query, (" OR ".join(f'"{word}"' for word in wanted), k)).fetchall()
+            rows = connection.execute(query, (asked_for, ids, k)).fetchall()
         return [Passage(Chunk(*row[:-1]), row[-1], "bm25") for row in rows]
+
+    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+        query = f"SELECT {FIELDS}, vector FROM chunk WHERE document_id IN {LISTED}"
+        with self._transaction() as connection:
+            rows = connection.execute(query, (json.dumps(list(document_ids)),)).fetchall()
+        for *values, vector in rows:
+            yield Chunk(*values), np.frombuffer(vector, np.float32)
 
     def remove(self, document_ids: Iterable[str]) -> int:
         ids = json.dumps(list(document_ids))
         with self._transaction("IMMEDIATE") as connection:
-            query = "DELETE FROM chunk WHERE document_id IN (SELECT value FROM json_each(?))"
+            query = f"DELETE FROM chunk WHERE document_id IN {LISTED}"
             count = connection.execute(query, (ids,)).rowcount
             self._loaded = None
         return count

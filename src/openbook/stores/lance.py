@@ -8,7 +8,7 @@ spawn, never by fork.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,7 +28,8 @@ from lance.query import MatchQuery
 from openbook.errors import BookError
 from openbook.types import Chunk, Passage, Vectors
 
-FIELDS = ["document_id", "start", "end", "text", "source", "place"]
+# `indexed` is a chunk's context and text, of which the last characters, from `skip` on, are the text.
+FIELDS = ["document_id", "start", "end", "indexed", "skip", "place"]
 
 # Measured, see docs/decisions/0002-store-and-hybrid.md.
 EXACT_ROWS = 20_000  # up to here all vectors are compared
@@ -74,13 +75,16 @@ class Lance:
             return
         schema = _schema(self.dim)
         flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
-        columns = [pa.array([getattr(one, name) for one in chunks], schema.field(name).type) for name in FIELDS]
+        rows = [(c.document_id, c.start, c.end, c.indexed, len(c.indexed) - len(c.text), c.place) for c in chunks]
+        columns = [pa.array([row[at] for row in rows], schema.field(name).type) for at, name in enumerate(FIELDS)]
         columns.append(pa.FixedSizeListArray.from_arrays(flat, self.dim))
         with self._explained():
             self._writable().insert(pa.table(columns, schema=schema))
 
-    def nearest(self, vector: Vectors, k: int) -> list[Passage]:
-        if k < 1:
+    def nearest(
+        self, vector: Vectors, k: int, *, within: Collection[str] | None = None, exact: bool = False
+    ) -> list[Passage]:
+        if k < 1 or within is not None and not within:
             return []
         # The vectors have length 1, so the dot product is the cosine; unlike cosine it is defined for an empty vector.
         nearest = {
@@ -93,26 +97,38 @@ class Lance:
 
         def search(dataset: lance.LanceDataset) -> pa.Table:
             probes = self.probes or max(20, dataset.count_rows() // PARTITION_ROWS // 5)
-            return dataset.scanner([*FIELDS, "_distance"], nearest={**nearest, "nprobes": probes}).to_table()
+            # An index that sees few of its rows finds too little of them (FINDINGS: .92): filtered search is exact.
+            how = {"nprobes": probes, "use_index": not exact and within is None}
+            return dataset.scanner(
+                [*FIELDS, "_distance"], nearest={**nearest, **how}, filter=_one_of(within), prefilter=True
+            ).to_table()
 
         return [Passage(_chunk(row), 1.0 - row["_distance"], "dense") for row in self._read(search)]
 
-    def match(self, words: str, k: int) -> list[Passage]:
-        if k < 1:
+    def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
+        if k < 1 or within is not None and not within:
             return []
         # A MatchQuery is a bag of words: no character of it is an operator. Lone surrogates are no words.
-        query = MatchQuery(words.encode("utf-8", "replace").decode(), "text")
+        query = MatchQuery(words.encode("utf-8", "replace").decode(), "indexed")
         found = self._read(
-            lambda dataset: dataset.scanner([*FIELDS, "_score"], full_text_query=query, limit=k).to_table()
+            lambda dataset: dataset.scanner(
+                [*FIELDS, "_score"], full_text_query=query, limit=k, filter=_one_of(within), prefilter=True
+            ).to_table()
         )
         return [Passage(_chunk(row), row["_score"], "bm25") for row in found]
 
+    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+        if condition := _one_of(list(document_ids)):
+            found = self._read(lambda dataset: dataset.scanner([*FIELDS, "vector"], filter=condition).to_table())
+            for row in found:
+                yield _chunk(row), np.asarray(row["vector"], np.float32)
+
     def remove(self, document_ids: Iterable[str]) -> int:
-        ids = ", ".join("'" + one.replace("'", "''") + "'" for one in document_ids)
-        if not ids:
+        condition = _one_of(list(document_ids))
+        if not condition:
             return 0
         with self._explained():
-            return int(self._writable().delete(f"document_id IN ({ids})")["num_deleted_rows"])
+            return int(self._writable().delete(condition)["num_deleted_rows"])
 
     def optimize(self) -> None:
         with self._explained():
@@ -182,7 +198,7 @@ class Lance:
             )
         # Made while the store is empty, the index gives its word forms to the scan of everything added later.
         if not dataset.describe_indices():
-            dataset.create_scalar_index("text", "INVERTED", base_tokenizer=TOKENIZER, language=self.language)
+            dataset.create_scalar_index("indexed", "INVERTED", base_tokenizer=TOKENIZER, language=self.language)
         return dataset
 
     @contextmanager
@@ -210,7 +226,7 @@ def _explain(folder: Path, said: str) -> str:
 
 def _schema(dim: int) -> pa.Schema:
     number, text = pa.int64(), pa.string()
-    fields = zip(FIELDS, [text, number, number, text, text, text], strict=True)
+    fields = zip(FIELDS, [text, number, number, text, number, text], strict=True)
     return pa.schema([*fields, ("vector", pa.list_(pa.float32(), dim))])
 
 
@@ -241,5 +257,18 @@ def _is_worn(dataset: lance.LanceDataset) -> bool:
     return len(parts) > FRAGMENTS or deleted > DELETED_SHARE * sum(part.physical_rows for part in parts)
 
 
+def _one_of(document_ids: Collection[str] | None) -> str | None:
+    """The condition that a row is of one of these documents; None: there is none to make."""
+    if not document_ids:
+        return None
+    return f"document_id IN ({', '.join(_quoted(one) for one in document_ids)})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _chunk(row: dict[str, Any]) -> Chunk:
-    return Chunk(*(row[name] for name in FIELDS))
+    indexed, skip = row["indexed"], row["skip"]
+    context = indexed[: max(0, skip - 1)]  # a line end stands between the two
+    return Chunk(row["document_id"], row["start"], row["end"], indexed[skip:], row["place"], context)
