@@ -217,6 +217,40 @@ class StoreContract:
         store.add([chunk(0, "the café of Zoë"), chunk(1, "the king")], unit(2))
         assert [p.chunk.start for p in store.match("cafe zoe", 2)] == [0]
 
+    def test_context_is_found_but_is_no_part_of_the_text(self, store: Store) -> None:
+        one = Chunk("d", 5, 17, "it was deep.", "page 1", "Whales > Dive")
+        store.add([one, chunk(1), chunk(2)], unit(3))
+        assert [passage.chunk for passage in store.match("whale", 5)] == [one]
+        assert [passage.chunk for passage in store.match("deep", 5)] == [one]
+
+    def test_a_search_may_be_limited_to_some_documents(self, store: Store) -> None:
+        names = ["a'b", "c", "d"]
+        chunks = [chunk(number, "fish", names[number % 3]) for number in range(60)]
+        vectors = unit(60)
+        store.add(chunks, vectors)
+        for within in ([], ["c"], {"a'b", "d"}, names, ["unknown"]):
+            expected = [one for one in chunks if one.document_id in within]
+            assert {passage.chunk for passage in store.match("fish", 99, within=within)} == set(expected)
+            found = [passage.chunk for passage in store.nearest(vectors[4], 7, within=within)]
+            scores = vectors @ vectors[4]
+            assert found == sorted(expected, key=lambda one: -scores[one.start // 100])[:7]
+
+    def test_vectors_come_back_with_their_chunks(self, store: Store) -> None:
+        chunks, vectors = [chunk(number, "", "abc"[number % 3]) for number in range(9)], unit(9)
+        store.add(chunks, vectors)
+        found = dict(store.vectors(["a", "c", "unknown"]))
+        assert set(found) == {one for one in chunks if one.document_id in "ac"}
+        for one, vector in found.items():
+            assert vector == pytest.approx(vectors[one.start // 100], abs=1e-6)
+        assert not list(store.vectors([]))
+
+    def test_counts_are_by_document(self, store: Store) -> None:
+        assert store.counts() == {}
+        store.add([chunk(number, "", "aab"[number % 3]) for number in range(9)], unit(9))
+        assert store.counts() == {"a": 6, "b": 3}
+        store.remove(["a"])
+        assert store.counts() == {"b": 3}
+
     def test_a_document_can_be_replaced(self, store: Store) -> None:
         store.add([chunk(0, "wine"), chunk(1, "fish")], unit(2))
         store.optimize()
