@@ -15,7 +15,7 @@ from pathlib import Path
 from openbook.errors import BookError
 from openbook.recipe import did_you_mean
 
-QUOTED = re.compile(r"'(?:[^']|'')*'")
+QUOTED = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""")
 WORD = re.compile(r"[A-Za-z_]\w*")
 
 COLUMNS = {
@@ -52,7 +52,7 @@ def matching(path: Path, condition: str) -> set[str]:
         raise BookError("The condition is empty. Write one, such as: --where \"year >= 2023 and name like '%10K%'\"")
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
-            fields = _fields(database, set(WORD.findall(QUOTED.sub("", condition))) - set(COLUMNS))
+            fields = sorted(known_fields(database) - set(COLUMNS))
             columns = [f'{expression} AS "{name}"' for name, expression in COLUMNS.items()]
             columns += [
                 f"json_extract(json_patch(sources.fields, documents.fields), '$.{name}') AS \"{name}\""
@@ -60,7 +60,7 @@ def matching(path: Path, condition: str) -> set[str]:
             ]
             query = (
                 f"SELECT DISTINCT id FROM (SELECT documents.id AS id, {', '.join(columns)} "
-                f"FROM sources JOIN documents ON documents.id = sources.document_id) WHERE ({condition}\n)"
+                f"FROM sources JOIN documents ON documents.id = sources.document_id) WHERE ({_with_names(condition, fields)}\n)"
             )
             until = time.monotonic() + MOST_SECONDS
             database.set_progress_handler(lambda: time.monotonic() > until, STEPS)
@@ -76,9 +76,20 @@ def known(path: Path) -> list[str]:
         return [*COLUMNS, *sorted(known_fields(database))]
 
 
-def _fields(database: sqlite3.Connection, words: set[str]) -> list[str]:
-    """Those of the words that are fields of some document."""
-    return sorted(words & known_fields(database))
+def _with_names(condition: str, fields: list[str]) -> str:
+    """The condition with its fields in quotes, so that a mail's `from` is a name and not a word of SQL.
+
+    >>> _with_names("from like '%from%' and date(date) > 5", ["date", "from"])
+    '"from" like \'%from%\' and date("date") > 5'
+    """
+    names = {name.casefold(): name for name in fields}
+
+    def name(found: re.Match[str]) -> str:
+        known = names.get(found[0].casefold())
+        return f'"{known}"' if known and not found.string[found.end() :].lstrip().startswith("(") else found[0]
+
+    parts = QUOTED.split(condition)  # what is quoted stands at the odd places
+    return "".join(part if index % 2 else WORD.sub(name, part) for index, part in enumerate(parts))
 
 
 def known_fields(database: sqlite3.Connection) -> set[str]:
