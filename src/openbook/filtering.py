@@ -60,7 +60,8 @@ def matching(path: Path, condition: str) -> set[str]:
             ]
             query = (
                 f"SELECT DISTINCT id FROM (SELECT documents.id AS id, {', '.join(columns)} "
-                f"FROM sources JOIN documents ON documents.id = sources.document_id) WHERE ({_with_names(condition, fields)}\n)"
+                f"FROM sources JOIN documents ON documents.id = sources.document_id) "
+                f"WHERE ({_with_names(condition, fields)}\n)"
             )
             until = time.monotonic() + MOST_SECONDS
             database.set_progress_handler(lambda: time.monotonic() > until, STEPS)
@@ -77,7 +78,7 @@ def known(path: Path) -> list[str]:
 
 
 def _with_names(condition: str, fields: list[str]) -> str:
-    """The condition with its fields in quotes, so that a mail's `from` is a name and not a word of SQL.
+    r"""The condition with its fields in quotes, so that a mail's `from` is a name and not a word of SQL.
 
     >>> _with_names("from like '%from%' and date(date) > 5", ["date", "from"])
     '"from" like \'%from%\' and date("date") > 5'
