@@ -52,7 +52,7 @@ def matching(path: Path, condition: str) -> set[str]:
         raise BookError("The condition is empty. Write one, such as: --where \"year >= 2023 and name like '%10K%'\"")
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
-            fields = sorted(known_fields(database) - set(COLUMNS))
+            fields = sorted(name for name in known_fields(database) - set(COLUMNS) if name.isidentifier())
             columns = [f'{expression} AS "{name}"' for name, expression in COLUMNS.items()]
             columns += [
                 f"json_extract(json_patch(sources.fields, documents.fields), '$.{name}') AS \"{name}\""

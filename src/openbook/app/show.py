@@ -135,7 +135,10 @@ def where(passage: Passage) -> str:
     """Source, place and span of a passage."""
     chunk = passage.chunk
     place = f", {chunk.place}" if chunk.place else ""
-    return f"{path(passage.source)}{place}, characters {chunk.start}-{chunk.end}"
+    # The name of a row, a mail or a member of an archive says little.
+    title = f' "{passage.title}"' if passage.title and "#" in passage.source else ""
+    more = f" (and {len(passage.sources) - 1} more like it)" if len(passage.sources) > 1 else ""
+    return f"{path(passage.source)}{title}{more}{place}, characters {chunk.start}-{chunk.end}"
 
 
 def passages(found: Iterable[Passage]) -> None:
@@ -153,6 +156,9 @@ def passage_json(number: int, passage: Passage) -> dict[str, object]:
         "n": number,
         "text": chunk.text,
         "source": passage.source,
+        "sources": list(passage.sources),
+        "title": passage.title,
+        "fields": dict(passage.fields),
         "place": chunk.place,
         "start": chunk.start,
         "end": chunk.end,
