@@ -53,7 +53,7 @@ class Cited:
 
 
 def _head(passage: Passage) -> str:
-    """Where a passage is from: the file's name without its folders, or a mail's subject and day; and the place in it."""
+    """Where a passage is from: the file's name without its folders, or a mail's subject and day; and the place."""
     name = passage.source.replace("\\", "/").rsplit("/", 1)[-1]
     day = str(passage.fields.get("date", ""))[:10]
     names = (passage.title, day) if "#" in name and passage.title else (name,)
