@@ -56,6 +56,7 @@ LISTS = frozenset({"ul", "ol", "li"})
 Attributes: TypeAlias = Mapping[str, str | None]
 
 LONGEST_NUMBER = 9  # digits of a list's number
+LONGEST_ROW = 1000  # characters of a row that holds another table, to be one line all the same
 DEEPEST_LIST = 8  # levels that are indented
 
 
@@ -156,14 +157,13 @@ def _hidden(attributes: Attributes) -> bool:
 def _enter(node: LexborNode, tag: str, attributes: Attributes, writer: Writer) -> None:
     if tag in PLAIN:
         return
-    writer.want(_lines(node, tag))
+    writer.want(2 if tag == "dt" and _follows_definition(node) else _lines(node, tag, writer))
     if tag in {"td", "th"}:
         _enter_cell(attributes, writer)
     elif tag == "tr":
         _enter_row(node, writer)
     elif tag == "table":
-        writer.spans.clear()
-        writer.headed = False
+        _enter_table(writer)
     elif tag == "br":
         writer.want(1)
     elif tag in LEVELS:
@@ -179,16 +179,30 @@ def _enter_heading(node: LexborNode, tag: str, writer: Writer) -> None:
         writer.headings.append((writer.start(), LEVELS[tag], words))
 
 
+def _enter_table(writer: Writer) -> None:
+    if writer.row is not None:
+        writer.inner += 1
+        return
+    writer.spans.clear()
+    writer.headed = writer.named = False
+
+
 def _enter_row(node: LexborNode, writer: Writer) -> None:
-    if writer.row is not None or node.css_first(LAYOUT) is not None:
+    if writer.row is not None or (node.css_first(LAYOUT) is not None and not (writer.named and _is_short(node))):
         return
     if not writer.headed:
         writer.part, writer.headed = "table", True
+        writer.named = node.css_first("th") is not None
     writer.row = Row()
 
 
+def _is_short(row: LexborNode) -> bool:
+    """Whether a row with a table or code in it can be said in one line."""
+    return len(row.text()) < LONGEST_ROW and all("\n" not in code.text().strip() for code in row.css("pre"))
+
+
 def _enter_cell(attributes: Attributes, writer: Writer) -> None:
-    if writer.row is None:
+    if writer.row is None or writer.inner:
         writer.want(1)
         return
     wide, high = (
@@ -238,7 +252,7 @@ def _leave(node: LexborNode, tag: str, writer: Writer) -> None:
     if tag == "tr":
         writer.end_row()
     elif tag == "table":
-        writer.end_part()
+        writer.end_table()
     elif tag == "pre":
         writer.pres -= 1
         writer.end_part()
@@ -249,14 +263,12 @@ def _leave(node: LexborNode, tag: str, writer: Writer) -> None:
         writer.lists.pop()
     elif tag == "li":
         writer.bullet = ""
-    writer.want(_lines(node, tag))
+    writer.want(_lines(node, tag, writer))
 
 
-def _lines(node: LexborNode, tag: str) -> int:
-    if tag in {"p", "ul", "ol"} and node.parent is not None and node.parent.tag == "li":
+def _lines(node: LexborNode, tag: str, writer: Writer) -> int:
+    if writer.lists and (tag in LISTS or (tag == "p" and node.parent is not None and node.parent.tag == "li")):
         return 1
-    if tag == "dt" and _follows_definition(node):
-        return 2
     return 2 if tag in PARAGRAPHS else 1 if tag in BLOCKS else 0
 
 

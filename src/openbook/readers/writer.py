@@ -30,6 +30,8 @@ class Writer:
     row: Row | None = None  # the row we are in: it stays on one line, whatever its cells are made of
     spans: dict[int, tuple[int, str]] = field(default_factory=dict)  # column -> rows still spanned, words
     headed: bool = True  # the table we are in has its first row
+    named: bool = False  # and it names the columns
+    inner: int = 0  # tables we are in, inside of a row
     pres: int = 0
     quotes: int = 0
 
@@ -83,8 +85,16 @@ class Writer:
     def end_part(self) -> None:
         self.part = "quote" if self.quotes else "text"
 
+    def end_table(self) -> None:
+        if self.inner:
+            self.inner -= 1
+        else:
+            self.end_part()
+
     def end_row(self) -> None:
         """Write the row we were in, unless all its cells are empty."""
+        if self.inner:
+            return
         row, self.row = self.row, None
         self.space = False
         if row is not None:
