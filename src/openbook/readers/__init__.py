@@ -7,6 +7,7 @@ ENTRIES = {
     "text": Entry("openbook.readers.text:Text", "txt and anything that is plain text; marks the verses of a Bible"),
     "markdown": Entry("openbook.readers.markdown:Markdown", "md, its headings as marks"),
     "html": Entry("openbook.readers.html:Html", "html, navigation left out, headings as marks"),
+    "epub": Entry("openbook.readers.epub:Epub", "epub, its chapters as marks"),
     "rows": Entry("openbook.readers.rows:Rows", "jsonl and csv, one document a row"),
     "pypdfium2": Entry(
         "openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"
@@ -21,6 +22,7 @@ SUFFIXES = {
     ".html": "html",
     ".htm": "html",
     ".xhtml": "html",
+    ".epub": "epub",
     ".jsonl": "rows",
     ".ndjson": "rows",
     ".csv": "rows",
