@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from openbook.readers.files import empty, safe
 from openbook.readers.headings import Heading, heading_marks
 from openbook.types import Document, Field, Marks
 
+CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 Part: TypeAlias = Literal["text", "table", "code", "quote", "signature"]
 
 
@@ -25,7 +27,8 @@ class Blocks:
 
     def add(self, words: str, part: Part = "text", *, level: int = 0) -> int:
         """Add a block, a heading of that level if not 0; where it begins. One without characters is left out."""
-        words = safe(words).strip("\n") if part == "code" else safe(words).strip()
+        words = CONTROL.sub("", safe(words))
+        words = words.strip("\n").rstrip() if part == "code" else words.strip()
         if not words.strip():
             return self.length
         at = self._put(words)

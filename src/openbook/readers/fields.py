@@ -72,6 +72,7 @@ def scalar(words: str, name: str) -> str | int | float:
     return (iso_date(words) if "date" in name else "") or words
 
 
+@lru_cache(maxsize=4096)
 def iso_date(words: str) -> str:
     """The day that some words name, as YYYY-MM-DD, or as much of it; '' when it is not sure, as for 05/06/2023.
 

@@ -15,7 +15,9 @@ from openbook.readers.headings import Heading, heading_marks
 from openbook.types import Document, Field, Marks
 
 FRONT = re.compile(r"\A(---|\+\+\+)[ \t]*\n(?=\w[\w -]*[:=])(.*?\n)(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-SCALAR = re.compile(r"""^(\w[\w -]{0,40}?)[ \t]*[:=][ \t]+(?!&|\*|[|>][-+]?[ \t]*$)(.+?)[ \t]*$""", re.MULTILINE)
+SCALAR = re.compile(
+    r"""^(\w[\w -]{0,40}?)(?::[ \t]|[ \t]*=)[ \t]*(?!&|\*|[|>][-+]?[ \t]*$)(.+?)[ \t]*$""", re.MULTILINE
+)
 ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
 CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")

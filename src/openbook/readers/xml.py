@@ -1,0 +1,176 @@
+"""XML: paragraphs of documents (DocBook, TEI, JATS and the like), 'name: value' lines of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+from lxml import etree  # type: ignore[import-untyped]
+
+from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks, Part
+from openbook.readers.files import check_text, empty, opened, shown
+from openbook.readers.html import html_page
+from openbook.types import Document
+
+Element: TypeAlias = Any  # of lxml, which has no types
+
+LARGEST_BYTES = 64 << 20  # parsed, a file takes ten times its size
+
+# fmt: off
+SECTIONS = frozenset({
+    "book", "part", "chapter", "section", "sect1", "sect2", "sect3", "sect4", "sect5", "article", "appendix", "preface",
+    "sec", "div", "div1", "div2", "div3", "front", "topic", "refsect1", "refsect2", "glossary", "info", "bookinfo",
+    "articleinfo", "chapterinfo", "sectioninfo",
+})
+HEADINGS = frozenset({"title", "head"})
+PROSE = frozenset({"p", "para", "simpara", "title", "head", "subtitle", "l", "ab", "note", "text", "abstract"})
+LISTED = frozenset({"li", "item", "listitem", "list-item"})
+CODE = frozenset({"programlisting", "screen", "literallayout", "code", "pre", "codeblock", "synopsis"})
+ROWS = frozenset({"row", "tr"})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Xml:
+    """No entity is expanded, and nothing outside of the file is looked at."""
+
+    VERSION: ClassVar[int] = 1
+
+    def __call__(self, path: Path) -> Iterator[Document]:
+        root = _parsed(path)
+        name = _name(root)
+        if name == "svg":
+            raise ReadError(f"{shown(path)} is a drawing (SVG). Save it as PDF, or leave it out.")
+        if name == "html":
+            page = html_page(etree.tostring(root, encoding="unicode", method="html"))
+            blocks = Blocks()
+            blocks.extend(page.text, page.parts, page.headings)
+            yield blocks.document(path, page.title, page.fields)
+            return
+        writer = _Writer()
+        _write(root, writer)
+        writer.end()
+        yield writer.blocks.document(path, writer.title)
+
+
+def _parsed(path: Path) -> Element:
+    with opened(path) as file:
+        content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise ReadError(
+            f"{shown(path)} holds more XML than the {LARGEST_BYTES >> 20} MB read at once. Save it in smaller files."
+        )
+    if not content.strip():
+        raise empty(path)
+    if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        check_text(content, path)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        return etree.fromstring(content, parser)
+    except (etree.LxmlError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise ReadError(
+            f"{shown(path)} is not well-formed XML ({reason}). Correct it, or end its name in .txt to read it as it is."
+        ) from error
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Blocks, and the lines of data that are to become the next one."""
+
+    blocks: Blocks = field(default_factory=Blocks)
+    lines: list[str] = field(default_factory=list)
+    title: str = ""
+    part: Part = "text"  # that the lines are
+    level: int = 0  # sections we are in
+    listed: int = 0  # points of a list we are in
+
+    def block(self, words: str, part: Part = "text", level: int = 0) -> None:
+        self.end()
+        self.blocks.add(words, part, level=level)
+
+    def line(self, words: str, part: Part = "text") -> None:
+        if part != self.part:
+            self.end()
+            self.part = part
+        self.lines.append(words)
+
+    def end(self) -> None:
+        if self.lines:
+            lines, self.lines = self.lines, []
+            self.blocks.add("\n".join(lines), self.part)
+
+
+def _write(root: Element, writer: _Writer) -> None:
+    """Write a tree. Walks with a stack of its own: files nest deeper than Python may call itself."""
+    stack: list[tuple[Element, bool]] = [(root, False)]
+    while stack:
+        node, leaving = stack.pop()
+        name = _name(node)
+        if leaving:
+            _leave(name, writer)
+        elif name in CODE:
+            writer.block("".join(node.itertext()), "code")
+        elif name in ROWS and len(node):
+            _write_row(node, writer)
+        elif not len(node) or _is_mixed(node) or name in HEADINGS:
+            _write_leaf(node, name, writer)
+        else:
+            writer.level += name in SECTIONS
+            writer.listed += name in LISTED
+            if name not in LISTED:
+                writer.end()
+            stack.append((node, True))
+            stack += [(child, False) for child in reversed(node)]
+
+
+def _leave(name: str, writer: _Writer) -> None:
+    writer.level -= name in SECTIONS
+    writer.listed -= name in LISTED
+    if not writer.listed:
+        writer.end()
+
+
+def _write_leaf(node: Element, name: str, writer: _Writer) -> None:
+    words = " ".join("".join(node.itertext()).split())
+    parent = node.getparent()
+    if name in HEADINGS and (parent is None or _name(parent) in SECTIONS) and words:
+        writer.title = writer.title or words
+        writer.block(words, level=max(1, writer.level))
+    elif writer.listed or name in LISTED:
+        if words:
+            writer.line(f"- {words}")
+    elif name in PROSE or _is_mixed(node) and len(node):
+        writer.block(words)
+    elif words:
+        writer.line(f"{name}: {words}")
+    elif node.attrib:
+        writer.line(f"{name}: " + ", ".join(f"{_plain(key)} {value}" for key, value in node.attrib.items()))
+
+
+def _write_row(row: Element, writer: _Writer) -> None:
+    """A row of a table is a line; the rows of one table are one block."""
+    cells = [" ".join("".join(cell.itertext()).split()) for cell in row]
+    if any(cells):
+        before = row.getprevious()
+        if before is None or _name(before) not in ROWS or not writer.lines:
+            writer.end()
+        writer.line(" | ".join(cells).strip(), "table")
+
+
+def _is_mixed(node: Element) -> bool:
+    """Whether words stand between its elements, so that all of it is one paragraph."""
+    return bool((node.text and node.text.strip()) or any(child.tail and child.tail.strip() for child in node))
+
+
+def _name(node: Element) -> str:
+    return _plain(node.tag) if isinstance(node.tag, str) else ""
+
+
+def _plain(name: str) -> str:
+    return name.rpartition("}")[2]
