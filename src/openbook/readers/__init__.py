@@ -25,6 +25,7 @@ ENTRIES = {
 
 SUFFIXES = {
     ".txt": "text",
+    ".log": "text",
     ".md": "markdown",
     ".markdown": "markdown",
     ".html": "html",

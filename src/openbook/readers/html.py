@@ -67,13 +67,18 @@ class Html:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        page = html_page(read_text(path, DECLARED))
-        if not page.text:
-            raise ReadError(
-                f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
-            )
-        headings = heading_marks(page.headings)
-        yield Document(page.text, str(path), page.title, headings=headings, parts=page.parts, fields=page.fields)
+        yield read_page(read_text(path, DECLARED), path)
+
+
+def read_page(markup: str, path: Path) -> Document:
+    """The document of a page, however it was stored. Raises: ReadError, when it has no text."""
+    page = html_page(markup)
+    if not page.text:
+        raise ReadError(
+            f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
+        )
+    headings = heading_marks(page.headings)
+    return Document(page.text, str(path), page.title, headings=headings, parts=page.parts, fields=page.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +97,23 @@ def html_page(markup: str) -> Page:
     if XHTML.match(markup):
         markup = CLOSED.sub(r"<\1\2></\1>", markup)
     tree = LexborHTMLParser(markup)
-    if tree.root is None:
-        return Page("")
-    writer = Writer()
-    _write(tree.root, writer)
-    text = "".join(writer.pieces).rstrip()
-    headings = tuple(heading for heading in writer.headings if heading[0] < len(text))
+    text, headings, parts = _read(tree)
     title = _one_line(tree.css_first("title")) or next((words for _, level, words in headings if level == 1), "")
-    return Page(text, title, headings, writer.marks(len(text)), _fields(tree))
+    return Page(text, title, tuple(headings), parts, _fields(tree))
+
+
+def page_text(page: LexborHTMLParser) -> tuple[str, list[Heading]]:
+    """Text of a page's body, '' when it has none, and the headings in it."""
+    text, headings, _ = _read(page)
+    return text, headings
+
+
+def _read(page: LexborHTMLParser) -> tuple[str, list[Heading], Marks]:
+    writer = Writer()
+    if page.root is not None:
+        _write(page.root, writer)
+    text = "".join(writer.pieces).rstrip()
+    return text, [heading for heading in writer.headings if heading[0] < len(text)], writer.marks(len(text))
 
 
 def _fields(tree: LexborHTMLParser) -> dict[str, Field]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put
 from openbook.readers.files import safe, shown
 from openbook.readers.json import read_json
 from openbook.readers.markdown import scan
+from openbook.readers.pieces import Pieces
 from openbook.types import Document, Field
 
 LONGEST_OUTPUT = 1000  # characters: the beginning of a log says what it is
@@ -28,7 +28,7 @@ class Notebook:
 
     def __call__(self, path: Path) -> Iterator[Document]:
         notebook = read_json(path)
-        blocks = Blocks()
+        blocks = Pieces()
         for cell in _cells(notebook, path):
             kind, source = cell.get("cell_type"), _joined(cell.get("source", cell.get("input")))
             if kind == "code":

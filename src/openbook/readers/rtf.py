@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import empty, opened, shown
+from openbook.readers.pieces import Pieces
 from openbook.types import Document, Field
 
 TOKEN = re.compile(
@@ -39,7 +39,7 @@ CHARACTERS = {
     "line": "\n", "tab": "\t", "emdash": "—", "endash": "–", "lquote": "‘", "rquote": "’", "ldblquote": "“",
     "rdblquote": "”", "bullet": "•", "emspace": " ", "enspace": " ", "qmspace": " ", "nestcell": " ", "nestrow": " ",
 }  # fmt: skip
-SYMBOLS = {"~": " ", "_": "-", "\\": "\\", "{": "{", "}": "}", "\t": "\t"}
+SYMBOLS = {"~": " ", "_": "-", "\t": "\t"}
 CODE_PAGES = {
     77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "cp950", 161: "cp1253", 162: "cp1254",
     163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
@@ -84,7 +84,7 @@ class _State:
 class _Parser:
     """One pass over the tokens."""
 
-    blocks: Blocks = field(default_factory=Blocks)
+    blocks: Pieces = field(default_factory=Pieces)
     said: dict[str, str] = field(default_factory=dict)
     state: _State = field(default_factory=_State)
     stack: list[_State] = field(default_factory=list)
@@ -181,6 +181,9 @@ class _Parser:
         self.collected = []
 
     def _symbol(self, symbol: str) -> None:
+        if symbol in "\\{}":
+            self._raw(symbol.encode())  # it may be the second byte of a letter
+            return
         self._flush()
         if self.skip:
             self.skip -= 1

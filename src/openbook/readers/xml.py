@@ -10,9 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 from lxml import etree  # type: ignore[import-untyped]
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import Blocks, Part
 from openbook.readers.files import check_text, empty, opened, shown
 from openbook.readers.html import html_page
+from openbook.readers.pieces import Part, Pieces
 from openbook.types import Document
 
 Element: TypeAlias = Any  # of lxml, which has no types
@@ -46,7 +46,7 @@ class Xml:
             raise ReadError(f"{shown(path)} is a drawing (SVG). Save it as PDF, or leave it out.")
         if name == "html":
             page = html_page(etree.tostring(root, encoding="unicode", method="html"))
-            blocks = Blocks()
+            blocks = Pieces()
             blocks.extend(page.text, page.parts, page.headings)
             yield blocks.document(path, page.title, page.fields)
             return
@@ -81,9 +81,9 @@ def _parsed(path: Path) -> Element:
 
 @dataclass(slots=True)
 class _Writer:
-    """Blocks, and the lines of data that are to become the next one."""
+    """Pieces, and the lines of data that are to become the next one."""
 
-    blocks: Blocks = field(default_factory=Blocks)
+    blocks: Pieces = field(default_factory=Pieces)
     lines: list[str] = field(default_factory=list)
     title: str = ""
     part: Part = "text"  # that the lines are

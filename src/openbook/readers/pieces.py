@@ -17,7 +17,7 @@ Part: TypeAlias = Literal["text", "table", "code", "quote", "signature"]
 
 
 @dataclass(slots=True)
-class Blocks:
+class Pieces:
     """Blocks in the order they are added."""
 
     pieces: list[str] = field(default_factory=list)
