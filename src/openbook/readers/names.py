@@ -19,10 +19,7 @@ FORM = re.compile(
 )
 DATE = re.compile(rf"(?<!\d)({YEAR})([-_.])(\d\d)\2(\d\d)(?!\d)")
 YEARS = re.compile(rf"(?<![\d.,-])(?:FY[-_ ]?)?({YEAR})(?!\d|[.,]\d)", re.IGNORECASE)
-FISCAL = re.compile(rf"(?<![^\W_])FY[-_ ]?({YEAR}|\d\d)(?![^\W_])", re.IGNORECASE)
-QUARTER = re.compile(
-    rf"(?<![^\W_])(?:Q([1-4])|([1-4])Q)(?=[^\w]|_|{YEAR}|\Z)|(?<={YEAR[-4:]})Q([1-4])(?![^\W_])", re.IGNORECASE
-)
+QUARTER = re.compile(r"(?:(?<![^\W_])|(?<=\d\d))Q([1-4])(?![^\W_]|\d)|(?<![^\W_])([1-4])Q(?![^\W_]{3})", re.IGNORECASE)
 # Words of a report; in other names a number of four digits may be anything, as in '2001 A Space Odyssey'.
 REPORT = re.compile(
     r"report|annual|budget|minutes|accounts|statement|results|earnings|proxy|fiscal|financial|balance|invoice|agenda"
@@ -30,7 +27,11 @@ REPORT = re.compile(
     r"|(?<![^\W_])(?:10-?[KQ]|8-?K|20-?F|Q[1-4]|[1-4]Q|FY)(?![^\W_])",
     re.IGNORECASE,
 )
-COMPANY = re.compile(r"([A-Za-z][A-Za-z&.]*(?:[- ][A-Z][A-Za-z&.]*){0,3})(?=[-_ ])")
+COMPANY = re.compile(
+    rf"(?!{YEAR}|10-?[KQ])(\d?[A-Za-z][A-Za-z&.]*(?:[- ][A-Z][A-Za-z&.]*){{0,3}}?)"
+    rf"[-_ ]+(?:(?:FY)?{YEAR}|Q[1-4]|10-?[KQ]|8-?K|20-?F|annual)",
+    re.IGNORECASE,
+)
 NO_COMPANY = frozenset({"annual", "quarterly", "report", "form", "final", "draft", "copy", "fy", "the", "q"})
 
 
@@ -57,11 +58,11 @@ def name_fields(source: str) -> dict[str, Field]:
         return {}
     form = FORM.search(stem)
     company = COMPANY.match(stem)
-    if form and company and company[1].casefold() not in NO_COMPANY and company.end() < form.start():
+    if form and company and company[1].casefold() not in NO_COMPANY and company.end(1) < form.start():
         fields["company"] = company[1]
     fields["year"] = years.pop()
     if quarter := QUARTER.search(stem):
-        fields["quarter"] = int(quarter[1] or quarter[2] or quarter[3])
+        fields["quarter"] = int(quarter[1] or quarter[2])
     if form:
         fields["form"] = FORMS[re.sub(r"[-_ ]", "", form[1]).upper()]
     return fields

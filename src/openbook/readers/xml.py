@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html.entities import html5
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -17,6 +19,8 @@ from openbook.types import Document
 
 Element: TypeAlias = Any  # of lxml, which has no types
 
+ENTITY = re.compile(r"&\w{1,40};")
+LARGEST_RECORD = 60  # elements
 LARGEST_BYTES = 64 << 20  # parsed, a file takes ten times its size
 
 # fmt: off
@@ -27,9 +31,11 @@ SECTIONS = frozenset({
 })
 HEADINGS = frozenset({"title", "head"})
 PROSE = frozenset({"p", "para", "simpara", "title", "head", "subtitle", "l", "ab", "note", "text", "abstract"})
+PARAGRAPHS = frozenset({"p", "para", "simpara", "l", "ab"})  # with one of these, a file is a document, else data
 LISTED = frozenset({"li", "item", "listitem", "list-item"})
 CODE = frozenset({"programlisting", "screen", "literallayout", "code", "pre", "codeblock", "synopsis"})
 ROWS = frozenset({"row", "tr"})
+AROUND_ROWS = frozenset({"thead", "tbody", "tfoot", "tgroup"})
 # fmt: on
 
 
@@ -50,7 +56,7 @@ class Xml:
             blocks.extend(page.text, page.parts, page.headings)
             yield blocks.document(path, page.title, page.fields)
             return
-        writer = _Writer()
+        writer = _Writer(is_prose=any(_name(node) in PARAGRAPHS for node in root.iter()))
         _write(root, writer)
         writer.end()
         yield writer.blocks.document(path, writer.title)
@@ -83,12 +89,14 @@ def _parsed(path: Path) -> Element:
 class _Writer:
     """Pieces, and the lines of data that are to become the next one."""
 
+    is_prose: bool
     blocks: Pieces = field(default_factory=Pieces)
     lines: list[str] = field(default_factory=list)
     title: str = ""
     part: Part = "text"  # that the lines are
     level: int = 0  # sections we are in
     listed: int = 0  # points of a list we are in
+    fresh: bool = False  # the point has no words yet
 
     def block(self, words: str, part: Part = "text", level: int = 0) -> None:
         self.end()
@@ -112,50 +120,96 @@ def _write(root: Element, writer: _Writer) -> None:
     while stack:
         node, leaving = stack.pop()
         name = _name(node)
+        if not name:
+            continue  # an entity, which stands for nothing here
         if leaving:
             _leave(name, writer)
-        elif name in CODE:
-            writer.block("".join(node.itertext()), "code")
-        elif name in ROWS and len(node):
+        elif name in CODE and writer.is_prose:
+            writer.block(_text(node), "code")
+        elif name in ROWS and len(node) and writer.is_prose:
             _write_row(node, writer)
-        elif not len(node) or _is_mixed(node) or name in HEADINGS:
+        elif not len(node) or _is_mixed(node):
             _write_leaf(node, name, writer)
+        elif _is_record(node) and not writer.is_prose:
+            _write_record(node, writer)
         else:
-            writer.level += name in SECTIONS
-            writer.listed += name in LISTED
-            if name not in LISTED:
-                writer.end()
+            _enter(name, writer)
             stack.append((node, True))
             stack += [(child, False) for child in reversed(node)]
 
 
+def _enter(name: str, writer: _Writer) -> None:
+    writer.level += name in SECTIONS
+    if name in LISTED:
+        writer.listed += 1
+        writer.fresh = True
+    elif name not in AROUND_ROWS:
+        writer.end()
+
+
 def _leave(name: str, writer: _Writer) -> None:
     writer.level -= name in SECTIONS
-    writer.listed -= name in LISTED
-    if not writer.listed:
+    if name in LISTED:
+        writer.listed -= 1
+    elif name not in AROUND_ROWS and not writer.listed:
         writer.end()
 
 
 def _write_leaf(node: Element, name: str, writer: _Writer) -> None:
-    words = " ".join("".join(node.itertext()).split())
+    words = " ".join(_text(node).split())
     parent = node.getparent()
-    if name in HEADINGS and (parent is None or _name(parent) in SECTIONS) and words:
+    if name in LISTED and words:
+        writer.line(f"- {words}")
+    elif writer.listed and words:
+        if writer.fresh:
+            writer.line(f"- {words}")
+        else:
+            writer.lines[-1:] = [f"{writer.lines[-1]} {words}" if writer.lines else words]
+        writer.fresh = False
+    elif writer.is_prose and name in HEADINGS and words and (parent is None or _name(parent) in SECTIONS):
         writer.title = writer.title or words
         writer.block(words, level=max(1, writer.level))
-    elif writer.listed or name in LISTED:
-        if words:
-            writer.line(f"- {words}")
-    elif name in PROSE or _is_mixed(node) and len(node):
+    elif (writer.is_prose and name in PROSE) or (len(node) and _is_mixed(node)):
         writer.block(words)
-    elif words:
-        writer.line(f"{name}: {words}")
-    elif node.attrib:
-        writer.line(f"{name}: " + ", ".join(f"{_plain(key)} {value}" for key, value in node.attrib.items()))
+    else:
+        for line in _named(node, name, words):
+            writer.line(line)
+
+
+def _named(node: Element, name: str, words: str) -> Iterator[str]:
+    """An element without others in it: 'price: 12', 'size: width 3, height 4'."""
+    said = ", ".join(f"{_plain(key)} {value}" for key, value in node.attrib.items())
+    if words or said:
+        yield f"{name}: {words or said}"
+
+
+def _is_record(node: Element) -> bool:
+    """Whether an element is one of many that hold a few values each."""
+    return any(not len(child) for child in node) and sum(1 for _ in node.iter()) <= LARGEST_RECORD
+
+
+def _write_record(record: Element, writer: _Writer) -> None:
+    """A record is one block, a line for each value."""
+    writer.end()
+    for key, value in record.attrib.items():
+        writer.line(f"{_plain(key)}: {value}")
+    stack: list[tuple[Element, str]] = [(child, "") for child in reversed(record)]
+    while stack:
+        node, above = stack.pop()
+        name = _name(node)
+        if not name:
+            continue
+        if not len(node) or _is_mixed(node):
+            for line in _named(node, above + name, " ".join(_text(node).split())):
+                writer.line(line)
+        else:
+            stack += [(child, f"{above}{name}.") for child in reversed(node)]
+    writer.end()
 
 
 def _write_row(row: Element, writer: _Writer) -> None:
     """A row of a table is a line; the rows of one table are one block."""
-    cells = [" ".join("".join(cell.itertext()).split()) for cell in row]
+    cells = [" ".join(_text(cell).split()) for cell in row]
     if any(cells):
         before = row.getprevious()
         if before is None or _name(before) not in ROWS or not writer.lines:
@@ -166,6 +220,14 @@ def _write_row(row: Element, writer: _Writer) -> None:
 def _is_mixed(node: Element) -> bool:
     """Whether words stand between its elements, so that all of it is one paragraph."""
     return bool((node.text and node.text.strip()) or any(child.tail and child.tail.strip() for child in node))
+
+
+def _text(node: Element) -> str:
+    """All words in an element. An entity is read where HTML knows it; what a file defines itself is left out."""
+    return "".join(
+        html5.get(piece[1:], "") if piece.startswith("&") and ENTITY.fullmatch(piece) else piece
+        for piece in node.itertext()
+    )
 
 
 def _name(node: Element) -> str:
