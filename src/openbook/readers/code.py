@@ -14,7 +14,7 @@ from openbook.types import Document
 
 # What stands at the beginning of a line and names something, for each family of languages; a group is the heading.
 # No two ways to match the same characters: a file made to harm would try them all.
-PYTHON = r"((?:async def|def|class)[ \t]+\w+)"
+PYTHON = r"((?:async[ \t]def|def|class)[ \t]+\w+)"
 SCRIPT = r"""
     (?:(?:export|default|declare|abstract)[ \t]+)*+
     (   (?:async[ \t]+)?(?:function\*?|class|interface|enum|namespace|type)[ \t]+[\w$]+

@@ -18,7 +18,7 @@ FORM = re.compile(
     re.IGNORECASE,
 )
 DATE = re.compile(rf"(?<!\d)({YEAR})([-_.])(\d\d)\2(\d\d)(?!\d)")
-YEARS = re.compile(rf"(?<![\d.,-])(?:FY[-_ ]?)?({YEAR})(?!\d|[.,]\d)", re.IGNORECASE)
+YEARS = re.compile(rf"(?<!\d)(?<!\d[.,])(?:FY[-_ ]?)?({YEAR})(?!\d|[.,]\d)", re.IGNORECASE)
 QUARTER = re.compile(r"(?:(?<![^\W_])|(?<=\d\d))Q([1-4])(?![^\W_]|\d)|(?<![^\W_])([1-4])Q(?![^\W_]{3})", re.IGNORECASE)
 # Words of a report; in other names a number of four digits may be anything, as in '2001 A Space Odyssey'.
 REPORT = re.compile(

@@ -211,9 +211,6 @@ def _write_row(row: Element, writer: _Writer) -> None:
     """A row of a table is a line; the rows of one table are one block."""
     cells = [" ".join(_text(cell).split()) for cell in row]
     if any(cells):
-        before = row.getprevious()
-        if before is None or _name(before) not in ROWS or not writer.lines:
-            writer.end()
         writer.line(" | ".join(cells).strip(), "table")
 
 
