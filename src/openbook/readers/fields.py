@@ -15,6 +15,7 @@ LONGEST_SCALAR = 120  # longer ones are text, and found as such
 LARGEST = 1 << 63  # what a database can keep
 TAKEN = frozenset({"source", "title", "text"})  # what a document has anyway
 NO_WORD = re.compile(r"\W+")
+DIGITS = frozenset("-0123456789")
 NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,9})?")  # not 007 nor a telephone number
 LANGUAGE = re.compile(r"([A-Za-z]{2})(?:[-_].*)?$")
 ISO = re.compile(r"(\d{4})[-/.]?(\d{2})[-/.]?(\d{2})(?!\d)")
@@ -67,7 +68,7 @@ def scalar(words: str, name: str) -> str | int | float:
     """A number where it is written as one, a date where the name says so, the words if they are few, else ''."""
     if len(words) > LONGEST_SCALAR or not (words := words.strip()) or not words.isprintable():
         return ""
-    if NUMBER.fullmatch(words):
+    if words[0] in DIGITS and NUMBER.fullmatch(words):
         return float(words) if "." in words else int(words)
     return (iso_date(words) if "date" in name else "") or words
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
 from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, shown
@@ -27,7 +27,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 
 # What zipfile raises on hostile bytes, besides BadZipFile: found by cutting and flipping bytes of real files.
-DAMAGE = (BadZipFile, zlib.error, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, OverflowError)
+DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError, OverflowError)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -60,7 +61,7 @@ def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
     names = _Names()
     found = False
     for line, row in rows:
-        cells = {safe(name).strip().casefold(): value for name, value in row.items()}
+        cells = {_folded(name): value for name, value in row.items()}
         title = _first(cells, TITLES)
         text = _first(cells, TEXTS) or (title if _has(cells, TEXTS) else _all_fields(row))
         if text and not text.isspace():
@@ -71,14 +72,21 @@ def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
         raise empty(path)
 
 
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> str:
+    return safe(name).strip().casefold()
+
+
 def row_fields(cells: Mapping[str, Any]) -> dict[str, Field]:
     """What is known of a row beside its text: its short values, and those of an object 'metadata' in it."""
     fields: dict[str, Field] = {}
     for name, value in cells.items():
+        if name in SAID or len(fields) == MOST_FIELDS:
+            continue
         if name in METADATA and isinstance(value, dict):
-            for inner, one in value.items():
+            for inner, one in islice(value.items(), MOST_FIELDS):
                 put_scalar(fields, inner, one)
-        elif name not in SAID and len(fields) < MOST_FIELDS:
+        elif value is not None:
             put_scalar(fields, name, value)
     return fields
 

@@ -9,7 +9,7 @@ from html.entities import html5
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
 from openbook.errors import ReadError
 from openbook.readers.files import check_text, empty, opened, shown
