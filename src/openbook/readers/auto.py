@@ -28,7 +28,7 @@ class Auto:
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
         reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
-        yield from checked(reader(path), path)
+        yield from checked(reader(path), path, is_mail=name in {"mail", "mbox", "msg"})
 
 
 def sniff(path: Path) -> str:

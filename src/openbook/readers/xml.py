@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.entities import html5
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -185,7 +186,10 @@ def _named(node: Element, name: str, words: str) -> Iterator[str]:
 
 def _is_record(node: Element) -> bool:
     """Whether an element is one of many that hold a few values each."""
-    return any(not len(child) for child in node) and sum(1 for _ in node.iter()) <= LARGEST_RECORD
+    return (
+        any(not len(child) for child in node)
+        and sum(1 for _ in islice(node.iter(), LARGEST_RECORD + 1)) <= LARGEST_RECORD
+    )
 
 
 def _write_record(record: Element, writer: _Writer) -> None:
