@@ -145,7 +145,7 @@ class TestHtml(ReaderContract):
         page = one(Html(), sample)
         assert page.title == "Fish & Ships"
         assert page.text == (
-            "Fish & Ships\n\nA fish swims in the sea.\nIt eats weeds.\n\nKinds\n\n- cod\n- herring\n- smoked\n\n"
+            "Fish & Ships\n\nA fish swims in the sea.\nIt eats weeds.\n\nKinds\n\n- cod\n- herring\n  - smoked\n\n"
             "Fish | Weight\ncod | 12 kg at most\n\nCatching\n\ncast --net\n  --slowly   # two spaces\n\n"
             "Plain words after it."
         )

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from openbook.errors import ReadError
-from openbook.readers import NOT_YET, SUFFIXES
+from openbook.readers import NOT_YET, REFUSED, SUFFIXES
+from openbook.readers.check import checked
 from openbook.readers.files import BOMS, SAMPLE, check_text, opened, shown
+from openbook.readers.kinds import suffix_of
 from openbook.registry import load
 from openbook.types import Document, Reader, Unread
 
@@ -19,28 +21,29 @@ class Auto:
     """The default reader: each file by the reader made for it."""
 
     # The sum of the readers' versions: what any of them reads otherwise, this one does too. A test compares.
-    VERSION: ClassVar[int] = 6
+    VERSION: ClassVar[int] = 15
 
     pdf: Literal["pypdfium2", "pypdf"] = "pypdfium2"
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
         reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
-        yield from reader(path)
+        yield from checked(reader(path), path, is_mail=name in {"mail", "mbox", "msg"})
 
 
 def sniff(path: Path) -> str:
-    """The reader for a file whose suffix is not in the table: 'pdf', 'html' or 'text'.
+    """The reader for a file whose suffix is not in the table, by what is in it.
 
     Raises:
-        ReadError: It is none of them.
+        ReadError: There is none for it.
     """
     with opened(path) as file:
         head = file.read(SAMPLE)
-    if head.startswith(b"%PDF-"):
-        return "pdf"
-    if head[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
-        return "html"
+    suffix = suffix_of(head, path)
+    if reason := REFUSED.get(path.suffix.lower()) or REFUSED.get(suffix):
+        raise ReadError(f"{shown(path)} is not read: {reason}.")
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
     if path.suffix.lower() not in NOT_YET:
         if any(head.startswith(bom) for bom, _ in BOMS):
             return "text"
@@ -51,5 +54,7 @@ def sniff(path: Path) -> str:
         else:
             return "text"
     kind = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix that are not text"
-    known = ", ".join(sorted(SUFFIXES))
-    raise ReadError(f"{shown(path)} cannot be read: no reader for files {kind}. Known: {known} and any plain text.")
+    known = ", ".join(sorted(suffix for suffix, name in SUFFIXES.items() if name != "code"))
+    raise ReadError(
+        f"{shown(path)} cannot be read: no reader for files {kind}. Known: {known}, source code and any plain text."
+    )
