@@ -24,6 +24,7 @@ import numpy as np
 from openbook.documents import Documents, File, Source
 from openbook.errors import BookError
 from openbook.finding import Found, FoundFile
+from openbook.readers.names import name_fields
 from openbook.reading import Edits, End, Event, Job, Reading
 from openbook.recipe import digest
 from openbook.text import well_formed
@@ -242,7 +243,8 @@ class Indexer:
             self._split(document, document_id)
             self._batch[document_id] = document
             self._characters += len(document.text)
-        self._sources.append(Source(document.source, document_id, open_file.file.path))
+        path = open_file.file.path
+        self._sources.append(Source(document.source, document_id, path, name_fields(path)))
         self._arrived.add(document_id)
         if before:
             self.summary.updated += 1
