@@ -24,7 +24,7 @@ from openbook.readers.auto import Auto
 from openbook.types import Document
 
 WORD = re.compile(r"\w+")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)  # such as docling's <!-- image -->
+COMMENT = re.compile(r"<!--.*?-->(?:\s*(?:Bar|Line|Pie) chart$)?", re.DOTALL | re.MULTILINE)  # docling: <!-- image -->
 PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~$&%-])")

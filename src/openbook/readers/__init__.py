@@ -12,6 +12,8 @@ ENTRIES = {
         "openbook.readers.pypdfium2:Pypdfium2", "pdf with page numbers, by PDFium: fast, keeps table rows together"
     ),
     "pypdf": Entry("openbook.readers.pypdf:Pypdf", "pdf with page numbers, in pure Python"),
+    "docx": Entry("openbook.readers.docx:Docx", "Word files: headings, lists, tables, notes"),
+    "pptx": Entry("openbook.readers.pptx:Pptx", "PowerPoint files: slides as marks, tables, charts, notes"),
 }
 
 SUFFIXES = {
@@ -26,6 +28,15 @@ SUFFIXES = {
     ".csv": "rows",
     ".tsv": "rows",
     ".pdf": "pdf",
+    ".docx": "docx",
+    ".docm": "docx",
+    ".dotx": "docx",
+    ".dotm": "docx",
+    ".pptx": "pptx",
+    ".pptm": "pptx",
+    ".ppsx": "pptx",
+    ".ppsm": "pptx",
+    ".potx": "pptx",
 }
 """Suffix -> reader; 'pdf' is the one the option `pdf` of `auto` names. Other files are text if they look like it."""
 

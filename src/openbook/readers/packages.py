@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from lxml import etree  # type: ignore[import-untyped]
+from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
 from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, shown
