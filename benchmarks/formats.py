@@ -3,7 +3,7 @@
 python benchmarks/formats.py DATA/formats [--suffix docx] [--verbose]    prints a Markdown table
 
 DATA/formats has files/SUFFIX/NAME and, for some, expected/NAME.md. Counted are, of the expected Markdown: words, as a
-multiset, found in our text or title; headings whose words are among ours; table rows whose cells stand on one line.
+multiset, found in our text, title or marks; headings whose words are among ours; table rows that stand on one line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from openbook.readers.auto import Auto
 from openbook.types import Document
 
 WORD = re.compile(r"\w+")
-COMMENT = re.compile(r"<!--.*?-->(?:\s*(?:Bar|Line|Pie) chart$)?", re.DOTALL | re.MULTILINE)  # docling: <!-- image -->
+COMMENT = re.compile(
+    r"<!--.*?-->(?:\s*(?:Bar|Line|Pie|Scatter) chart$)?", re.DOTALL | re.MULTILINE
+)  # docling: <!-- image -->
+AUTHOR = re.compile(r"\[author: ([^\],]*)(?:, time: [^\]]*)?\]:")  # docling's way to say whose comment it is
 PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~$&%-])")
@@ -57,7 +60,7 @@ def words(text: str) -> list[str]:
 
 def plain(markdown: str) -> str:
     """Markdown without what only Markdown needs."""
-    markdown = PICTURE.sub(" ", COMMENT.sub(" ", markdown))
+    markdown = AUTHOR.sub(r"\1:", PICTURE.sub(" ", COMMENT.sub(" ", markdown)))
     markdown = LATEX.sub(lambda found: COMMAND.sub(" ", found[1]), markdown)
     return EMPHASIS.sub("", html.unescape(ESCAPE.sub(r"\1", LINK.sub(r"\1", markdown))))
 
@@ -76,7 +79,8 @@ def is_row(line: str) -> bool:
 def judge(result: Result, documents: list[Document], expected: str) -> None:
     """Compare what was read with the expected Markdown."""
     expected = plain(expected)
-    ours = "\n".join(f"{document.title}\n{document.text}" for document in documents)
+    places = "\n".join(label for document in documents for _, label in document.marks)  # a sheet's name stands there
+    ours = places + "\n" + "\n".join(f"{document.title}\n{document.text}" for document in documents)
     have = Counter(words(ours))
     want = Counter(words(expected))
     lacking = want - have

@@ -33,11 +33,11 @@ class Blocks:
     length: int = 0
     tight: str = ""  # what the last block is one of several of
     label: str = ""  # of the place that the next block begins
+    name: str = ""  # of that place
 
-    def place(self, label: str) -> None:
-        """The next block is the first of a page, slide or sheet."""
-        self.label = label
-        self.tight = ""
+    def place(self, label: str, name: str = "") -> None:
+        """The next block is the first of a page, slide or sheet; a name, which the text does not say, is a heading."""
+        self.label, self.name, self.tight = label, one_line(name), ""
 
     def heading(self, words: str, level: int) -> None:
         """A heading, 1 the highest; an empty one is left out."""
@@ -66,9 +66,9 @@ class Blocks:
         """A table, its column names first. Rows without any words are left out, empty cells are kept."""
         self.tight = ""
         for row in rows:
-            cells = [one_line(cell) for cell in row]
+            cells = [" ".join(cell.split()) for cell in row]
             if any(cells):
-                self._put(CELL.join(cells).strip(" "), "table", tight="table")
+                self._put(clean(CELL.join(cells)).strip(" "), "table", tight="table")
         self.tight = ""
 
     def add(self, other: Blocks) -> None:
@@ -91,7 +91,7 @@ class Blocks:
                 f"{shown(path)} has no text in it, at most pictures or embedded files. "
                 "Save what it shows as a PDF or as files of their own, and add those."
             )
-        if not title and self.headings and self.headings[0][0] == 0:
+        if not title and self.headings and text.startswith(self.headings[0][2]):
             _, top, words = self.headings[0]
             title = words if [level for _, level, _ in self.headings if level <= top] == [top] else ""
         headings = heading_marks(self.headings)
@@ -105,7 +105,8 @@ class Blocks:
         start = self.length + len(between)
         if self.label:
             self.marks.append((start, self.label))
-            self.label = ""
+            self.headings += [(start, 1, self.name)] if self.name else []
+            self.label = self.name = ""
         is_next = part == (self.parts[-1][1] if self.parts else "text") and (part == "text" or tight == self.tight)
         if not is_next:
             self.parts.append((start, part))
@@ -127,3 +128,12 @@ def one_line(words: str) -> str:
     'a b'
     """
     return " ".join(clean(words).split())
+
+
+def number(value: float) -> str:
+    """A number without the noise of its binary form.
+
+    >>> number(0.1 + 0.2), number(12.0), number(1e300), number(7)
+    ('0.3', '12', '1e+300', '7')
+    """
+    return str(value) if isinstance(value, int) else f"{value:.15g}"

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from zipfile import ZipFile
 
-from openbook.readers.blocks import Blocks, one_line
+from openbook.readers.blocks import Blocks, number, one_line
 from openbook.readers.packages import Element, damaged, member, package, xml
 from openbook.types import Field
 
@@ -179,17 +179,11 @@ def chosen(alternatives: Element) -> list[Element]:
     return []
 
 
-def number(words: str) -> str:
-    """A number without the noise of its binary form.
-
-    >>> number("0.30000000000000004"), number("12.0"), number("1e3"), number("n/a")
-    ('0.3', '12', '1000', 'n/a')
-    """
+def _number(words: str) -> str:
     try:
-        value = float(words)
+        return number(float(words))
     except ValueError:
         return words
-    return f"{value:.15g}" if abs(value) < 1e15 else words
 
 
 def _first(node: Element, *names: str) -> Element | None:
@@ -204,7 +198,7 @@ def _points(node: Element | None) -> dict[int, str]:
     for point in node.iter(C + "pt"):
         index, value = point.get("idx", ""), point.findtext(C + "v", "")
         if index.isdecimal() and value:
-            found[int(index)] = f"{found[int(index)]} {value}" if int(index) in found else number(value)
+            found[int(index)] = f"{found[int(index)]} {value}" if int(index) in found else _number(value)
     return found or dict(enumerate(node.itertext(C + "v")))
 
 
