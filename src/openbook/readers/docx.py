@@ -17,7 +17,7 @@ from openbook.readers.numbering import VAL, Numbering, W, numbering, value
 from openbook.readers.omml import M, linear
 from openbook.readers.ooxml import MC, REFERENCES, Parts, chosen, parts_of, write_graphic
 from openbook.readers.packages import Element, damaged
-from openbook.types import Document
+from openbook.types import Document, Unread
 
 # Word writes the English name of its own styles into every file; other programs and old templates their language's.
 HEADING = re.compile(
@@ -51,10 +51,10 @@ class Docx:
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         with parts_of(path) as parts:
             name = parts.main("word/document.xml")
-            root = parts.root(name)
+            root = parts.needed(name)
             body = None if root is None else root.find(W + "body")
             if body is None:
                 raise damaged(path, "it has no text part of Word's")
@@ -62,6 +62,7 @@ class Docx:
             text = _Text(parts, name, _styles(parts, name), numbering(_related(parts, name, "numbering")))
             text.write(body)
             text.write_notes()
+        yield from parts.unread()
         yield text.blocks.document(path, title or text.title, fields)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 from zipfile import ZipFile
 
+from openbook.errors import ReadError
 from openbook.readers.blocks import CELL, Blocks, one_line
-from openbook.readers.numbering import shown
+from openbook.readers.files import shown
+from openbook.readers.numbering import shown as counted
 from openbook.readers.opendocument import open_document, properties
 from openbook.readers.packages import Element, damaged, member, xml
-from openbook.types import Document
+from openbook.types import Document, Unread
 
 NAMES = "{urn:oasis:names:tc:opendocument:xmlns:"
 OFFICE, TEXT, TABLE, DRAW = (f"{NAMES}{name}:1.0}}" for name in ("office", "text", "table", "drawing"))
@@ -53,13 +56,13 @@ class Odf:
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         with open_document(path) as archive:
             root = _content(archive, "content.xml", path)
             body = None if root is None else root.find(OFFICE + "body")
             if root is None or body is None:
                 raise damaged(path, "it has no body")
-            styles = [one for one in (root, _content(archive, "styles.xml", path)) if one is not None]
+            styles = [one for one in (root, self._styles(archive, path)) if one is not None]
             text = _Text(archive, path, _parents(styles), _lists(styles))
             try:
                 for kind in body.iterchildren("*"):
@@ -68,7 +71,13 @@ class Odf:
             except RecursionError as error:
                 raise damaged(path, "its parts are nested too deep") from error
             title, fields = properties(archive, path)
+        yield from text.unread
         yield text.blocks.document(path, title or text.title, fields)
+
+    def _styles(self, archive: ZipFile, path: Path) -> Element | None:
+        with suppress(ReadError):  # without them only the numbers of lists are lost
+            return _content(archive, "styles.xml", path)
+        return None
 
 
 @dataclass(slots=True)
@@ -85,6 +94,7 @@ class _Text:
     comments: list[Element] = field(default_factory=list)
     counts: dict[tuple[str, int], int] = field(default_factory=dict)
     pages: int = 0
+    unread: list[Unread] = field(default_factory=list)
 
     def write(self, container: Element) -> None:
         """Everything in a body, section, cell, text box or note."""
@@ -189,7 +199,7 @@ class _Text:
         count = _whole(item.get(TEXT + "start-value"), before + 1 if before else start)
         self.counts[style, level] = count
         end = form.get(STYLE + "num-suffix", "")
-        return f"{form.get(STYLE + 'num-prefix', '')}{shown(count, FORMS.get(kind, 'decimal'))}{end} "
+        return f"{form.get(STYLE + 'num-prefix', '')}{counted(count, FORMS.get(kind, 'decimal'))}{end} "
 
     def _inside(self, container: Element) -> str:
         """The words of a cell or note, on one line."""
@@ -242,7 +252,11 @@ class _Text:
 
     def _object(self, name: str) -> None:
         """A formula in its program's own notation, or a chart's title and numbers."""
-        root = _content(self.archive, f"{name}/content.xml", self.path)
+        try:
+            root = _content(self.archive, f"{name}/content.xml", self.path)
+        except ReadError as error:
+            self.unread.append(Unread(f"{self.path}#{name}", str(error).removeprefix(shown(self.path)).strip()))
+            return
         if root is None:
             return
         for node in root.iter("{*}annotation"):

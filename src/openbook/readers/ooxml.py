@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from zipfile import ZipFile
 
+from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks, number, one_line
+from openbook.readers.files import shown
 from openbook.readers.packages import Element, damaged, member, package, xml
-from openbook.types import Field
+from openbook.types import Field, Unread
 
 # 'Strict' files use other names for the same things.
 STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
@@ -53,11 +55,29 @@ class Parts:
     archive: ZipFile
     path: Path
     known: dict[str, dict[str, Relation]] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)  # part -> what is wrong with it
 
-    def root(self, name: str) -> Element | None:
-        """The parsed part; None when there is no such part."""
+    def needed(self, name: str) -> Element | None:
+        """The parsed part; None when there is no such part.
+
+        Raises:
+            ReadError: It is damaged.
+        """
         content = member(self.archive, name, self.path)
         return xml(STRICT.sub(TRANSITIONAL, content), self.path, name) if content else None
+
+    def root(self, name: str) -> Element | None:
+        """As `needed`, but a damaged part is noted, and None: it costs what it says only."""
+        try:
+            return self.needed(name)
+        except ReadError as error:
+            self.damaged[name] = str(error).removeprefix(shown(self.path)).strip()
+            return None
+
+    def unread(self) -> Iterator[Unread]:
+        """The parts that were looked for and are damaged."""
+        for name, reason in self.damaged.items():
+            yield Unread(f"{self.path}#{name}", reason)
 
     def relations(self, name: str) -> dict[str, Relation]:
         """What a part links to, by id; of the package itself for ''."""

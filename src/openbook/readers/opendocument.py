@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZipFile
 
+from openbook.errors import ReadError
 from openbook.readers.ooxml import described
 from openbook.readers.packages import encrypted, member, package, xml
 from openbook.types import Field
@@ -27,5 +28,8 @@ def open_document(path: Path) -> Generator[ZipFile, None, None]:
 
 def properties(archive: ZipFile, path: Path) -> tuple[str, dict[str, Field]]:
     """Title and fields, as far as a person gave them."""
-    content = member(archive, "meta.xml", path)
-    return described(xml(content, path, "meta.xml")) if content else ("", {})
+    try:
+        content = member(archive, "meta.xml", path)
+        return described(xml(content, path, "meta.xml")) if content else ("", {})
+    except ReadError:
+        return "", {}

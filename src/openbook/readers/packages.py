@@ -27,7 +27,7 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 
 # What zipfile raises on hostile bytes, besides BadZipFile: found by cutting and flipping bytes of real files.
-DAMAGE = (BadZipFile, zlib.error, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, OverflowError)
+DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, RuntimeError, OverflowError)
 
 
 @contextmanager

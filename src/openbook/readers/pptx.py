@@ -16,7 +16,7 @@ from openbook.readers.numbering import shown
 from openbook.readers.omml import M, linear
 from openbook.readers.ooxml import MC, REFERENCES, A, Parts, R, chosen, parts_of, write_graphic
 from openbook.readers.packages import Element, damaged
-from openbook.types import Document
+from openbook.types import Document, Unread
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 TITLES = frozenset({"title", "ctrTitle"})
@@ -35,11 +35,11 @@ class Pptx:
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         blocks = Blocks()
         with parts_of(path) as parts:
             name = parts.main("ppt/presentation.xml")
-            root = parts.root(name)
+            root = parts.needed(name)
             if root is None:
                 raise damaged(path, "it has no presentation in it")
             size = root.find(P + "sldSz")
@@ -51,6 +51,7 @@ class Pptx:
                 if relation and relation.target:
                     _Slide(parts, relation.target, blocks, height).write()
             title, fields = parts.properties()
+        yield from parts.unread()
         yield blocks.document(path, title or _only_title(blocks), fields)
 
 

@@ -18,7 +18,7 @@ from openbook.readers.blocks import Blocks, number, one_line
 from openbook.readers.files import empty, opened, shown
 from openbook.readers.ooxml import CHART, A, Parts, R, write_chart
 from openbook.readers.opendocument import open_document, properties
-from openbook.readers.packages import OLE, Element, damaged, encrypted, package
+from openbook.readers.packages import DAMAGE, OLE, Element, damaged, encrypted, package
 from openbook.types import Document, Field, Unread
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -67,6 +67,7 @@ class Sheets:
                 title, fields = parts.properties()
                 with _workbook(path, renamed=path.suffix.lower() in OLD) as workbook:
                     unread += _write(workbook, path, _extras(parts), blocks)
+                unread += parts.unread()
         yield from unread
         if unread and not blocks.pieces:
             raise ReadError(f"{shown(path)} has no sheet that can be read: {unread[0].reason}")
@@ -86,7 +87,10 @@ class _Extras:
         name = self.members.get(sheet, "")
         if self.archive is None or name not in self.archive.NameToInfo or name.endswith(".bin"):
             return ""
-        rows, column = _extent(self.archive, name)
+        try:
+            rows, column = _extent(self.archive, name)
+        except DAMAGE as error:
+            return f"it is damaged ({' '.join(str(error).split())}). Open it in its program and save it anew."
         if rows * _index(column) <= MOST_CELLS:
             return ""
         return f"it has cells as far out as {column}{rows}, with little between. {NEARER}"
@@ -138,7 +142,8 @@ def _extras(parts: Parts) -> _Extras:
 def _workbook(path: Path, *, renamed: bool = False) -> Generator[CalamineWorkbook, None, None]:
     with opened(path) as file:
         try:
-            workbook = CalamineWorkbook.from_filelike(file) if renamed else CalamineWorkbook.from_path(path)
+            with _no_panic():
+                workbook = CalamineWorkbook.from_filelike(file) if renamed else CalamineWorkbook.from_path(path)
         except PasswordError as error:
             raise encrypted(path) from error
         except (CalamineError, ValueError) as error:
@@ -151,6 +156,21 @@ def _workbook(path: Path, *, renamed: bool = False) -> Generator[CalamineWorkboo
             yield workbook
 
 
+@contextmanager
+def _no_panic() -> Generator[None, None, None]:
+    """Calamine's Rust panics on some damaged files; that comes as no Exception, and its class has no public name.
+
+    Raises:
+        ValueError: It did.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise ValueError(str(error)) from error
+        raise
+
+
 def _write(workbook: CalamineWorkbook, path: Path, extras: _Extras, blocks: Blocks) -> Iterator[Unread]:
     for sheet in workbook.sheet_names:
         source = f"{path}#sheet {one_line(sheet)}"
@@ -160,7 +180,8 @@ def _write(workbook: CalamineWorkbook, path: Path, extras: _Extras, blocks: Bloc
             yield Unread(source, reason)
             continue
         try:
-            rows = workbook.get_sheet_by_name(sheet).iter_rows()
+            with _no_panic():
+                rows = workbook.get_sheet_by_name(sheet).iter_rows()
         except (CalamineError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             yield Unread(source, f"it is damaged ({reason}). Open it in its program and save it anew.")
