@@ -70,7 +70,7 @@ class Sheets:
                 unread += parts.unread()
         yield from unread
         if unread and not blocks.pieces:
-            raise ReadError(f"{shown(path)} has no sheet that can be read: {unread[0].reason}")
+            raise ReadError(f"{shown(path)} has no sheet that can be read. The first one {unread[0].reason}")
         yield blocks.document(path, title, fields)
 
 
@@ -90,10 +90,10 @@ class _Extras:
         try:
             rows, column = _extent(self.archive, name)
         except DAMAGE as error:
-            return f"it is damaged ({' '.join(str(error).split())}). Open it in its program and save it anew."
+            return f"is damaged ({' '.join(str(error).split())}). Open it in its program and save it anew."
         if rows * _index(column) <= MOST_CELLS:
             return ""
-        return f"it has cells as far out as {column}{rows}, with little between. {NEARER}"
+        return f"has cells as far out as {column}{rows}, with little between. {NEARER}"
 
     def write(self, sheet: str, blocks: Blocks) -> None:
         name = self.members.get(sheet, "")
@@ -184,7 +184,7 @@ def _write(workbook: CalamineWorkbook, path: Path, extras: _Extras, blocks: Bloc
                 rows = workbook.get_sheet_by_name(sheet).iter_rows()
         except (CalamineError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
-            yield Unread(source, f"it is damaged ({reason}). Open it in its program and save it anew.")
+            yield Unread(source, f"is damaged ({reason}). Open it in its program and save it anew.")
             continue
         _write_rows(rows, blocks)
         extras.write(sheet, blocks)
