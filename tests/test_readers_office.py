@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import struct
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -494,6 +495,14 @@ class TestHostile:
         path.write_bytes(b"<html>Not what it says</html>")
         assert "is damaged" in reason(Auto(), path)
 
+    def test_a_chain_of_sectors_that_goes_round_is_refused(self, tmp_path: Path) -> None:
+        end, free = 0xFFFF_FFFE, 0xFFFF_FFFF
+        sizes = struct.pack("<8s22xHH10xL12xLLLL", OLE, 9, 6, 1, end, 0, end, 0)
+        tables = struct.pack("<109L", 0, *[free] * 108)
+        path = tmp_path / "a.xls"
+        path.write_bytes(sizes + tables + struct.pack("<128L", 0xFFFF_FFFD, 2, 1, *[free] * 125) + bytes(1024))
+        assert "goes round in a circle" in reason(Auto(), path)
+
     def test_deep_nesting_ends_with_a_reason(self, make: Make) -> None:
         deep = "<w:sdt><w:sdtContent>" * 20_000 + p("x") + "</w:sdtContent></w:sdt>" * 20_000
         assert "is damaged" in reason(Docx(), make("a.docx", word(deep)))
@@ -541,6 +550,9 @@ class TestLibreOffice:
         path = tmp_path / "a.ppt"
         path.write_bytes(b"plain words")
         assert "is not an old PowerPoint file" in reason(LibreOffice(), path)
+
+    def test_a_newer_file_under_an_old_name_is_read_without_it(self, make: Make) -> None:
+        assert one(Auto(), make("a.doc", word(p("Sea")))).text == "Sea"
 
     @pytest.mark.slow
     @pytest.mark.skipif(not (FORMATS.is_dir() and shutil.which("soffice")), reason="no samples or no LibreOffice")

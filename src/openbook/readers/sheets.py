@@ -16,6 +16,7 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks, number, one_line
 from openbook.readers.files import empty, opened, shown
+from openbook.readers.ole import check_chains
 from openbook.readers.ooxml import CHART, A, Parts, R, write_chart
 from openbook.readers.opendocument import open_document, properties
 from openbook.readers.packages import DAMAGE, OLE, Element, damaged, encrypted, package
@@ -54,6 +55,7 @@ class Sheets:
         blocks, unread = Blocks(), list[Unread]()
         title, fields = "", dict[str, Field]()
         if head == OLE and path.suffix.lower() in OLD:
+            check_chains(path)
             with _workbook(path) as workbook:
                 unread += _write(workbook, path, _Extras(), blocks)
         elif path.suffix.lower() in {".ods", ".ots"}:
