@@ -35,7 +35,8 @@ LATEX = re.compile(r"\$\$?([^$\n]+)\$\$?")  # a formula: its commands are words 
 COMMAND = re.compile(r"\\[A-Za-z]+")
 HEADING = re.compile(r"#{1,6}[ \t]+(.+)")
 RULE = re.compile(r"[\s|:+-]*")
-EMPHASIS = re.compile(r"\*+|~~|`+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)|</?[a-z]+/?>")
+EMPHASIS = re.compile(r"\*+|~~|`+|(?<!\w)_+(?=\w)|(?<=\w)_+(?!\w)")
+TAG = re.compile(r"</?[a-z]+/?>")
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def plain(markdown: str) -> str:
     """Markdown without what only Markdown needs."""
     markdown = AUTHOR.sub(r"\1:", PICTURE.sub(" ", COMMENT.sub(" ", markdown)))
     markdown = LATEX.sub(lambda found: COMMAND.sub(" ", found[1]), markdown)
-    return EMPHASIS.sub("", html.unescape(ESCAPE.sub(r"\1", LINK.sub(r"\1", markdown))))
+    return EMPHASIS.sub("", html.unescape(TAG.sub("", ESCAPE.sub(r"\1", LINK.sub(r"\1", markdown)))))
 
 
 def share(wanted: Iterable[bool]) -> float | None:

@@ -29,7 +29,7 @@ KINDS = {
 }
 ZIP = b"PK\3\4"
 OPENED = (OLE, b"{\\rtf")  # Word itself saves rich text under the suffix .doc
-PROGRAMS = ("soffice", "libreoffice")
+PROGRAMS = ("soffice", "libreoffice", "/Applications/LibreOffice.app/Contents/MacOS/soffice")
 
 # Nothing of a document runs, and nothing it links to is fetched.
 SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -109,7 +109,8 @@ class LibreOffice:
                 f"Save it as .{suffix}, and add that."
             ) from error
         finally:
-            _end(process)
+            if process.returncode is None:
+                _end(process)
         saved = folder / "saved" / f"file.{suffix}"
         if not saved.is_file():
             raise ReadError(
