@@ -407,7 +407,7 @@ class TestAuto(ReaderContract):
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.docx", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.docx'. Known: .csv, "),
+            ("a.dwg", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.dwg'. Known: .csv, "),
             (
                 "a.eml",
                 b"From: a@b\n\ntext",
