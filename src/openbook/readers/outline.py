@@ -125,7 +125,7 @@ class _Group:
 
     @property
     def words(self) -> str:
-        return " ".join(self.lines)
+        return " ".join(self.lines).rstrip(" :")
 
 
 def from_looks(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> list[PageHeading]:

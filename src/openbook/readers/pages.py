@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
+from os import SEEK_END
 from pathlib import Path
 
 from openbook.errors import ReadError
@@ -24,6 +25,7 @@ BROKEN = re.compile(rf"(?<!\w)(\w++){HYPHEN}(\w+)")
 LOOSE = re.compile(rf"{HYPHEN}[^\S\n]*")
 WORD = re.compile(r"\w+(?:-\w+)*")
 HEAD = 1024  # bytes in which '%PDF-' must stand
+TAIL = 4096  # and '%%EOF': mail programs and servers add some
 LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": None, "\u200b": None}
 )
@@ -47,7 +49,10 @@ class Page:
     looks: Sequence[Look | None] = ()
     problem: str = ""  # why it could not be read
     scanned: bool = False  # a picture without text
-    recognized: bool = False  # the text is what OCR saw in the picture
+    recognized: bool = False  # the text is what OCR saw in the picture, '' when it saw none
+
+
+CUT = Page(problem="it is empty, and the file ends in the middle")
 
 
 def check_pdf(path: Path) -> None:
@@ -100,6 +105,8 @@ def to_document(
     """
     cleaned = [_clean(page) for page in pages]
     texts = join_words([text for text, _ in cleaned])
+    if not all(texts) and _is_cut(path):
+        pages = [page if text or page.problem or page.scanned else CUT for page, text in zip(pages, texts, strict=True)]
     if not any(texts):
         raise _nothing(path, pages, no_ocr)
     marks: list[tuple[int, str]] = []
@@ -115,7 +122,7 @@ def to_document(
     whole = PAGE_BREAK.join(filter(None, texts))
     headings = [(starts[page] + at, level, words) for page, at, level, words in found if starts[page] + at < len(whole)]
     headings.sort(key=lambda heading: heading[0])
-    recognized = sum(page.recognized for page in pages)
+    recognized = sum(page.recognized and bool(text) for page, text in zip(pages, texts, strict=True))
     fields = _fields(about) | ({"ocr_pages": recognized} if recognized else {})
     title = _title(about.get("Title"))
     yield Document(whole, str(path), title, tuple(marks), heading_marks(headings), fields=fields)
@@ -162,13 +169,21 @@ def _clean(page: Page) -> tuple[str, Sequence[Look | None]]:
     return "\n".join(lines[first:last]).lstrip(), looks
 
 
+def _is_cut(path: Path) -> bool:
+    """Whether the end of the file is missing. A library may find its pages all the same, and nothing on them."""
+    with opened(path) as file:
+        file.seek(-min(TAIL, file.seek(0, SEEK_END)), SEEK_END)
+        return b"%%EOF" not in file.read()
+
+
 def _nothing(path: Path, pages: Sequence[Page], no_ocr: str) -> ReadError:
     failed = [page.problem for page in pages if page.problem]
     if failed and len(failed) == len(pages):
         return damaged(path, f"none of its {len(pages)} pages can be read: {one_line(failed[0])}")
     if any(page.scanned for page in pages):
         return ReadError(f"{shown(path)}: {_scanned(pages, no_ocr)}")
-    return ReadError(f"{shown(path)} has no text on any of its {len(pages)} pages. Leave it out.")
+    nor = ", nor do its pictures show any" if any(page.recognized for page in pages) else ""
+    return ReadError(f"{shown(path)} has no text on any of its {len(pages)} pages{nor}. Leave it out.")
 
 
 def _scanned(pages: Sequence[Page], no_ocr: str) -> str:

@@ -75,7 +75,11 @@ def _read(path: Path) -> tuple[list[Page], dict[str, str], list[Bookmark]]:
         has_form = file.get_formtype() != c.FORMTYPE_NONE
         if has_form:
             file.init_forms()  # runs no script: this PDFium has none
-        pages = [_page(file, index) for index in range(len(file))]
+        pages: list[Page] = []
+        for index in range(len(file)):
+            if index % 100 == 0:
+                alive()
+            pages.append(_page(file, index))
         return pages, {name: file.get_metadata_value(name) for name in ABOUT}, _bookmarks(file)
 
 
@@ -166,7 +170,8 @@ def _field(form: object, annotation: object) -> list[str]:
         c.FPDFAnnot_GetFormFieldName, form, annotation
     )
     value = " ".join(value.split())
-    return [f"{name}: {value}" if name else value] if value else []
+    is_path = "[" in name  # 'form[0].page[0].f1_01[0]' says nothing
+    return [f"{name}: {value}" if name and not is_path else value] if value else []
 
 
 def _string(get, *arguments: object) -> str:  # type: ignore[no-untyped-def]
@@ -224,14 +229,15 @@ def _recognize(path: Path, pages: Sequence[Page], language: str) -> tuple[list[P
         tesseract = Tesseract.find(language)
     except OcrError as error:
         return list(pages), str(error)
-    read: list[Page] = []
+    read = list(pages)
     for index, page in enumerate(pages):
-        read.append(_recognized(path, index, page, tesseract) if page.scanned else page)
+        if page.scanned:
+            read[index] = _recognized(path, index, page, tesseract)
+            alive()
     return read, ""
 
 
 def _recognized(path: Path, index: int, page: Page, tesseract: Tesseract) -> Page:
-    alive()
     try:
         text = tesseract(_picture(path, index))
     except OcrError as error:
@@ -239,9 +245,7 @@ def _recognized(path: Path, index: int, page: Page, tesseract: Tesseract) -> Pag
         return replace(page, scanned=False, problem="" if page.text.strip() else str(error))
     except FAILURES as error:
         return replace(page, scanned=False, problem=str(error))
-    if not text:
-        return replace(page, scanned=False)
-    return Page(text, recognized=True)
+    return Page(text, recognized=True) if text else replace(page, scanned=False, recognized=True)
 
 
 def _picture(path: Path, index: int) -> bytes:
