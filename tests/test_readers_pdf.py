@@ -301,15 +301,15 @@ class TestForms:
     def test_values_of_fields_and_notes_are_read(self, write: Write, tmp_path: Path) -> None:
         path = tmp_path / "form.pdf"
         writer = pypdf.PdfWriter(clone_from=write("a.pdf", pdf([BODY])))
-        field = {
+        field: dict[str, PdfObject] = {
             "/T": TextStringObject("Name"),
             "/FT": NameObject("/Tx"),
             "/V": TextStringObject("Ann\nAhab"),
             "/Subtype": NameObject("/Widget"),
         }
-        note = {"/Subtype": NameObject("/Text"), "/Contents": TextStringObject("Ask about krill")}
-        place = {"/Type": NameObject("/Annot"), "/Rect": RectangleObject((72, 72, 200, 100))}
-        added = [writer._add_object(dictionary(values | place)) for values in (field, note)]
+        note: dict[str, PdfObject] = {"/Subtype": NameObject("/Text"), "/Contents": TextStringObject("Ask about krill")}
+        place: dict[str, PdfObject] = {"/Type": NameObject("/Annot"), "/Rect": RectangleObject((72, 72, 200, 100))}
+        added = [writer._add_object(dictionary({**values, **place})) for values in (field, note)]
         writer.pages[0][NameObject("/Annots")] = ArrayObject(added)
         writer.root_object[NameObject("/AcroForm")] = dictionary({"/Fields": ArrayObject(added[:1])})
         writer.write(path)
@@ -370,6 +370,16 @@ class TestScans:
         assert Tesseract.find()(grey) == ""
 
     @needs_tesseract
+    @pytest.mark.parametrize("turned", [90, 180])
+    def test_a_page_that_was_scanned_the_wrong_way_up_is_read(self, write: Write, turned: int) -> None:
+        lines = [text(f"The {kind} whale swam past Nantucket at noon", 18) for kind in KINDS * 4]
+        path = scanned(write("a.pdf", pdf(lines)))
+        writer = pypdf.PdfWriter(clone_from=path)
+        writer.pages[0].rotate(turned)
+        writer.write(path)
+        assert "The Grey whale swam past Nantucket at noon\nThe Old whale swam" in one(Pypdfium2(), path).text
+
+    @needs_tesseract
     def test_a_language_that_is_missing_is_named(self, scan: Path) -> None:
         (part,) = unread(Pypdfium2(ocr_language="xyz"), scan)
         assert "tesseract lacks the language 'xyz' (installed: " in part.reason
@@ -397,7 +407,7 @@ class TestScans:
         (part,) = unread(Pypdfium2(), scan)
         assert (part.source, part.reason.split(".")[0]) == (
             f"{scan}#page 2-3",
-            "cannot be read (tesseract took longer than 0",
+            "is a picture: tesseract took longer than 0",
         )
 
 

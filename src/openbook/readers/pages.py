@@ -26,9 +26,10 @@ LOOSE = re.compile(rf"{HYPHEN}[^\S\n]*")
 WORD = re.compile(r"\w+(?:-\w+)*")
 HEAD = 1024  # bytes in which '%PDF-' must stand
 TAIL = 4096  # and '%%EOF': mail programs and servers add some
-LIGATURES = str.maketrans(
-    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xad": None, "\u200b": None}
-)
+LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+INVISIBLE = dict.fromkeys("\xad\u200b\ufeff")
+CONTROL = dict.fromkeys(chr(code) for code in (*range(1, 32), *range(127, 160)) if chr(code) not in "\t\n\r")
+CLEANED = str.maketrans(LIGATURES | INVISIBLE | CONTROL)
 POOR = re.compile(
     r"\W*(?:untitled|anonymous|unknown|unspecified|none|user|admin(?:istrator)?|owner)\W*$", re.IGNORECASE
 )
@@ -47,12 +48,10 @@ class Page:
 
     text: str = ""
     looks: Sequence[Look | None] = ()
-    problem: str = ""  # why it could not be read
+    problem: str = ""  # why it could not be read, and the next step
+    notes: str = ""  # what form fields and notes on the page say, after its text
     scanned: bool = False  # a picture without text
     recognized: bool = False  # the text is what OCR saw in the picture, '' when it saw none
-
-
-CUT = Page(problem="it is empty, and the file ends in the middle")
 
 
 def check_pdf(path: Path) -> None:
@@ -83,6 +82,11 @@ def damaged(path: Path, reason: str) -> ReadError:
     return ReadError(f"{shown(path)} is damaged ({one_line(reason)}). {REPAIR}")
 
 
+def failed(reason: str) -> Page:
+    """A page that the library cannot read."""
+    return Page(problem=f"cannot be read ({one_line(reason)}). {REPAIR}")
+
+
 def one_line(reason: str) -> str:
     """What a library says went wrong, to put in brackets."""
     return " ".join(safe(reason).split()).rstrip(".")[:200] or "no reason given"
@@ -106,7 +110,10 @@ def to_document(
     cleaned = [_clean(page) for page in pages]
     texts = join_words([text for text, _ in cleaned])
     if not all(texts) and _is_cut(path):
-        pages = [page if text or page.problem or page.scanned else CUT for page, text in zip(pages, texts, strict=True)]
+        missing = failed("it is empty, and the file ends in the middle")
+        pages = [
+            page if text or page.problem or page.scanned else missing for page, text in zip(pages, texts, strict=True)
+        ]
     if not any(texts):
         raise _nothing(path, pages, no_ocr)
     marks: list[tuple[int, str]] = []
@@ -162,11 +169,16 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def _clean(page: Page) -> tuple[str, Sequence[Look | None]]:
     """Text without blanks around it and at line ends, and the looks of the lines that are left."""
-    lines = [line.rstrip() for line in safe(page.text).translate(LIGATURES).split("\n")]
+    lines = [line.rstrip() for line in safe(page.text).translate(CLEANED).split("\n")]
     first = next((index for index, line in enumerate(lines) if line), len(lines))
     last = next((index for index in range(len(lines), first, -1) if lines[index - 1]), first)
     looks = page.looks[first:last] if len(page.looks) == len(lines) else ()
-    return "\n".join(lines[first:last]).lstrip(), looks
+    text = "\n".join(lines[first:last]).lstrip()
+    if not page.notes:
+        return text, looks
+    notes = safe(page.notes).translate(CLEANED).strip()
+    both = f"{text}\n\n{notes}" if text and notes else text or notes
+    return both, [*looks, *[None] * (both.count("\n") + 1 - len(looks))] if looks else ()
 
 
 def _is_cut(path: Path) -> bool:
@@ -177,9 +189,10 @@ def _is_cut(path: Path) -> bool:
 
 
 def _nothing(path: Path, pages: Sequence[Page], no_ocr: str) -> ReadError:
-    failed = [page.problem for page in pages if page.problem]
-    if failed and len(failed) == len(pages):
-        return damaged(path, f"none of its {len(pages)} pages can be read: {one_line(failed[0])}")
+    problems = [(number, page.problem) for number, page in enumerate(pages, 1) if page.problem]
+    if problems:
+        number, problem = problems[0]
+        return ReadError(f"{shown(path)} has no text on any of its {len(pages)} pages: page {number} {problem}")
     if any(page.scanned for page in pages):
         return ReadError(f"{shown(path)}: {_scanned(pages, no_ocr)}")
     nor = ", nor do its pictures show any" if any(page.recognized for page in pages) else ""
@@ -200,8 +213,7 @@ def _unread(path: Path, pages: Sequence[Page], no_ocr: str) -> Iterator[Unread]:
     for problem, run in groupby(enumerate(pages, 1), key=lambda pair: pair[1].problem):
         numbers = [number for number, _ in run]
         if problem:
-            reason = f"cannot be read ({one_line(problem)}). {REPAIR}"
-            yield Unread(f"{path}#page {ranges(numbers)}", reason)
+            yield Unread(f"{path}#page {ranges(numbers)}", problem)
 
 
 def _fields(about: Mapping[str, str | None]) -> dict[str, Field]:

@@ -16,7 +16,7 @@ from pypdf.generic import Destination
 
 from openbook.readers.files import opened
 from openbook.readers.outline import MOST_BOOKMARKS, Bookmark
-from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, damaged, encrypted, to_document
+from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
 from openbook.types import Document, Unread
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).
@@ -56,7 +56,7 @@ def _page(file: pypdf.PdfReader, index: int) -> Page:
     try:
         return Page(LINE_END_HYPHEN.sub(HYPHEN, file.pages[index].extract_text()))
     except FAILURES as error:
-        return Page(problem=str(error) or type(error).__name__)
+        return failed(str(error) or type(error).__name__)
 
 
 def _about(file: pypdf.PdfReader) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,8 +20,11 @@ import pypdfium2.raw as c  # type: ignore[import-untyped]
 from openbook.readers.files import alive
 from openbook.readers.ocr import OcrError, Tesseract
 from openbook.readers.outline import LONGEST, MOST_BOOKMARKS, Bookmark, Look
-from openbook.readers.pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, to_document
+from openbook.readers.pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
 from openbook.types import Document, Unread
+
+# It warns of bookmarks in a circle and of forms that only Adobe shows; both are dealt with here.
+logging.getLogger("pypdfium2").setLevel(logging.ERROR)
 
 ONE_AT_A_TIME = Lock()  # PDFium is not thread-safe, not even for two different files
 
@@ -33,6 +37,10 @@ SOME = 0.1  # share of a page without letters that pictures cover, to call it sc
 MOST = 0.8  # and of a page with few
 DPI = 300
 MOST_PIXELS = 20_000_000  # A3 at 300 dpi; grey, so 20 MB
+
+LONGEST_SIDE = 20_000  # pixels
+MANY_OBJECTS = 100  # on a page without letters: they are drawn, or have no Unicode
+NO_LETTER = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")  # what letters are without a Unicode table
 
 FIELD_TYPES = {c.FPDF_FORMFIELD_TEXTFIELD, c.FPDF_FORMFIELD_COMBOBOX, c.FPDF_FORMFIELD_LISTBOX}
 NOTES = {c.FPDF_ANNOT_TEXT, c.FPDF_ANNOT_FREETEXT}
@@ -87,14 +95,16 @@ def _page(file: pypdfium2.PdfDocument, index: int) -> Page:
     try:
         with closing(file[index]) as page, closing(page.get_textpage()) as letters:
             text: str = letters.get_text_range(errors="replace")
-            looks = _looks(letters, text)
-            if added := _annotations(file, page):
-                blank = [""] if text else []
-                text = "\n".join([text, *blank, *added]) if text else "\n".join(added)
-                looks += [None] * (text.count("\n") + 1 - len(looks))
-            return Page(text, looks, scanned=_is_scanned(page, text))
+            if 2 * len(NO_LETTER.findall(text)) > len(text):
+                text = ""
+            return Page(
+                text,
+                _looks(letters, text),
+                notes="\n".join(_annotations(file, page)),
+                scanned=_is_scanned(page, text),
+            )
     except FAILURES as error:
-        return Page(problem=str(error))
+        return failed(str(error))
 
 
 def _looks(letters: pypdfium2.PdfTextPage, text: str) -> list[Look | None]:
@@ -183,9 +193,12 @@ def _string(get, *arguments: object) -> str:  # type: ignore[no-untyped-def]
 
 
 def _is_scanned(page: pypdfium2.PdfPage, text: str) -> bool:
-    letters = sum(len(word) for word in text[: 2 * FEW_LETTERS].split())
-    if letters >= FEW_LETTERS or (letters and len(text) > 2 * FEW_LETTERS):
+    """Whether only a picture of the page can be read."""
+    letters = len(text.strip())
+    if letters >= FEW_LETTERS:
         return False
+    if not letters and c.FPDFPage_CountObjects(page) >= MANY_OBJECTS:
+        return True
     width, height = page.get_size()
     covered = 0.0
     for one in page.get_objects([c.FPDF_PAGEOBJ_IMAGE, c.FPDF_PAGEOBJ_FORM], max_depth=3):
@@ -242,17 +255,17 @@ def _recognized(path: Path, index: int, page: Page, tesseract: Tesseract) -> Pag
         text = tesseract(_picture(path, index))
     except OcrError as error:
         # Few letters on a picture are its caption, which is read.
-        return replace(page, scanned=False, problem="" if page.text.strip() else str(error))
+        return replace(page, scanned=False, problem="" if page.text.strip() else f"is a picture: {error}")
     except FAILURES as error:
-        return replace(page, scanned=False, problem=str(error))
-    return Page(text, recognized=True) if text else replace(page, scanned=False, recognized=True)
+        return replace(failed(str(error)), notes=page.notes)
+    return replace(page, text=text or page.text, looks=(), scanned=False, recognized=True)
 
 
 def _picture(path: Path, index: int) -> bytes:
     """A page as a PGM picture. Opens the file again, so that other threads may read while tesseract does."""
     with ONE_AT_A_TIME, closing(_open(path)) as file, closing(file[index]) as page:
         width, height = page.get_size()
-        scale = min(DPI / 72, sqrt(MOST_PIXELS / max(width * height, 1)))
+        scale = min(DPI / 72, sqrt(MOST_PIXELS / max(width * height, 1)), LONGEST_SIDE / max(width, height, 1))
         with closing(page.render(scale=scale, grayscale=True)) as bitmap:
             rows = memoryview(bitmap.buffer).cast("B")
             step, wide = bitmap.stride, bitmap.width
