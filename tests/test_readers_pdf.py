@@ -9,7 +9,15 @@ from pathlib import Path
 import pypdf
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, PdfObject, RectangleObject, TextStringObject
+from pypdf.generic import (
+    ArrayObject,
+    BooleanObject,
+    DictionaryObject,
+    NameObject,
+    PdfObject,
+    RectangleObject,
+    TextStringObject,
+)
 
 from contracts import ReaderContract, read
 from openbook.errors import ReadError
@@ -314,6 +322,15 @@ class TestForms:
         writer.root_object[NameObject("/AcroForm")] = dictionary({"/Fields": ArrayObject(added[:1])})
         writer.write(path)
         assert one(Pypdfium2(), path).text == f"{BODY[0]}\n\nName: Ann Ahab\nAsk about krill"
+
+    def test_a_form_that_only_adobe_shows_is_named(self, write: Write, tmp_path: Path) -> None:
+        path = tmp_path / "form.pdf"
+        writer = pypdf.PdfWriter(clone_from=write("a.pdf", pdf([text("Please wait for the form")])))
+        form: dict[str, PdfObject] = {"/Fields": ArrayObject(), "/XFA": TextStringObject("<xdp/>")}
+        writer.root_object[NameObject("/AcroForm")] = dictionary(form)
+        writer.root_object[NameObject("/NeedsRendering")] = BooleanObject(True)
+        writer.write(path)
+        assert [part.source for part in unread(Pypdfium2(), path)] == [f"{path}#form"]
 
 
 def dictionary(values: Mapping[str, PdfObject]) -> DictionaryObject:

@@ -20,10 +20,21 @@ from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, 
 from openbook.types import Document, Unread
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).
-FAILURES = (PyPdfError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError)
+FAILURES = (
+    PyPdfError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    NotImplementedError,
+    OSError,
+)
 
-# It warns of each flaw of a file that it can read in spite of it.
-logging.getLogger("pypdf").setLevel(logging.ERROR)
+# It says at length of each flaw of a file that it can read it in spite of it.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 LINE_END_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\xad\u2010]\n[ \t]*(?=\w)")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import hypot, sqrt
+from math import hypot, isfinite, sqrt
 from pathlib import Path
 from threading import Lock
 from typing import ClassVar
@@ -28,7 +28,7 @@ logging.getLogger("pypdfium2").setLevel(logging.ERROR)
 
 ONE_AT_A_TIME = Lock()  # PDFium is not thread-safe, not even for two different files
 
-FAILURES = (pypdfium2.PdfiumError, ValueError, AssertionError)
+FAILURES = (pypdfium2.PdfiumError, ValueError, AssertionError, OverflowError)
 BOLD = re.compile(rb"bold|black|heavy|demi|(?:CM|SF)[A-Z]*BX", re.IGNORECASE)  # in a font's name; weights often lie
 NAME_BYTES = 64
 
@@ -58,14 +58,24 @@ class Pypdfium2:
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         check_pdf(path)
         with ONE_AT_A_TIME:
-            pages, about, bookmarks = _read(path)
-        why_not = ""
+            content = _read(path)
+        pages, why_not = content.pages, ""
         if any(page.scanned for page in pages):
             if self.ocr:
                 pages, why_not = _recognize(path, pages, self.ocr_language)
             else:
                 why_not = "Turn the reader's option ocr on, then add it again."
-        yield from to_document(path, pages, about, bookmarks, why_not)
+        yield from to_document(path, pages, content.about, content.bookmarks, why_not)
+        if content.form == c.FORMTYPE_XFA_FULL:
+            yield Unread(f"{path}#form", "is a form that only Adobe's programs show. Print it to a PDF there.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    pages: list[Page]
+    about: dict[str, str]
+    bookmarks: list[Bookmark]
+    form: int  # one of PDFium's FORMTYPE_...
 
 
 def _open(path: Path) -> pypdfium2.PdfDocument:
@@ -77,18 +87,19 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
         raise damaged(path, str(error)) from error
 
 
-def _read(path: Path) -> tuple[list[Page], dict[str, str], list[Bookmark]]:
+def _read(path: Path) -> _Content:
     with closing(_open(path)) as file:
         check_count(path, len(file))
-        has_form = file.get_formtype() != c.FORMTYPE_NONE
-        if has_form:
-            file.init_forms()  # runs no script: this PDFium has none
+        form = file.get_formtype()
+        if form != c.FORMTYPE_NONE:
+            file.init_forms()  # runs no script: this PDFium has no JavaScript
         pages: list[Page] = []
         for index in range(len(file)):
             if index % 100 == 0:
                 alive()
             pages.append(_page(file, index))
-        return pages, {name: file.get_metadata_value(name) for name in ABOUT}, _bookmarks(file)
+        about = {name: file.get_metadata_value(name) for name in ABOUT}
+        return _Content(pages, about, _bookmarks(file), form)
 
 
 def _page(file: pypdfium2.PdfDocument, index: int) -> Page:
@@ -144,7 +155,8 @@ def _size(letters: pypdfium2.PdfTextPage, index: int) -> tuple[float, float, flo
     matrix = c.FS_MATRIX()
     if not c.FPDFText_GetMatrix(letters, index, matrix):
         return 0.0, 0.0, 0.0
-    return c.FPDFText_GetFontSize(letters, index) * hypot(matrix.c, matrix.d), matrix.f, matrix.e
+    size = c.FPDFText_GetFontSize(letters, index) * hypot(matrix.c, matrix.d)
+    return (size, matrix.f, matrix.e) if isfinite(size + matrix.f + matrix.e) else (0.0, 0.0, 0.0)
 
 
 def _bold(letters: pypdfium2.PdfTextPage, index: int) -> bool:
