@@ -36,6 +36,7 @@ ITEM = re.compile(
     r"(?:item|chapter|article|appendix|annex|kapitel|artikel|anhang|abschnitt|section)\s+(?:\d{1,3}[A-Z]?|[IVXA-H]{1,5})\b",
     re.IGNORECASE,
 )
+NOTE = re.compile(r"(?:note|anmerkung)\s+\d{1,3}\b", re.IGNORECASE)
 DECIMAL = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+(?=[^\W\d])")
 # '..... 17' and 'Risk factors 17' in a table of contents, 'Total $ 1,250', 'Yes ☒ No ☐', a point of a list.
 NO_HEADING = re.compile(
@@ -79,11 +80,11 @@ def from_bookmarks(
 
 def _find(title: str, page: str) -> int:
     """Where a title stands on a page, at a line's beginning if it does; -1 where it does not."""
-    words = [re.escape(word) for word in WORDS.findall(title)]
+    words = [re.escape(word) for word in WORDS.findall(title[: 2 * LONGEST])]
     for tried in (words, words[1:] if words[0].isdigit() else []) if words else ():
         pattern = r"\W+".join(tried)
         found = pattern and (
-            re.search(rf"^\W*?\b({pattern})\b", page, re.IGNORECASE | re.MULTILINE)
+            re.search(rf"^[^\w\n]*({pattern})\b", page, re.IGNORECASE | re.MULTILINE)
             or re.search(rf"\b({pattern})\b", page, re.IGNORECASE)
         )
         if found:
@@ -202,24 +203,25 @@ def _goes_on(group: _Group, index: int, style: _Style, look: Look) -> bool:
 
 def _style(line: str, look: Look, body: float, *, bold: bool) -> _Style | None:
     """The style of a line that may be a heading."""
-    if PART.fullmatch(line) or ITEM.fullmatch(line):
-        plausible = True
-    else:
-        letters = sum(map(str.isalpha, line))
-        plausible = (
-            len(line) <= LONGEST
-            and letters >= 2
-            and 2 * letters >= len(line.replace(" ", ""))
-            and not NO_HEADING.search(line)
-        )
-    if plausible and look.size >= LARGE * body:
-        return _Style(_half(look.size), PARTS if PART.match(line) else 0, look.bold)
+    if len(line) > LONGEST or not _plausible(line):
+        return None
+    larger = _Style(_half(look.size), PARTS if PART.match(line) else 0, look.bold)
+    if look.size >= LARGE * body:
+        return larger
     kind = _kind(line)
-    if not plausible or line[0].islower() or (kind <= CAPITALS and SENTENCE.search(line)):
+    if line[0].islower() or (kind <= CAPITALS and SENTENCE.search(line)):
         return None
     if look.size >= LARGER * body:
-        return _Style(_half(look.size), PARTS if PART.match(line) else 0, look.bold)
+        return larger
     return _Style(body, kind, True) if bold and look.bold and _half(look.size) >= body else None
+
+
+def _plausible(line: str) -> bool:
+    """Whether a line is mostly words, and no entry of a list or a table of contents."""
+    if PART.fullmatch(line) or ITEM.fullmatch(line):
+        return True
+    letters = sum(map(str.isalpha, line))
+    return letters >= 2 and 2 * letters >= len(line.replace(" ", "")) and not NO_HEADING.search(line)
 
 
 def _in_table(
@@ -240,11 +242,13 @@ def _in_table(
 
 
 def _kind(line: str) -> int:
-    """5 'Part II', 4 'Item 7' and '1 Whales', 3 '1.1 Blue whales', 2 'WHALES', 1 'Whales'."""
+    """5 'Part II', 4 'Item 7' and '1 Whales', 3 'Note 2' and '1.1 Blue whales', 2 'WHALES', 1 'Whales'."""
     if PART.match(line):
         return PARTS
     if ITEM.match(line):
         return 4
+    if NOTE.match(line):
+        return 3
     if found := DECIMAL.match(line):
         return 3 if "." in found[1] else 4
     return CAPITALS if line.isupper() and len(line) >= FEWEST_CAPITALS else 1
