@@ -227,6 +227,14 @@ class TestLooks:
             "Item 8. Sleep",
         ]
 
+    def test_an_annex_in_a_larger_size_leaves_the_headings_of_the_rest(self, write: Write) -> None:
+        small = [text(BODY[0], 8)] * 6
+        pages = [[text("Of krill", 8, bold=True), *small], [BODY] * 7, [text("Of ships", bold=True), *[BODY] * 5]]
+        assert [label for _, label in one(Pypdfium2(), write("a.pdf", pdf(*pages))).headings] == [
+            "Of krill",
+            "Of ships",
+        ]
+
     def test_no_looks_no_headings(self) -> None:
         assert from_looks(["Of Whales\nA whale."], [()]) == []
         assert from_looks([], []) == []

@@ -22,9 +22,11 @@ RUNNING = 3  # pages with the same words at the same height: a running head
 SAME_HEIGHT = 10.0  # points
 LEADING = 1.6  # times the size: the most from a heading's line to its next
 PARTS, CAPITALS = 5, 2  # kinds of a bold line, see `_kind`
+COLUMN_HEAD = 5  # times the size: from the last line of a column's head up to the first of the next; a page is more
 INDENT = 12.0  # points, the most from the left edge of the text to a heading's
 FEWEST_CAPITALS = 6  # characters; fewer are an abbreviation
 LONG_LINE = 40  # characters of a line that shows where the text's left edge is
+BODY = 0.25  # share of the text in one size from which on it is no emphasis
 MOSTLY_BOLD = 0.3  # share of the text above which bold says nothing
 
 WORDS = re.compile(r"\w+")
@@ -134,14 +136,16 @@ def from_looks(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> 
 
     Left out: running heads, what a title page alone shows, the heads of tables.
     """
-    body, bold = _body(pages, looks)
-    if not body:
+    sizes, bold = _sizes(pages, looks)
+    if not sizes:
         return []
+    body = sizes.most_common(1)[0][0]
+    often = {size for size, letters in sizes.items() if letters >= BODY * sizes.total()}
     groups = [
         group
         for number, page in enumerate(pages)
         if len(looks[number]) == page.count("\n") + 1
-        for group in _groups(number, page.split("\n"), looks[number], body, bold=bold)
+        for group in _groups(number, page.split("\n"), looks[number], _Body(body, often, bold))
         if len(group.lines) <= MOST_LINES and len(group.words) <= 2 * LONGEST
     ]
     groups = _without_running_heads(groups, len(pages))
@@ -153,8 +157,21 @@ def from_looks(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> 
     return [(group.page, group.offset, levels[group.style], group.words) for group in groups]
 
 
-def _body(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> tuple[float, bool]:
-    """The size in which most letters are set, and whether bold lines stand out."""
+class _Body(NamedTuple):
+    """How the text is set that headings stand out from."""
+
+    size: float  # of most letters
+    sizes: set[float]  # of many: an annex may be set larger than the rest
+    bold: bool  # whether bold lines stand out
+
+    def of_page(self, lines: Sequence[str], looks: Sequence[Look | None]) -> float:
+        """That of many in which most letters of a page are."""
+        sizes, _ = _sizes(["\n".join(lines)], [looks])
+        return max(self.sizes & sizes.keys(), key=lambda size: sizes[size], default=self.size)
+
+
+def _sizes(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> tuple[Counter[float], bool]:
+    """How many letters are set in which size, and whether bold lines stand out."""
     letters: Counter[float] = Counter()
     bold = 0
     for page, lines in zip(pages, looks, strict=True):
@@ -162,23 +179,18 @@ def _body(pages: Sequence[str], looks: Sequence[Sequence[Look | None]]) -> tuple
             if look:
                 letters[_half(look.size)] += len(line)
                 bold += len(line) * look.bold
-    if not letters:
-        return 0.0, False
-    return letters.most_common(1)[0][0], bold < MOSTLY_BOLD * letters.total()
+    return letters, bold < MOSTLY_BOLD * letters.total()
 
 
-def _groups(
-    number: int, lines: Sequence[str], looks: Sequence[Look | None], body: float, *, bold: bool
-) -> Iterator[_Group]:
+def _groups(number: int, lines: Sequence[str], looks: Sequence[Look | None], body: _Body) -> Iterator[_Group]:
     """Lines of one page that look like headings, those of one heading together."""
+    size = body.of_page(lines, looks)
     edges = {look.left for line, look in zip(lines, looks, strict=True) if look and len(line) >= LONG_LINE}
-    styles = [
-        _style(line.strip(), look, body, bold=bold) if look else None for line, look in zip(lines, looks, strict=True)
-    ]
+    styles = [_style(line.strip(), look, body, size) if look else None for line, look in zip(lines, looks, strict=True)]
     group: _Group | None = None
     offset = 0
     for index, (line, look, style) in enumerate(zip(lines, looks, styles, strict=True)):
-        if look and style and not _in_table(index, looks, styles, body, edges):
+        if look and style and not _in_table(index, looks, styles, size, edges):
             if group is not None and _goes_on(group, index, style, look):
                 group.lines.append(line.strip())
                 group.bottom, group.last = look.top, index
@@ -201,19 +213,19 @@ def _goes_on(group: _Group, index: int, style: _Style, look: Look) -> bool:
     )
 
 
-def _style(line: str, look: Look, body: float, *, bold: bool) -> _Style | None:
-    """The style of a line that may be a heading."""
+def _style(line: str, look: Look, body: _Body, around: float) -> _Style | None:
+    """The style of a line that may be a heading, on a page mostly set in the size `around`."""
     if len(line) > LONGEST or not _plausible(line):
         return None
     larger = _Style(_half(look.size), PARTS if PART.match(line) else 0, look.bold)
-    if look.size >= LARGE * body:
+    if look.size >= LARGE * around:
         return larger
     kind = _kind(line)
     if line[0].islower() or (kind <= CAPITALS and SENTENCE.search(line)):
         return None
-    if look.size >= LARGER * body:
+    if look.size >= LARGER * around:
         return larger
-    return _Style(body, kind, True) if bold and look.bold and _half(look.size) >= body else None
+    return _Style(body.size, kind, True) if body.bold and look.bold and _half(look.size) >= around else None
 
 
 def _plausible(line: str) -> bool:
@@ -225,20 +237,24 @@ def _plausible(line: str) -> bool:
 
 
 def _in_table(
-    index: int, looks: Sequence[Look | None], styles: Sequence[_Style | None], body: float, edges: set[float]
+    index: int, looks: Sequence[Look | None], styles: Sequence[_Style | None], around: float, edges: set[float]
 ) -> bool:
-    """Whether a line stands beside another, or is a bold one above or amid the columns of a table."""
+    """Whether a line stands beside another, or above or amid the columns of a table."""
     look, style = looks[index], styles[index]
     before, after = (looks[near] if 0 <= near < len(looks) else None for near in (index - 1, index + 1))
     if look is None or style is None:
         return True
     if any(other and abs(other.top - look.top) < look.size / 3 for other in (before, after)):
         return True
-    if style.size > body or style.kind > CAPITALS:
+    if look.size >= LARGE * around or style.kind > CAPITALS:
         return False
     if after and (after.top > look.top or (after.bold and not styles[index + 1])):
         return True
-    return style.kind < CAPITALS and not any(abs(look.left - edge) <= INDENT for edge in edges)
+    if before and 0 < look.top - before.top < COLUMN_HEAD * look.size:
+        return True
+    # A centred line in capitals or in larger type is a title; another one is the head of a column.
+    in_capitals = style.kind == CAPITALS or look.size >= LARGER * around
+    return not in_capitals and not any(abs(look.left - edge) <= INDENT for edge in edges)
 
 
 def _kind(line: str) -> int:
