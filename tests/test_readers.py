@@ -345,7 +345,7 @@ class TestPypdfium2(PdfContract):
 
     def test_threads_may_share_it(self, sample: Path) -> None:
         found: list[Document] = []
-        threads = [threading.Thread(target=lambda: found.extend(Pypdfium2()(sample))) for _ in range(8)]
+        threads = [threading.Thread(target=lambda: found.extend(read(Pypdfium2(), sample))) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -21,14 +21,20 @@ class Auto:
     """The default reader: each file by the reader made for it."""
 
     # The sum of the readers' versions: what any of them reads otherwise, this one does too. A test compares.
-    VERSION: ClassVar[int] = 20
+    VERSION: ClassVar[int] = 22
 
     pdf: Literal["pypdfium2", "pypdf"] = "pypdfium2"
+    ocr: bool = True  # of a PDF's scanned pages, by pypdfium2 and where tesseract is installed
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         name = SUFFIXES.get(path.suffix.lower()) or sniff(path)
-        reader: Reader = load("reader", self.pdf if name == "pdf" else name)()
-        yield from checked(reader(path), path, is_mail=name in {"mail", "mbox", "msg"})
+        yield from checked(self._reader(name)(path), path, is_mail=name in {"mail", "mbox", "msg"})
+
+    def _reader(self, name: str) -> Reader:
+        name = self.pdf if name == "pdf" else name
+        options = {"ocr": self.ocr} if name == "pypdfium2" else {}
+        reader: Reader = load("reader", name)(**options)
+        return reader
 
 
 def sniff(path: Path) -> str:

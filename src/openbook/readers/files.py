@@ -26,6 +26,13 @@ CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 HIGH = bytes(range(128, 256))
 SURROGATE = re.compile("[\ud800-\udfff\0]")
 
+ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
+
+
+def alive() -> None:
+    """A reader that works long on one document says so, so that it is not stopped."""
+    ALIVE.get()()
+
 
 @contextmanager
 def opened(path: Path) -> Generator[BinaryIO, None, None]:
@@ -190,11 +197,3 @@ def _is_text_encoding(name: str) -> bool:
         return bool(name and b"a".decode(name))  # some codecs, such as 'hex', make no text; UTF-16 cannot be declared
     except (LookupError, ValueError):
         return False
-
-
-ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
-
-
-def alive() -> None:
-    """A reader that works long on one document says so now and then, so that it is not stopped."""
-    ALIVE.get()()
