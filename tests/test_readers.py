@@ -407,11 +407,11 @@ class TestAuto(ReaderContract):
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.docx", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.docx'. Known: .csv, "),
+            ("a.docx", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.docx'. Known: .bz2, "),
             (
-                "a.eml",
-                b"From: a@b\n\ntext",
-                "cannot be read: no reader for files with the suffix '.eml'. Known: .csv, ",
+                "a.rtf",
+                b"{\\rtf1 text}",
+                "cannot be read: no reader for files with the suffix '.rtf'. Known: .bz2, ",
             ),
             ("a.out", b"\x7fELF\0", "cannot be read: no reader for files with the suffix '.out'."),
             ("binary", b"\x01\x02\x03", "cannot be read: no reader for files without a suffix that are not text."),

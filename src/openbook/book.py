@@ -204,12 +204,12 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        from openbook.readers import SUFFIXES
+        from openbook.readers import known
 
         if isinstance(paths, str | Path):
             paths = [paths]
         skipped: list[str] = []
-        files = list(find_files(map(Path, paths), lambda path: path.suffix.lower() in SUFFIXES, skipped))
+        files = list(find_files(map(Path, paths), known, skipped))
         files = [file for file in files if self.folder not in file.parents]
         with self._changing(report):
             indexer = self._indexer(self._manifest.recipe, self.store, self.embedder, report)

@@ -52,19 +52,27 @@ class Html:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        page = LexborHTMLParser(read_text(path, DECLARED))
-        writer = _Writer()
-        if page.root is not None:
-            _write(page.root, writer)
-        text = writer.text()
-        if not text:
-            raise ReadError(
-                f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
-            )
-        title = _one_line(page.css_first("title")) or next(
-            (words for _, level, words in writer.headings if level == 1), ""
+        yield read_page(read_text(path, DECLARED), path)
+
+
+def read_page(html: str, path: Path) -> Document:
+    """The document of a page, however it was stored. Raises: ReadError, when it has no text."""
+    page = LexborHTMLParser(html)
+    text, headings = page_text(page)
+    if not text:
+        raise ReadError(
+            f"{shown(path)} has no text in it. If a script makes the page, print it to a PDF from a browser."
         )
-        yield Document(text, str(path), title, headings=heading_marks(writer.headings))
+    title = _one_line(page.css_first("title")) or next((words for _, level, words in headings if level == 1), "")
+    return Document(text, str(path), title, headings=heading_marks(headings))
+
+
+def page_text(page: LexborHTMLParser) -> tuple[str, list[Heading]]:
+    """Text of a page's body, '' when it has none, and the headings in it."""
+    writer = _Writer()
+    if page.root is not None:
+        _write(page.root, writer)
+    return writer.text(), writer.headings
 
 
 @dataclass(slots=True)
