@@ -35,6 +35,7 @@ from openbook.readers.inside import Names, read_inside
 from openbook.readers.quotes import Part, tell_apart
 from openbook.types import Document, Field, Marks, Unread
 
+LONGEST_FIELD = 10_000  # characters; more is no address book but an attack
 LONGEST_LINE = 500  # characters of a line of the head: a mail to 900 people need not say so in what is searched
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\x85\u2028\u2029]")
 MANY_BLANKS = re.compile(r"\n(?:[ \t]*\n){2,}")
@@ -83,8 +84,22 @@ class Attachment:
 
     name: str
     kind: str  # 'application/pdf'
-    content: bytes
+    content: bytes  # empty when it is of no kind we read
     shown: bool = True  # whether it is named in the mail's head: the pictures of a page are not
+
+    @property
+    def file_name(self) -> str:
+        """Its name, with a suffix that says its kind where the name has none that does."""
+        name = self.name or "attachment"
+        suffix = SUFFIX_OF.get(self.kind.lower(), "")
+        if known(name) or not suffix or (PurePosixPath(name).suffix and suffix == ".txt"):
+            return name
+        return name + suffix
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is of a kind we read."""
+        return known(self.file_name)
 
 
 @dataclass(slots=True)
@@ -110,16 +125,20 @@ def documents(letter: Letter, source: str, auto: Auto, *, alone: bool) -> Iterat
 
     `alone`: the mail is a file of its own, so that its attachments are 'a.eml#b.pdf' rather than 'a.mbox#id/b.pdf'.
     """
-    yield _document(letter, source)
+    document = _document(letter, source)
+    if document.text:
+        yield document
+    elif not letter.unread:
+        letter.unread.append("has neither words nor a subject nor an author. Leave it out, or check how it was saved.")
     for reason in letter.unread:
         yield Unread(source, f"{source} {reason}")
     names = Names()
     sign = "#" if alone else "/"
     inside = auto.inside
     for attachment in letter.attachments:
-        name = _named(attachment)
-        if not known(name) or not attachment.content.strip():
+        if not attachment.readable or not attachment.content.strip():
             continue
+        name = attachment.file_name
         place = f"{source}{sign}{names.unique(name)}"
         try:
             # An attachment is as large as it is: only an archive in it, which has a budget of its own, can grow.
@@ -141,9 +160,9 @@ def _document(letter: Letter, source: str) -> Document:
         text, offset = f"{head}\n\n{text}" if head else text, len(head) + 2 if head else 0
         marks = tuple((at + offset, part) for at, part in marks)
     else:
-        text = head or "(an empty mail)"
+        text = head
     first = next((number for number, (_, part) in enumerate(marks) if part != "text"), len(marks))
-    return Document(text, source, letter.subject, parts=marks[first:], fields=_fields(letter))
+    return Document(text, source, letter.subject[:LONGEST_FIELD], parts=marks[first:], fields=_fields(letter))
 
 
 def _head(letter: Letter) -> str:
@@ -171,7 +190,7 @@ def _fields(letter: Letter) -> dict[str, Field]:
         "in_reply_to": letter.in_reply_to,
         "labels": letter.labels,
     }
-    return {name: words for name, words in said.items() if words}
+    return {name: words[:LONGEST_FIELD] for name, words in said.items() if words}
 
 
 def utc(date: datetime | None) -> str:
@@ -212,13 +231,13 @@ def _joined(lines: Sequence[str], parts: Sequence[Part]) -> tuple[str, Marks]:
 
 def clean(text: str) -> str:
     """Text without what no text has, and without white space at ends of lines."""
-    text = CONTROL.sub("", safe(text).replace("\f", "\n"))
+    text = safe(CONTROL.sub("", text.replace("\f", "\n")))
     return MANY_BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip("\n")
 
 
 def one_line(text: str) -> str:
     """A subject, an address or a name in one line."""
-    return " ".join(CONTROL.sub(" ", safe(text)).split())
+    return " ".join(safe(CONTROL.sub(" ", text)).split())
 
 
 def _plain_lines(text: str) -> list[str]:
@@ -267,12 +286,3 @@ def is_placeholder(plain: str, html: str) -> bool:
     if not words or MARKUP.search(words):
         return True
     return bool(PLACEHOLDER.search(words)) and len(page_text(LexborHTMLParser(html))[0]) > 2 * len(words)
-
-
-def _named(attachment: Attachment) -> str:
-    """The attachment's name, with a suffix that says its kind where the name has none that does."""
-    name = attachment.name or "attachment"
-    suffix = SUFFIX_OF.get(attachment.kind.lower(), "")
-    if known(name) or not suffix or (attachment.name and PurePosixPath(name).suffix and suffix == ".txt"):
-        return name
-    return name + suffix

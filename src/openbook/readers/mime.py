@@ -12,6 +12,7 @@ import email.policy
 import re
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from email.message import Message
 from email.parser import BytesParser
@@ -209,7 +210,7 @@ def characters(content: bytes, charset: str) -> str:
     if 10 * bad < len(content) - len(text):  # a few bad bytes in much UTF-8
         return text
     try:
-        return content.decode(charset or "cp1252", "replace")
+        return content.decode("cp1252" if codecs.lookup(charset).name == "utf-8" else charset, "replace")
     except (LookupError, ValueError):
         return content.decode("cp1252", "replace")
 
@@ -245,7 +246,10 @@ def _leaf(part: Message, kind: str, letter: Letter) -> list[tuple[str, str]]:
     if not (name or attached or kind in SUFFIX_OF):
         return []
     pictured = bool(part.get("content-id")) and kind.startswith("image/") and not attached
-    letter.attachments.append(Attachment(name, kind, content_of(part), shown=not pictured))
+    attachment = Attachment(name, kind, b"", shown=not pictured)
+    if attachment.readable:  # a film need not be decoded
+        attachment = replace(attachment, content=content_of(part))
+    letter.attachments.append(attachment)
     return []
 
 
@@ -281,7 +285,7 @@ def name_of(part: Message) -> str:
     """An attachment's file name, however it is encoded, or ''."""
     for header, parameter in (("content-disposition", "filename"), ("content-type", "name")):
         try:
-            found = part.get_param(parameter, None, header)
+            found = _in_characters(part, header).get_param(parameter, None, header)
         except (ValueError, TypeError, IndexError, AttributeError):  # RFC 2231's pieces, numbered wrong
             continue
         if isinstance(found, tuple):
@@ -292,6 +296,16 @@ def name_of(part: Message) -> str:
         if found:
             return words(str(found))
     return ""
+
+
+def _in_characters(part: Message, header: str) -> Message:
+    """The part, or one with this field alone when it has 8-bit characters, which Python's parser gives up."""
+    raw = next((str(value) for name, value in part.raw_items() if name.lower() == header), "")
+    if raw.isascii():
+        return part
+    decoded = Message()
+    decoded[header] = characters(raw.encode("utf-8", "surrogateescape"), "utf-8")
+    return decoded
 
 
 def _rfc2231(found: tuple[str | None, str | None, str]) -> str:
