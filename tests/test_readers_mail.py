@@ -174,6 +174,11 @@ class TestMail(ReaderContract):
         )
         assert body(mail(content)) == "First.\n\nLast."
         assert body(mail(content.replace("--x--\n", ""))) == "First.\n\nLast."
+        assert body(mail(content.replace("boundary=x", "boundary=y"))) == "First.\n\nLast."
+        assert body(mail(content.replace("; boundary=x", ""))) == "First.\n\nLast."
+        assert body(mail("Subject: a\nContent-Type: multipart/mixed;\n\nWords.")) == "Words."
+        enriched = "Subject: a\nContent-Type: text/enriched\n\nA <bold>fish</bold>."
+        assert body(mail(enriched)) == "A fish."
 
     @pytest.mark.parametrize(
         ("head", "content", "said"),

@@ -55,7 +55,20 @@ NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 HEAD_SAMPLE = 2048
 
-SOFT = re.compile(r"^(>*)( ?)(.*)$")
+PARTING = re.compile(r"^--([\w'()+,./:=?-]{1,70})[ \t]*\r?\n(?:content-[\w-]+:|\r?\n)", re.IGNORECASE | re.MULTILINE)
+PAGES = frozenset({"text/html", "text/enriched", "text/richtext"})  # all have <tags>
+NO_WORDS = frozenset(
+    {
+        "text/calendar",
+        "text/vcard",
+        "text/x-vcard",
+        "text/directory",
+        "text/css",
+        "text/javascript",
+        "text/x-amp-html",
+        "text/rfc822-headers",
+    }
+)
 
 SECRET = {
     "multipart/encrypted": "is encrypted: its words were not read. Decrypt it in your mail program and save it again.",
@@ -235,13 +248,28 @@ def _pieces(part: Message, letter: Letter, depth: int, left: list[int]) -> list[
         if kind == "multipart/related":  # a page, then its pictures and frames
             return next(filter(None, found), [])
         return [piece for pieces in found for piece in pieces]
+    if kind.startswith("multipart/"):  # its head does not say what parts its parts, or not right
+        again = _parted(str(part.get_payload()))
+        return _pieces(again, letter, depth, left) if again else [("plain", body_text(part))]
     return _leaf(part, kind, letter)
+
+
+def _parted(text: str) -> Message | None:
+    """A multipart by the first line in it that looks as if it parted it, or None."""
+    found = PARTING.search(text)
+    if not found:
+        return None
+    head = f'Content-Type: multipart/mixed; boundary="{found[1]}"\n\n'
+    again = BytesParser(policy=email.policy.compat32).parsebytes(
+        head.encode() + text.encode("utf-8", "surrogateescape")
+    )
+    return again if again.is_multipart() else None
 
 
 def _leaf(part: Message, kind: str, letter: Letter) -> list[tuple[str, str]]:
     name = name_of(part)
     attached = part.get_content_disposition() == "attachment"
-    if kind in {"text/plain", "text/html"} and not attached and not name:
+    if kind.startswith("text/") and kind not in NO_WORDS and not attached and not name:
         return [_body(part)]
     if not (name or attached or kind in SUFFIX_OF):
         return []
@@ -254,7 +282,7 @@ def _leaf(part: Message, kind: str, letter: Letter) -> list[tuple[str, str]]:
 
 
 def _body(part: Message) -> tuple[str, str]:
-    return "html" if part.get_content_type() == "text/html" else "plain", body_text(part)
+    return "html" if part.get_content_type() in PAGES else "plain", body_text(part)
 
 
 def _best(alternatives: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
