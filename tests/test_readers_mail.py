@@ -325,6 +325,19 @@ class TestMail(ReaderContract):
         assert sum(isinstance(one, Document) for one in found) == 4
         assert [one.reason for one in found if isinstance(one, Unread)]
 
+    def test_parts_in_parts_without_end_are_a_reason_not_a_crash(self, write: Write) -> None:
+        nested = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(3000))
+        many = "Content-Type: multipart/mixed; boundary=x\n\n" + "--x\n\nfish\n" * 20_000
+        began = time.process_time()
+        for content in (nested, many, "Content-Type: message/rfc822\n\n" * 3000):
+            try:
+                found = list(Auto()(write("a.eml", f"Subject: a\n{content}")))
+            except ReadError as error:
+                found = [Unread("a", str(error))]
+            assert found
+            assert all("\n" not in one.reason for one in found if isinstance(one, Unread))
+        assert time.process_time() - began < 10
+
     def test_an_encrypted_mail_is_its_head_and_a_reason(self, write: Write) -> None:
         content = (
             "Subject: Secret\nContent-Type: multipart/encrypted; boundary=x\n\n--x\nContent-Type: application/"
@@ -560,9 +573,11 @@ class TestMaildir:
             write(f"Maildir/{name}", f"Subject: {number}\n\nText.\n")
         write("Maildir/tmp/1700000003.M1P2.host", "half a ma")
         write("Maildir/dovecot-uidlist", "3 V1")
+        write("Maildir/.Sent/cur/1700000004.M1P2.host:2,S", "Subject: 4\n\nText.\n")
+        write(".cache/Mail/cur/1700000004.M1P2.host:2,S", "Subject: 5\n\nText.\n")
         skipped: list[str] = []
         files = list(find_files([tmp_path], known, skipped))
-        assert sorted(title for file in files for title in [read(Auto(), file)[0].title]) == ["0", "1", "2"]
+        assert sorted(read(Auto(), file)[0].title for file in files) == ["0", "1", "2", "4"]
         assert len(skipped) == 2
 
     def test_a_file_without_a_suffix_is_a_mail_by_its_head(self, write: Write) -> None:

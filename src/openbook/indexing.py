@@ -23,6 +23,7 @@ import numpy as np
 from openbook import text
 from openbook.documents import Documents, File, Source
 from openbook.errors import BookError, ReadError
+from openbook.readers import hidden
 from openbook.recipe import digest
 from openbook.text import well_formed
 from openbook.types import (
@@ -93,8 +94,7 @@ def find_files(paths: Iterable[Path], known: Callable[[Path], bool], skipped: li
 def _expand(path: Path) -> Iterator[tuple[Path, bool]]:
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-            if not hidden and file.is_file():
+            if not hidden(file.relative_to(path).parts) and file.is_file():
                 yield file, False
     elif path.exists() or path.is_symlink():
         yield path, True

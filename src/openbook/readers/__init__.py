@@ -1,5 +1,6 @@
 """file -> Document. `auto` picks one by the file's suffix."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from openbook.registry import Entry
@@ -72,6 +73,19 @@ def known(name: str | Path) -> bool:
     if suffixes and suffixes[-1] in PACKED and len(suffixes) == 2:
         return suffixes[0] in SUFFIXES
     return bool(suffixes and suffixes[-1] in SUFFIXES) or in_maildir(path)
+
+
+def hidden(parts: Sequence[str]) -> bool:
+    """Whether a file below a folder, or in an archive, is one that systems and programs keep out of sight.
+
+    A Maildir's folders but the first are hidden for no reader of mails.
+
+    >>> hidden((".git", "config")), hidden(("Mail", ".Sent", "cur", "1700000000.M1P2.host"))
+    (True, False)
+    """
+    if in_maildir(PurePath(*parts)):
+        parts = [*parts[:-3], *parts[-2:]]
+    return any(part.startswith(".") for part in parts)
 
 
 def in_maildir(path: PurePath) -> bool:

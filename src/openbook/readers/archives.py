@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, ClassVar, Protocol, cast
 
 from openbook.errors import ReadError
-from openbook.readers import PACKED, known
+from openbook.readers import PACKED, hidden, known
 from openbook.readers.auto import Auto
 from openbook.readers.budget import Budget, Inside
 from openbook.readers.files import opened, shown
@@ -135,8 +135,7 @@ def link_leads_out(name: str, target: str) -> bool:
 def wanted(name: str) -> bool:
     """Whether a file of an archive would be read if it lay in a folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in {"", "."}]
-    hidden = any(part.startswith(".") or part in LEFT_BY_SYSTEMS for part in parts)
-    return bool(parts) and not hidden and known("/".join(parts))
+    return bool(parts) and not hidden(parts) and LEFT_BY_SYSTEMS.isdisjoint(parts) and known("/".join(parts))
 
 
 def _zip(file: BinaryIO, unpack: _Unpack) -> Iterator[Document | Unread]:
