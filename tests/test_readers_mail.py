@@ -28,6 +28,7 @@ from openbook.errors import ReadError
 from openbook.indexing import find_files
 from openbook.readers import known
 from openbook.readers.auto import Auto, sniff
+from openbook.readers.lzfu import decompressed
 from openbook.readers.mail import Mail
 from openbook.readers.mbox import Mbox
 from openbook.readers.mhtml import Mhtml
@@ -744,6 +745,26 @@ class TestMsg(ReaderContract):
         assert [kind for kind, _ in parts(first)] == ["text", "quote"]
         assert (text.source, text.text) == (f"{sample}#a.txt", "One fish.")
         assert (inner.source, inner.text) == (f"{sample}#Inner.eml", "Subject Inner\nFrom Carl\n\nThe inner fish.")
+
+    def test_words_in_rich_text_alone_are_read(self, write: Write) -> None:
+        # A byte of flags before 8 tokens: 8 letters, then 7 and a reference that is cut off.
+        rtf = b"\0{\\rtf1 a" + b"\x80bcdefg}"
+        packed = struct.pack("<II4sI", len(rtf) + 12, 999, b"LZFu", 0) + rtf
+        assert decompressed(packed) == b"{\\rtf1 abcdefg}"
+        mail = write("a.msg", ole(properties(32, {0x37: "Rich", 0x1009: packed})))
+        (document,) = read(Auto(), mail)
+        assert body(document) == "abcdefg"
+        fuzz(write, "b.msg", mail.read_bytes(), 200)
+
+    def test_a_reference_may_reach_into_what_it_writes(self) -> None:
+        at = 207 + 1  # where the next byte is written
+        packed = b"\x06a" + struct.pack(">HH", (at - 1) << 4 | 3, (at + 5) << 4)
+        assert decompressed(struct.pack("<II4sI", len(packed) + 12, 6, b"LZFu", 0) + packed) == b"aaaaaa"
+
+    @RANDOM
+    @given(content=st.binary(max_size=200))
+    def test_any_bytes_can_be_decompressed(self, content: bytes) -> None:
+        decompressed(b"\0" * 8 + b"LZFu\0\0\0\0" + content)
 
     def test_a_damaged_one_never_crashes(self, write: Write) -> None:
         fuzz(write, "a.msg", outlook(), 300)

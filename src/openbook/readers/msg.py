@@ -18,12 +18,14 @@ from typing import ClassVar
 
 from olefile import OleFileIO  # type: ignore[import-untyped]
 from oxmsg.storage import Storage
+from striprtf.striprtf import rtf_to_text
 
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
 from openbook.readers.budget import DEEPEST
 from openbook.readers.files import empty, opened, shown
 from openbook.readers.letters import Attachment, Letter, documents, is_placeholder, one_line
+from openbook.readers.lzfu import decompressed
 from openbook.readers.mime import LARGEST, address, characters, head_of
 from openbook.types import Document, Unread
 
@@ -144,13 +146,25 @@ def _letter(mail: _Properties, depth: int) -> Letter:
     letter.in_reply_to = letter.in_reply_to or one_line(mail.text(IN_REPLY_TO)).strip("<>")
     plain, page = mail.text(BODY), mail.text(HTML)
     letter.bodies = [("html", page)] if page and is_placeholder(plain, page) else [("plain", plain)] if plain else []
-    if not letter.bodies and RTF in mail.kinds:
-        letter.unread.append(
-            "has its words in Rich Text alone, which is not read. Save it from Outlook as text or eml."
-        )
+    if not letter.bodies and (packed := mail.bytes_of(RTF, BINARY)):
+        try:
+            letter.bodies = [("plain", _rich(packed))]
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ):  # what striprtf raised on odd input
+            letter.unread.append("has damaged Rich Text: its words were not read. Save it from Outlook as text or eml.")
     for storage in mail.storage.iter_attachment_storages():
         _attach(storage, mail, letter, depth)
     return letter
+
+
+def _rich(packed: bytes) -> str:
+    rich = decompressed(packed).decode("latin-1")
+    return str(rtf_to_text(rich, errors="replace"))  # type: ignore[no-untyped-call]
 
 
 def _person(properties: _Properties, name: int, *addresses: int) -> str:
