@@ -152,6 +152,10 @@ class TestArchive(ReaderContract):
         texts, reasons, _ = outcome(write("r.zip", content))
         assert (len(texts), len(reasons)) == (3, 1)
 
+    def test_a_file_without_a_name_is_none(self, write: Write) -> None:
+        content = zipped({"a.txt": b"one", "b.txt": b"two"}).replace(b"a.txt", b"\0.txt")
+        assert outcome(write("a.zip", content)) == ({"#b.txt": "two"}, {}, "")
+
     def test_two_files_of_one_name_are_two(self, write: Write) -> None:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:

@@ -817,7 +817,9 @@ def fuzz(write: Write, name: str, content: bytes, rounds: int) -> None:
         damaged = bytearray(content)
         for _ in range(random.randint(1, 12)):
             at = random.randrange(len(damaged))
-            if random.random() < 0.3:
+            if random.random() < 0.2:
+                damaged[at : at + 4] = random.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\x80\0\0\0"])
+            elif random.random() < 0.3:
                 del damaged[at : at + random.randint(1, 40)]
                 damaged = damaged or bytearray(b"x")
             else:

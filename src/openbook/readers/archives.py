@@ -148,7 +148,7 @@ def _zip(file: BinaryIO, unpack: _Unpack) -> Iterator[Document | Unread]:
     with archive:
         for info in archive.infolist():
             name = _name(info)
-            if info.is_dir():
+            if not name or name.endswith("/"):
                 continue
             if leads_out(name):
                 yield unpack.outside(name)

@@ -50,6 +50,8 @@ ENCODINGS = {
     51949: "cp949",
 }
 ISO = range(28591, 28606)
+# What olefile and oxmsg raised when their input was cut and changed at random; OSError is 'not an OLE file'.
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error, RecursionError)
 MONDAY_1601 = datetime(1601, 1, 1, tzinfo=UTC)
 
 
@@ -71,8 +73,7 @@ class Msg:
         try:
             with OleFileIO(content) as ole:
                 letter = _letter(_Properties.of(Storage.from_ole(ole), MAIL), 0)
-        # What olefile and oxmsg raised when their input was cut and changed at random; OSError is 'not an OLE file'.
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error, RecursionError) as error:
+        except DAMAGE as error:
             reason = one_line(str(error))[:80] or type(error).__name__
             raise ReadError(
                 f"{shown(path)} is no msg file of Outlook's, or damaged ({reason}). Save it again."
