@@ -20,7 +20,7 @@ from measure import machine, measured, table
 from openbook import registry
 from openbook.finding import find
 from openbook.indexing import identity
-from openbook.readers import SUFFIXES
+from openbook.readers import known
 from openbook.reading import End, Job, Reading
 from openbook.recipe import Recipe
 from openbook.types import Document, Splitter
@@ -73,7 +73,7 @@ def read_and_split(folder: Path, recipe: Recipe) -> list[object]:
     steps = recipe.to_dict()
     peak = Peak()
     began = time.perf_counter()
-    files = find([folder], lambda path: path.suffix.lower() in SUFFIXES).files
+    files = find([folder], known).files
     documents = chunks = characters = failed = 0
     with Reading(steps["reader"], steps["cleaners"]) as reading:
         for _, event in reading.read(Job(file.path) for file in files):

@@ -407,12 +407,7 @@ class TestAuto(ReaderContract):
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.dwg", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.dwg'. Known: .csv, "),
-            (
-                "a.eml",
-                b"From: a@b\n\ntext",
-                "cannot be read: no reader for files with the suffix '.eml'. Known: .csv, ",
-            ),
+            ("a.dwg", b"AC1032\0\0", "cannot be read: no reader for files with the suffix '.dwg'. Known: .bz2, "),
             ("a.out", b"\x7fELF\0", "cannot be read: no reader for files with the suffix '.out'."),
             ("binary", b"\x01\x02\x03", "cannot be read: no reader for files without a suffix that are not text."),
             ("a.txt", b"fish\0", "looks binary, not like text."),

@@ -28,6 +28,7 @@ from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
 from openbook.prompts.citations import split_citations
+from openbook.readers import known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
 from openbook.text import well_formed
@@ -211,11 +212,9 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        from openbook.readers import SUFFIXES
-
         if isinstance(paths, str | Path):
             paths = [paths]
-        found = find(map(Path, paths), lambda path: path.suffix.lower() in SUFFIXES)
+        found = find(map(Path, paths), known)
         found.files = [file for file in found.files if self.folder not in Path(file.path).parents]
         recipe, limits = self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()

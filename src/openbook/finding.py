@@ -100,14 +100,20 @@ def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
             found.unlisted.append((current, ""))
         below = []
         for entry in listed:
-            if entry.name.startswith("."):
-                continue
             if entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
+                if not entry.name.startswith(".") or _is_maildir(entry.path):
+                    below.append(entry.path)
+            elif entry.name.startswith("."):
+                continue
             elif entry.is_file():
                 stat = entry.stat()
                 yield FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
         waiting += reversed(below)
+
+
+def _is_maildir(folder: str) -> bool:
+    """A Maildir's folders but the first are hidden, and hold mails all the same."""
+    return os.path.isdir(f"{folder}/cur")  # noqa: PTH112
 
 
 def _stat(path: str) -> tuple[int, int]:

@@ -1,5 +1,8 @@
 """file -> Document. `auto` picks one by the file's suffix."""
 
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
 from openbook.registry import Entry
 
 ENTRIES = {
@@ -26,6 +29,11 @@ ENTRIES = {
     "sheets": Entry("openbook.readers.sheets:Sheets", "xlsx, xls, xlsb and ods: sheets as marks, a line for each row"),
     "odf": Entry("openbook.readers.odf:Odf", "odt, odp and odg: headings, lists, tables, slides, notes"),
     "libreoffice": Entry("openbook.readers.libreoffice:LibreOffice", "old doc and ppt, where LibreOffice is installed"),
+    "mail": Entry("openbook.readers.mail:Mail", "eml and the mails of a Maildir, with what is attached"),
+    "mbox": Entry("openbook.readers.mbox:Mbox", "mailboxes of any size, one document a mail, with what is attached"),
+    "msg": Entry("openbook.readers.msg:Msg", "Outlook's msg, with what is attached"),
+    "mhtml": Entry("openbook.readers.mhtml:Mhtml", "pages saved whole by a browser"),
+    "archive": Entry("openbook.readers.archives:Archive", "the files in zip, tar, gz, bz2 and xz, archives in it too"),
 }
 
 SUFFIXES = {
@@ -79,6 +87,21 @@ SUFFIXES = {
     ".ppt": "libreoffice",
     ".pps": "libreoffice",
     ".pot": "libreoffice",
+    ".eml": "mail",
+    ".emlx": "mail",
+    ".mbox": "mbox",
+    ".mbx": "mbox",
+    ".msg": "msg",
+    ".mhtml": "mhtml",
+    ".mht": "mhtml",
+    ".zip": "archive",
+    ".tar": "archive",
+    ".tgz": "archive",
+    ".tbz2": "archive",
+    ".txz": "archive",
+    ".gz": "archive",
+    ".bz2": "archive",
+    ".xz": "archive",
 }
 """Suffix -> reader; 'pdf' is the one the option `pdf` of `auto` names. Other files are text if they look like it."""
 
@@ -90,12 +113,46 @@ CODE = """
 """
 SUFFIXES |= {f".{suffix}": "code" for suffix in CODE.split()}
 
-NOT_YET = frozenset({".eml", ".mbox", ".mhtml"})
-"""Text only on the outside: read as text they would give markup, which is worse than saying no."""
-
 REFUSED = {
     ".svg": "it is a drawing. Save it as PDF, or leave it out",
     ".ps": "PostScript is a program that draws pages. Make a PDF of it, for example with: ps2pdf",
     ".eps": "PostScript is a program that draws pages. Make a PDF of it, for example with: epstopdf",
 }
 """Never read, and why."""
+
+HOLD_FILES = frozenset({"mail", "mbox", "msg", "archive"})
+"""Readers that give what they find to `auto`: what is attached, what is packed."""
+
+PACKED = frozenset({".gz", ".bz2", ".xz"})
+"""Suffixes that say how one file is packed; the one before says what it is."""
+
+
+def known(name: str | Path) -> bool:
+    """Whether a file of this name, found in a folder, is one we read. A mail in a Maildir has no suffix.
+
+    >>> known("a.pdf"), known("a.png"), known("a.png.gz"), known("Mail/cur/1700000000.M1P2.host:2,S")
+    (True, False, False, True)
+    """
+    path = PurePath(name)
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes and suffixes[-1] in PACKED and len(suffixes) == 2:
+        return suffixes[0] in SUFFIXES
+    return bool(suffixes and suffixes[-1] in SUFFIXES) or in_maildir(path)
+
+
+def hidden(parts: Sequence[str]) -> bool:
+    """Whether a file below a folder, or in an archive, is one that systems and programs keep out of sight.
+
+    A Maildir's folders but the first are hidden for no reader of mails.
+
+    >>> hidden((".git", "config")), hidden(("Mail", ".Sent", "cur", "1700000000.M1P2.host"))
+    (True, False)
+    """
+    if in_maildir(PurePath(*parts)):
+        parts = [*parts[:-3], *parts[-2:]]
+    return any(part.startswith(".") for part in parts)
+
+
+def in_maildir(path: PurePath) -> bool:
+    """Whether a file lies where a Maildir keeps mails: its name begins with the time, and is `cur` or `new` in it."""
+    return path.parent.name in {"cur", "new"} and path.name.split(".")[0].isdecimal() and path.name.count(".") >= 2

@@ -67,6 +67,13 @@ class Rtf:
         yield parser.blocks.document(path, parser.said.get("title", ""), parser.fields())
 
 
+def rich_text(content: str) -> str:
+    """The words of RTF, where only these are wanted."""
+    parser = _Parser()
+    parser.read(content)
+    return "".join(parser.blocks.pieces).strip()
+
+
 @dataclass(slots=True)
 class _State:
     """What a group inherits from the one around it, and forgets at its end."""
