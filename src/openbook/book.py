@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from openbook.types import Vectors
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
+SPARE = 4  # passages found for each that is wanted, when refiners may drop some
 MAX_ANSWER_TOKENS = 512
 MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
@@ -356,11 +357,13 @@ class Book:
             return vector  # type: ignore[no-any-return]
 
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
-        passages = self._live(lambda count: retriever(question, count, self.store, embed), k)
+        count = SPARE * k if self.recipe.refiners else k
+        passages = self._live(lambda count: retriever(question, count, self.store, embed), count)
         passages = self._with_origins(passages)
         for spec in self.recipe.refiners:
             refine: Refiner = registry.make("refiners", spec)
             passages = refine(question, passages)
+        passages = passages[:k]
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)

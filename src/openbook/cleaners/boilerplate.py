@@ -46,7 +46,8 @@ BUTTON = re.compile(
 MENU = re.compile(
     r"""(?:skip|jump)\sto\s(?:the\s)?(?:main\s)?(?:content|navigation|search|menu)
     | (?:back|return)\sto\s(?:the\s)?top | toggle\s(?:the\s)?(?:navigation|menu|search|sidebar)
-    | zum\sinhalt(?:\sspringen)? | nach\soben | share\s(?:this|on|via)(?:\s(?:page|post|article|story|facebook|twitter|x|linkedin|email|reddit))?
+    | zum\sinhalt(?:\sspringen)? | nach\soben
+    | share\s(?:this|on|via)(?:\s(?:page|post|article|story|facebook|twitter|linkedin))?
     | (?:open|close)\s(?:the\s)?(?:menu|navigation|sidebar)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -174,12 +175,12 @@ def page_furniture(document: Document) -> list[Edit]:
         if line.start() not in headings and label_at(document.parts, line.start()) in {"", "text"}
     ]
     cookies = _banners(text, lines)
-    edits = []
+    edits: list[Edit] = []
     for line in lines:
         if line in cookies or _is_menu(line[0]):
-            end = min(line.end() + 1, len(text))
-            # The last line goes with the line end before it.
-            start = line.start() - (end == line.end() and line.start() > 0)
+            start, end = line.start(), line.end() + 1
+            if end > len(text):  # the last line goes with the line end before it
+                start, end = max(start - 1, edits[-1].end if edits else 0), len(text)
             edits.append(Edit(start, end, "", "cookie banner" if line in cookies else "menu"))
     return edits
 
