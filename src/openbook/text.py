@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, cycle, islice
 
 from openbook.types import Cleaner, Document, Edit, Marks
 
@@ -118,14 +118,14 @@ def _merged(start: int, end: int, before: int, after: int, made: list[tuple[int,
 def settled(document: Document, *steps: Cleaner) -> list[Edit]:
     """What the steps find one after the other, again and again until none of them finds more, as one list of edits."""
     edits: list[Edit] = []
-    for _ in range(ROUNDS):
-        before = document
-        for step in steps:
-            found = step(document)
-            edits = compose(edits, found)
-            document = apply(document, found)
-        if document is before:
+    quiet = 0  # steps since the last that found something
+    for step in islice(cycle(steps), ROUNDS * len(steps)):
+        found = step(document)
+        quiet = 0 if found else quiet + 1
+        if quiet == len(steps):
             break
+        edits = compose(edits, found)
+        document = apply(document, found)
     return edits
 
 

@@ -61,7 +61,7 @@ class Repair:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, document: Document) -> Sequence[Edit]:
-        return settled(document, odd_characters, wrong_decoding, composed, cut_words, broken_lines)
+        return settled(document, wrong_decoding, odd_characters, composed, cut_words, broken_lines)
 
 
 def odd_characters(document: Document) -> list[Edit]:
