@@ -3,10 +3,12 @@
     python benchmarks/cleaning.py --data ../shared/data --cache vectors/
 
 Prints Markdown. Two sets, read from their files by the readers: `reports-pdf` (a chunk is right when it is from a page
-with the answer) and `kafka-docs` from its HTML (a chunk is right when it has half of a gold quote). Both are small:
-12 and 24 questions, so one question more or less is 8 and 4 points. The document-level questions of `reports-pdf` are
-asked too: whether the right reports are among those found. Vectors are kept by chunk text, so that a cleaner costs the
-embedding of the chunks it changed.
+with the answer) and `kafka-docs` from its HTML (a chunk is right when it has half of a gold quote). Both are small: 12
+and 24 questions, so one question more or less is 8 and 4 points, and where chunks happen to end moves more than that:
+the second table asks BM25 with chunks of seven sizes. `kafka-docs.twice` has every page a second time below another
+first line, as a folder of old versions would. The document-level questions of `reports-pdf` are asked too: which share
+of the right reports is among the first ten passages. Vectors are kept by chunk text, so that a cleaner costs the
+embedding of the chunks it changed. `p` is a paired randomisation test of the reciprocal ranks against no cleaner.
 """
 
 from __future__ import annotations
@@ -21,22 +23,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from answers import lines, share
 from measure import machine, table
+from metrics import p_value
 
 from openbook import registry
 from openbook.errors import ReadError
-from openbook.recipe import Recipe, digest, parse_many
+from openbook.recipe import Recipe, Spec, digest, parse_many
 from openbook.text import apply
 from openbook.types import Chunk, Cleaner, Document, Embedder, Passage, Refiner, Retriever, Unread, Vectors
 
 DEPTH = 40
-VARIANTS = ("", "repair", "boilerplate", "repair + boilerplate")
+SIZES = (300, 400, 500, 600, 700, 800, 1000)
+VARIANTS = {  # set -> cleaners; refiners
+    "kafka-docs": [("", ""), ("", "duplicates"), ("repair", ""), ("boilerplate", ""), ("repair + boilerplate", "")],
+    "kafka-docs.twice": [("", ""), ("", "duplicates")],
+    "reports-pdf": [("", ""), ("", "duplicates"), ("repair", ""), ("boilerplate", ""), ("repair + boilerplate", "")],
+}
 
 Right = Callable[[Chunk, str], bool]
 """Whether a chunk of a file, named without its suffix, holds the answer."""
@@ -126,6 +134,46 @@ def cleaned(documents: Sequence[Document], cleaners: Sequence[Cleaner]) -> Varia
     return variant
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one variant finds."""
+
+    chunks: int
+    ranks: list[list[int]]  # of the right passages, for each question
+    reports: float | None  # share of the right documents
+    dropped: float | None  # passages of `DEPTH`, by the refiners
+    ms: float | None  # of the refiners
+
+    @property
+    def reciprocal(self) -> list[float]:
+        """Of the first right passage among ten, for each question."""
+        return [1 / one[0] if one and one[0] <= 10 else 0.0 for one in self.ranks]
+
+    def row(self, plain: Result) -> list[Any]:
+        """Numbers for the table, compared with what is found without cleaners."""
+        recalls = [100 * statistics.fmean(any(rank <= k for rank in one) for one in self.ranks) for k in (1, 5, 10)]
+        p = None if self is plain else p_value(self.reciprocal, plain.reciprocal)
+        reports = None if self.reports is None else 100 * self.reports
+        mrr = 100 * statistics.fmean(self.reciprocal)
+        return [self.chunks, *recalls, mrr, p if p is None else f"{p:.3f}", reports, self.dropped, self.ms]
+
+
+HEADING = [
+    "set",
+    "cleaners",
+    "refiners",
+    "chunks",
+    "R@1",
+    "R@5",
+    "R@10",
+    "MRR@10",
+    "p",
+    "reports@10",
+    "dropped of 40",
+    "ms",
+]
+
+
 class Vectorizer:
     """Vectors of texts, each text embedded once ever."""
 
@@ -157,10 +205,8 @@ def ranks(passages: Sequence[Passage], names: dict[str, str], question: Question
     ]
 
 
-def measured(
-    variant: Variant, asked: Sequence[Question], vectors: Vectorizer, refiners: Sequence[Refiner]
-) -> dict[str, Any]:
-    """Recall and MRR of one variant with the default splitter, store and retriever."""
+def measured(variant: Variant, asked: Sequence[Question], vectors: Vectorizer, refiners: Sequence[Refiner]) -> Result:
+    """What is found of one variant with the default splitter, store and retriever."""
     recipe = Recipe()
     embedder: Embedder = registry.make("embedder", recipe.embedder)
     splitter = registry.make("splitter", recipe.splitter)
@@ -189,21 +235,30 @@ def measured(
                     reports_found.append(len(question.reports & seen) / len(question.reports))
                 else:
                     found.append(ranks(passages, names, question))
-    return {
-        "chunks": len(chunks),
-        "R@1": _recall(found, 1),
-        "R@5": _recall(found, 5),
-        "R@10": _recall(found, 10),
-        "MRR@10": 100 * statistics.fmean(next((1 / rank for rank in one if rank <= 10), 0) for one in found),
-        "reports@10": 100 * statistics.fmean(reports_found) if reports_found else None,
-        "dropped": statistics.fmean(same) if refiners else None,
-        "ms": 1000 * statistics.median(seconds) if refiners else None,
-    }
+    return Result(
+        len(chunks),
+        found,
+        statistics.fmean(reports_found) if reports_found else None,
+        statistics.fmean(same) if refiners else None,
+        1000 * statistics.median(seconds) if refiners else None,
+    )
 
 
-def _recall(found: Sequence[Sequence[int]], k: int) -> float:
-    """Share of questions with an answer among the first k."""
-    return 100 * statistics.fmean(any(rank <= k for rank in one) for one in found)
+def by_words(variant: Variant, asked: Sequence[Question]) -> list[list[float]]:
+    """Reciprocal ranks by BM25 alone, for each size of chunks and question: what does not hang on one way to cut."""
+    found = []
+    for size in SIZES:
+        splitter = registry.make("splitter", Spec("chars", {"size": size}))
+        names = {str(number): Path(one.source).stem for number, one in enumerate(variant.documents)}
+        chunks = [chunk for number, one in enumerate(variant.documents) for chunk in splitter(one, str(number))]
+        with tempfile.TemporaryDirectory() as scratch:
+            store = registry.make("store", Recipe().store, folder=Path(scratch), dim=8)
+            with closing(store):
+                store.add(chunks, np.full((len(chunks), 8), 8**-0.5, np.float32))
+                store.optimize()
+                ranked = [ranks(store.match(one.text, 10), names, one) for one in asked if not one.reports]
+                found.append([1 / one[0] if one else 0.0 for one in ranked])
+    return found
 
 
 def shown(value: Any) -> str:
@@ -216,36 +271,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("OPENBOOK_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
-    parser.add_argument("--sets", default="kafka-docs,reports-pdf")
+    parser.add_argument("--sets", default=",".join(VARIANTS))
     options = parser.parse_args()
     print(f"Machine: {machine()}\n")
     embedder: Embedder = registry.make("embedder", Recipe().embedder)
     vectors = Vectorizer(embedder, options.cache)
-    rows: list[list[Any]] = []
+    rows: list[list[Any]] = [HEADING]
+    words: list[list[Any]] = [["set", "cleaners", *map(str, SIZES), "mean", "p"]]
     removed: list[list[Any]] = [["set", "cleaners", "MB/s", "reason: edits, characters taken away"]]
     for name in options.sets.split(","):
-        paths, asked = {"reports-pdf": reports, "kafka-docs": kafka}[name](options.data)
+        paths, asked = (reports if name == "reports-pdf" else kafka)(options.data)
         documents = list(read(paths))
-        passage_questions = sum(not question.reports for question in asked)
-        print(f"{name}: {len(documents)} documents, {passage_questions} questions for passages, ", end="")
-        print(f"{len(asked) - passage_questions} for documents\n")
+        if name.endswith("twice"):
+            documents += [replace(one, text=f"An older version of this page.\n\n{one.text}") for one in documents]
+        count = sum(not question.reports for question in asked)
+        print(
+            f"{name}: {len(documents)} documents, {count} questions for passages, {len(asked) - count} for documents\n"
+        )
         size = sum(len(document.text) for document in documents) / 1e6
-        for text in VARIANTS:
-            variant = cleaned(documents, [registry.make("cleaners", spec) for spec in parse_many(text)])
-            for refiners in ("", "duplicates"):
-                if refiners and text:
-                    continue
-                made = [registry.make("refiners", spec) for spec in parse_many(refiners)]
-                result = measured(variant, asked, vectors, made)
-                rows = rows or [["set", "cleaners", "refiners", *result]]
-                rows.append([name, text or "none", refiners or "none", *map(shown, result.values())])
-            if text:
+        plain: Result | None = None
+        plain_words: list[float] = []
+        for cleaners, refiners in VARIANTS[name]:
+            variant = cleaned(documents, [registry.make("cleaners", spec) for spec in parse_many(cleaners)])
+            made = [registry.make("refiners", spec) for spec in parse_many(refiners)]
+            result = measured(variant, asked, vectors, made)
+            plain = plain or result
+            rows.append([name, cleaners or "none", refiners or "none", *map(shown, result.row(plain))])
+            if refiners or name.endswith("twice"):
+                continue
+            by_size = np.array(by_words(variant, asked))
+            mean = by_size.mean(axis=0).tolist()  # of each question
+            plain_words = plain_words or mean
+            means = [f"{100 * value:.1f}" for value in (*by_size.mean(axis=1), by_size.mean())]
+            words.append([name, cleaners or "none", *means, f"{p_value(mean, plain_words):.2f}" if cleaners else ""])
+            if cleaners:
                 reasons = "; ".join(
-                    f"{reason}: {count}, {variant.characters[reason]}"
-                    for reason, count in variant.edits.most_common(12)
+                    f"{reason}: {count}, {variant.characters[reason]}" for reason, count in variant.edits.most_common()
                 )
-                removed.append([name, text, f"{size / variant.seconds:.0f}", reasons])
-    print(table(rows), "\n")
+                removed.append([name, cleaners, f"{size / variant.seconds:.0f}", reasons])
+    print(f"{table(rows)}\n\nMRR@10 by words alone (`bm25`), by size of chunks:\n\n{table(words)}\n")
     print(table(removed))
 
 

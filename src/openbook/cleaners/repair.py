@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.cleaners.lines import broken_lines
-from openbook.text import changed, settled
+from openbook.text import apply, changed, compose, settled
 from openbook.types import Document, Edit, label_at
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -46,6 +46,7 @@ FILLED = re.compile(r"\S+")
 
 HYPHEN = "\ufffe"  # what a reader puts for a hyphen and the line break after it
 CUT = re.compile(rf"{HYPHEN}[ \t\n]*|-\n[ \t]*")
+CUT_BY_HAND = re.compile(r"-\n[ \t]*")  # 5 times as quick where there is no other
 LETTERS = re.compile(r"[^\W\d_]+")
 LAST_WORD = re.compile(r"\w+\Z")
 WORD = re.compile(r"\w+")
@@ -61,7 +62,8 @@ class Repair:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, document: Document) -> Sequence[Edit]:
-        return settled(document, wrong_decoding, odd_characters, composed, cut_words, broken_lines)
+        edits = settled(document, wrong_decoding, odd_characters, composed, cut_words)
+        return compose(edits, broken_lines(apply(document, edits)))
 
 
 def odd_characters(document: Document) -> list[Edit]:
@@ -127,7 +129,7 @@ def cut_words(document: Document) -> list[Edit]:
 def _cuts(document: Document) -> Iterator[tuple[re.Match[str], str, str]]:
     """Each hyphen with the line break after it and, in lower case, the two pieces of the word."""
     text, starts = document.text, None
-    for cut in CUT.finditer(text):
+    for cut in (CUT if HYPHEN in text else CUT_BY_HAND).finditer(text):
         before = LAST_WORD.search(text, max(0, cut.start() - LONGEST), cut.start())
         after = WORD.match(text, cut.end(), cut.end() + LONGEST)
         if cut[0][0] == HYPHEN:
