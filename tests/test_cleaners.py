@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contracts import RANDOM, CleanerContract, marked
 from openbook.cleaners.boilerplate import Boilerplate
+from openbook.cleaners.lines import broken_lines
 from openbook.cleaners.repair import Repair
 from openbook.languages import language
 from openbook.text import apply, compose
@@ -234,6 +235,54 @@ class TestRepair(CleanerContract):
         assert time.process_time() - began < 8
 
 
+WORDS = st.sampled_from(
+    [
+        "the",
+        "quick",
+        "brown",
+        "Fox",
+        "jumps",
+        "over",
+        "lazy,",
+        "dogs;",
+        "inter-",
+        "42",
+        "1.",
+        "-",
+        "end.",
+        "{a}",
+        "Über",
+        "\ufffe",
+        "ﬁ",
+        "Ã¼",
+    ]
+)
+LINES = st.lists(
+    st.builds(
+        lambda indent, words: indent + " ".join(words),
+        st.sampled_from(["", "", "", "  "]),
+        st.lists(WORDS, max_size=20),
+    ),
+    max_size=12,
+)
+
+
+class TestRepairOfLines:
+    @RANDOM
+    @given(LINES, st.lists(st.integers(0, 200), max_size=4))
+    def test_lines_of_words_are_repaired_once_and_for_all(self, lines: list[str], steps: list[int]) -> None:
+        document = marked("\n".join(lines), steps)
+        once = apply(document, Repair()(document))
+        assert list(Repair()(once)) == []
+
+    @RANDOM
+    @given(LINES)
+    def test_joining_lines_changes_white_space_only(self, lines: list[str]) -> None:
+        text = "\n".join(lines)
+        document = Document(text, "a")
+        assert apply(document, broken_lines(document)).text.split() == text.split()
+
+
 def pages(*texts: str, first: int = 1) -> Document:
     """A document of these pages."""
     marks, offset = [], 0
@@ -274,6 +323,16 @@ class TestBoilerplate(CleanerContract):
     def test_a_head_below_a_page_number_goes_too(self) -> None:
         document = pages(*(f"Page {n}\nStrategic Plan\n{prose(n)}" for n in range(1, 7)))
         assert clean(Boilerplate(), document).count("Strategic Plan") == 1
+
+    @RANDOM
+    @given(
+        st.lists(st.lists(st.sampled_from(["Head", "Other", "{n}", "Page {n}", "xi", "prose"]), max_size=5), max_size=9)
+    )
+    def test_pages_are_cleaned_once_and_for_all(self, lines: list[list[str]]) -> None:
+        document = pages(*("\n".join(lines).replace("{n}", str(n)) for n, lines in enumerate(lines, 1)))
+        once = apply(document, Boilerplate()(document))
+        assert list(Boilerplate()(once)) == []
+        assert set(once.text.split()) >= {word for word in document.text.split() if word in {"Head", "Other", "prose"}}
 
     def test_what_only_some_pages_begin_or_end_with_stays(self) -> None:
         bodies = [

@@ -112,7 +112,7 @@ def _joints(text: str, lines: list[Line]) -> Iterator[tuple[int, int]]:
         last = lines[0]  # of those joined to one
         for lower in lines[1:]:
             upper = joined[-1]
-            if _goes_on(text, upper, last, lower):
+            if text[lower.start].islower() and _goes_on(text, upper, last, lower):
                 yield last.end, lower.start
                 joined[-1] = Line(upper.start, lower.end, upper.indent, upper.right + 1 + lower.end - lower.start)
             else:
@@ -124,13 +124,12 @@ def _joints(text: str, lines: list[Line]) -> Iterator[tuple[int, int]]:
 
 
 def _goes_on(text: str, upper: Line, last: Line, lower: Line) -> bool:
-    """Whether the upper line, which may be several joined, ends in the middle of a sentence that the lower goes on."""
+    """Whether the upper line, which may be several joined, ends in the middle of a sentence; the lower begins small."""
     return (
         upper.right - upper.indent >= LONG
-        and text[lower.start].islower()
         and upper.indent == lower.indent
         and ((end := text[last.end - 1]).isalpha() or end in ",;")
-        and _is_prose(text, last, lower)
+        and _is_prose(text, last if last is upper else lower, lower)  # one that was joined is known to be
     )
 
 
