@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from openbook import registry
 from openbook.errors import ReadError
 from openbook.finding import find
 from openbook.reading import Edits, End, Event, Job, Limits, Reading
@@ -26,7 +25,6 @@ odd = odd:ENTRY
 
 ODD = """
 import ctypes, os, signal, socket, sys, time
-from openbook import registry
 from openbook.errors import ReadError
 from openbook.registry import Entry
 from openbook.types import Document, Unread
@@ -165,7 +163,6 @@ def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     assert (event.again, "No such file" in event.error) == (True, True)
 
 
-@pytest.mark.skipif("repair" not in registry.entries("cleaners"), reason="comes with the cleaners")
 def test_cleaning_is_explained_when_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a cafe\u0301 of words, long enough to be read", encoding="utf-8")
     with Reading("auto", "repair", explain=True) as reading:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from openbook.types import Vectors
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
+SPARE = 4  # passages found for each that is wanted, when refiners may drop some
 MAX_ANSWER_TOKENS = 512
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 TOOLS = ("tesseract", "soffice")  # programs that readers use where they are installed
@@ -370,11 +371,13 @@ class Book:
 
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         within = self._within(where) if where else None
-        passages = self._live(lambda count: retriever(question, count, self.store, embed, within), k)
+        count = SPARE * k if self.recipe.refiners else k
+        passages = self._live(lambda most: retriever(question, most, self.store, embed, within), count)
         passages = self._with_origins(passages)
         for spec in self.recipe.refiners:
             refine: Refiner = registry.make("refiners", spec)
             passages = refine(question, passages)
+        passages = passages[:k]
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)

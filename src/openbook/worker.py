@@ -17,11 +17,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from openbook import registry, text
 from openbook.errors import ReadError
+from openbook.languages import language
 from openbook.readers.files import ALIVE, shown
 from openbook.recipe import Spec, parse_many
 from openbook.types import Cleaner, Document, Edit, Field, Marks, Reader, Unread
@@ -89,6 +91,8 @@ def work(
         if document.text.isspace() or not document.text:
             yield {"event": "unread", "source": part.source, "reason": f"{part.source} has no text in it."}, b""
             continue
+        if not document.language:
+            document = replace(document, language=language(document.text))
         yield _header(well_formed(document)), document.text.encode("utf-8", "replace")
     yield {"event": "end", "sha256": sha256(path)}, b""
 
