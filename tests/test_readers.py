@@ -99,6 +99,14 @@ class TestText(ReaderContract):
         text.encode()
 
 
+    @pytest.mark.parametrize(
+        ("text", "encoding"),
+        [("魚が泳ぐ海", "shift_jis"), ("起初神創造天地。", "big5"), ("В начале сотворил Бог небо и землю.", "koi8_r")],
+    )
+    def test_another_script_is_told_by_its_bytes(self, write: Write, text: str, encoding: str) -> None:
+        assert one(Text(), write("a.txt", text.encode(encoding))).text == text
+
+
 class TestMarkdown(ReaderContract):
     @pytest.fixture
     def reader(self) -> Reader:
@@ -415,7 +423,7 @@ class TestAuto(ReaderContract):
             ("a.txt", b" \n\t", "is empty."),
             (
                 "a.txt",
-                "魚が泳ぐ海".encode("shift_jis"),
+                bytes(range(128, 256)),
                 "is in an unknown encoding. Convert it, for example with: iconv",
             ),
             ("a\nb.txt", b"", ""),
