@@ -98,10 +98,13 @@ class TestText(ReaderContract):
             return
         text.encode()
 
-
     @pytest.mark.parametrize(
         ("text", "encoding"),
-        [("魚が泳ぐ海", "shift_jis"), ("起初神創造天地。", "big5"), ("В начале сотворил Бог небо и землю. Земля же была безвидна и пуста.", "koi8_r")],
+        [
+            ("魚が泳ぐ海", "shift_jis"),
+            ("起初神創造天地。", "big5"),
+            ("В начале сотворил Бог небо и землю. Земля же была безвидна и пуста.", "koi8_r"),
+        ],
     )
     def test_another_script_is_told_by_its_bytes(self, write: Write, text: str, encoding: str) -> None:
         assert one(Text(), write("a.txt", text.encode(encoding))).text == text
