@@ -229,7 +229,7 @@ class Book:
         return Indexer(
             read=registry.make("reader", recipe.reader),
             cleaners=[registry.make("cleaners", spec) for spec in recipe.cleaners],
-            splitter=registry.make("splitter", recipe.splitter),
+            splitter=registry.make("splitter", recipe.splitter, spans=embedder.tokens),
             embedder=embedder,
             store=store,
             documents=self.documents,
@@ -476,7 +476,7 @@ def _check(recipe: Recipe) -> None:
             if step == "store":  # is made with a folder
                 registry.check(step, spec)
             else:
-                registry.make(step, spec)
+                registry.make(step, spec, spans=lambda text: ())  # a splitter may want the embedder's tokens
 
 
 def _store_folder(recipe: Recipe, fingerprint: str, avoid: str = "") -> str:
