@@ -192,14 +192,14 @@ def squad1(data: Path) -> Case:
         where[one["_id"]] = (one["title"], start, start + len(one["text"]))
     answers = {one["text"]: one["answers"] for one in lines(folder / "queries.jsonl")}
     asked = []
-    for one in questions(folder, ""):
+    for question in questions(folder, ""):
         spans: Gold = defaultdict(list)
-        for title, start, end in (where[name] for name in one.relevant):
-            for answer in answers[one.text]:
+        for title, start, end in (where[name] for name in question.relevant):
+            for answer in answers[question.text]:
                 found = re.finditer(re.escape(answer), texts[title][start:end])
                 spans[title] += [(start + match.start(), start + match.end()) for match in found]
         if spans:
-            asked.append(Question(one.text, holds(spans, 1.0)))
+            asked.append(Question(question.text, holds(spans, 1.0)))
     return Case([Document(text, title, title.replace("_", " ")) for title, text in texts.items()], asked)
 
 
@@ -325,7 +325,17 @@ def _p(one: list[list[float]], other: list[list[float]]) -> float:
     return p_value([each[-1] for each in one], [each[-1] for each in other])
 
 
-HEADING = ["set", "splitter", "chunks", "chars", "retriever", *(f"R@{k}" for k in KS), f"R@{BUDGET}c", "MRR@10", "p"]
+HEADING: list[object] = [
+    "set",
+    "splitter",
+    "chunks",
+    "chars",
+    "retriever",
+    *(f"R@{k}" for k in KS),
+    f"R@{BUDGET}c",
+    "MRR@10",
+    "p",
+]
 
 
 def speed(paths: Sequence[Path], splitters: Sequence[str], embedder: Embedder) -> list[list[object]]:
