@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -94,6 +95,7 @@ def test_whatever_a_reader_marks_no_word_is_lost_and_nothing_is_too_long(
         marks=labelled(marks, [f"page {n}" for n in range(12)], text),
         headings=labelled(headings, ["A", "A > B", "A > C", "D"], text),
         parts=labelled(parts, kinds, text),
+        fields={"from": "someone"} if size % 2 else {},
     )
     for splitter in (
         Structure(size),
@@ -225,9 +227,11 @@ def test_code_keeps_its_lines_and_indentation_and_is_cut_at_an_empty_line() -> N
 def test_a_quote_and_a_signature_of_a_mail_are_chunks_of_their_own() -> None:
     text = "Yes.\n\n> Shall we meet?\n\nAt noon.\n\n-- \nAhab"
     parts = ((0, "text"), (6, "quote"), (text.index("At"), "text"), (text.index("--"), "signature"))
-    chunks = list(Structure(500)(Document(text, "a", "Re: Meeting", parts=parts), ""))
+    mail = Document(text, "a", "Re: Meeting", parts=parts, fields={"from": "ahab@pequod.example"})
+    chunks = list(Structure(500)(mail, ""))
     assert [chunk.text for chunk in chunks] == ["Yes.", "> Shall we meet?", "At noon.", "-- \nAhab"]
     assert {chunk.context for chunk in chunks} == {"Re: Meeting"}
+    assert len(list(Structure(500)(replace(mail, fields={}), ""))) == 1  # a page with a quote on it
 
 
 def test_list_items_and_verses_are_whole(bible: Document) -> None:

@@ -21,7 +21,9 @@ BLOCK_FROM = 50  # how full a chunk must be, in hundredths of `size`, to be ende
 # Sections are joined up to this many hundredths of `size`: a page of one-line sections would else be a chunk for each.
 TINY = 50
 
-APART = frozenset({"quote", "signature"})  # words of someone else, or of nobody: never in a chunk with a person's own
+# In a mail, words of someone else or of nobody: never in a chunk with the writer's own. A quote on a page is part of it.
+APART = frozenset({"quote", "signature"})
+MAIL = "from"  # the field that a mail has
 ITEM = re.compile(r"\n(?= {0,3}(?:[-*•]|\d{1,3}[.)]) )")
 SIGNS = "#>*=_- \t"  # what Markdown writes before a heading's words
 
@@ -88,7 +90,7 @@ def _regions(document: Document, size: int) -> list[int]:
 
     Sections are joined while they are tiny together; one that is a heading alone is joined with what follows.
     """
-    text, apart = document.text, _apart(document.parts)
+    text, apart = document.text, _apart(document.parts) if MAIL in document.fields else set()
     titles = {offset for offset, _ in document.headings}
     cuts = sorted({0, len(text), *apart, *titles})
     alone = {here for here, following in pairwise(cuts) if here in titles and "\n" not in text[here:following].strip()}

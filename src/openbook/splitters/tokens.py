@@ -12,7 +12,7 @@ from openbook.types import Chunk, Document
 
 SMALLEST = 10  # tokens
 
-STRETCH = 20_000  # characters that are taken into tokens at a time, so that memory does not grow with the text
+STRETCH = 5000  # characters that are taken into tokens at a time, so that memory does not grow with the text
 
 # A token is 4 or 5 characters of English. What is far longer is no word but encoded bytes, which are one token to some
 # embedders however long they are.
