@@ -21,7 +21,7 @@ BLOCK_FROM = 50  # how full a chunk must be, in hundredths of `size`, to be ende
 # Sections are joined up to this many hundredths of `size`: a page of one-line sections would else be a chunk for each.
 TINY = 50
 
-# In a mail, words of someone else or of nobody: never in a chunk with the writer's own. A quote on a page is part of it.
+# In a mail, words of someone else or of nobody: never in a chunk with the writer's own. A page's quotes are part of it.
 APART = frozenset({"quote", "signature"})
 MAIL = "from"  # the field that a mail has
 ITEM = re.compile(r"\n(?= {0,3}(?:[-*•]|\d{1,3}[.)]) )")
