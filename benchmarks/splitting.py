@@ -52,6 +52,9 @@ BUDGET = 2500  # characters of passages in a prompt
 DEPTH = 30  # passages asked for: as many as fill the budget when chunks are small
 HALF = 0.5
 
+Found = dict[str, list[list[float]]]
+"""Retriever -> the scores of each question."""
+
 Gold = dict[str, list[tuple[int, int]]]
 """Document's source -> the characters where an answer stands."""
 
@@ -282,17 +285,17 @@ def split(splitter: Splitter, case: Case) -> list[Chunk]:
     return [chunk for document in case.documents for chunk in splitter(document, document.source)]
 
 
-def measure(case: Case, chunks: list[Chunk], vault: Vault, store_spec: str) -> dict[str, list[list[float]]]:
-    """Retriever -> the scores of each question."""
+def measure(case: Case, chunks: list[Chunk], vault: Vault, store_spec: str, retrievers: Sequence[str]) -> Found:
+    """The scores of each question, for each retriever."""
     asked = vault.vectors([question.text for question in case.questions], "query")
     vectors = vault.vectors([chunk.indexed for chunk in chunks], "document")
     with tempfile.TemporaryDirectory() as folder:
         dim = vault.embedder.dim
         with closing(registry.make("store", Spec.parse(store_spec), folder=Path(folder), dim=dim)) as store:
             fill(store, chunks, vectors)
-            found: dict[str, list[list[float]]] = {}
-            for name in RETRIEVERS:
-                retrieve: Retriever = registry.make("retriever", Spec(name))
+            found: Found = {}
+            for name in retrievers:
+                retrieve: Retriever = registry.make("retriever", Spec.parse(name))
                 found[name] = [
                     scores(question, retrieve(question.text, DEPTH, store, lambda _, vector=vector: vector))  # type: ignore[misc]
                     for question, vector in zip(case.questions, asked, strict=True)
@@ -300,42 +303,20 @@ def measure(case: Case, chunks: list[Chunk], vault: Vault, store_spec: str) -> d
     return found
 
 
-def compare(data: Path, name: str, splitters: Sequence[str], vault: Vault, store: str) -> list[list[object]]:
-    """A row for each splitter and retriever."""
-    case = SETS[name](data)
+def rows_of(label: str, spec: str, size: Sequence[object], found: Found, baseline: Found) -> list[list[object]]:
+    """A row for each retriever; `baseline` is what the first splitter found."""
     rows: list[list[object]] = []
-    baseline: dict[str, list[list[float]]] = {}
-    for spec in splitters:
-        splitter = registry.make("splitter", Spec.parse(spec), spans=vault.embedder.tokens)
-        chunks = split(splitter, case)
-        found = measure(case, chunks, vault, store)
-        baseline = baseline or found
-        length = round(statistics.fmean(len(chunk.text) for chunk in chunks))
-        for retriever, each in found.items():
-            means = [f"{100 * statistics.fmean(column):.1f}" for column in zip(*each, strict=True)]
-            p = "" if each is baseline[retriever] else f"{_p(baseline[retriever], each):.4f}"
-            first = retriever == RETRIEVERS[0]
-            label = f"{name}, {len(case.questions)} questions" if first and spec == splitters[0] else ""
-            rows.append([label, f"`{spec}`" if first else "", len(chunks), length, retriever, *means, p])
-        print(table([HEADING, *rows[-len(RETRIEVERS) :]]), flush=True)
+    for retriever, each in found.items():
+        means = [f"{100 * statistics.fmean(column):.1f}" for column in zip(*each, strict=True)]
+        against = [[one[-1] for one in scored] for scored in (baseline[retriever], each)]
+        p = "" if found is baseline else f"{p_value(*against):.4f}"
+        rows.append([*([label, f"`{spec}`"] if not rows else ["", ""]), *size, retriever, *means, p])
     return rows
 
 
-def _p(one: list[list[float]], other: list[list[float]]) -> float:
-    return p_value([each[-1] for each in one], [each[-1] for each in other])
-
-
 HEADING: list[object] = [
-    "set",
-    "splitter",
-    "chunks",
-    "chars",
-    "retriever",
-    *(f"R@{k}" for k in KS),
-    f"R@{BUDGET}c",
-    "MRR@10",
-    "p",
-]
+    "set", "splitter", "chunks", "chars", "retriever", *(f"R@{k}" for k in KS), f"R@{BUDGET}c", "MRR@10", "p"
+]  # fmt: skip
 
 
 def speed(paths: Sequence[Path], splitters: Sequence[str], embedder: Embedder) -> list[list[object]]:
@@ -363,6 +344,7 @@ def main() -> None:
     parser.add_argument("--splitters", default=" + ".join(SPLITTERS), help="the first one is what p compares with")
     parser.add_argument("--embedder", default="minilm")
     parser.add_argument("--store", default="lance")
+    parser.add_argument("--retrievers", default=",".join(RETRIEVERS))
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     parser.add_argument("--speed", type=Path, nargs="*", help="measure speed instead, on the Bible and these files")
     options = parser.parse_args()
@@ -373,11 +355,27 @@ def main() -> None:
     if options.speed is not None:
         print(f"{about}\n\n{table(speed(options.speed, splitters, embedder))}")
         return
+    retrievers = options.retrievers.split(",")
     rows: list[list[object]] = [HEADING]
+    pooled: dict[str, Found] = {spec: {name: [] for name in retrievers} for spec in splitters}
     with tempfile.TemporaryDirectory() as scratch:
         vault = Vault(embedder, options.cache or Path(scratch))
         for name in options.sets.split(","):
-            rows += compare(options.data, name, splitters, vault, options.store)
+            case = SETS[name](options.data)
+            baseline: Found = {}
+            for spec in splitters:
+                chunks = split(registry.make("splitter", Spec.parse(spec), spans=embedder.tokens), case)
+                found = measure(case, chunks, vault, options.store, retrievers)
+                baseline = baseline or found
+                size = (len(chunks), round(statistics.fmean(len(chunk.text) for chunk in chunks)))
+                label = f"{name}, {len(case.questions)} questions" if found is baseline else ""
+                rows += rows_of(label, spec, size, found, baseline)
+                print(table([HEADING, *rows[-len(retrievers) :]]), flush=True)
+                for retriever, each in found.items():
+                    pooled[spec][retriever] += each
+    for spec in splitters:
+        label = "all questions" if spec == splitters[0] else ""
+        rows += rows_of(label, spec, ("", ""), pooled[spec], pooled[splitters[0]])
     print(f"\n{about}\n\n`{options.embedder}`, `{options.store}`\n\n{table(rows)}")
 
 
