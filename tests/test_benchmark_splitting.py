@@ -11,7 +11,7 @@ from openbook.types import Chunk, Kind, Passage, Vectors
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from splitting import Question, Vault, _mostly, _run, holds, scores  # noqa: E402
+from splitting import Question, Vault, _mostly, _run, holds, scores
 
 
 def chunk(start: int, end: int, document_id: str = "a") -> Chunk:
