@@ -155,6 +155,11 @@ def test_title_and_headings_are_said_where_the_text_does_not() -> None:
     assert [context for context, _ in shown(page, 100)] == ["All of the sea", "All of the sea > Whales"]
 
 
+def test_headings_that_are_alike_under_others_are_not_shared() -> None:
+    page = sections(("Whales > Food", "Krill."), ("Sharks > Food", "Fish."))
+    assert shown(page, 100)[0][0] == ""
+
+
 def test_pages_and_verses_are_no_context() -> None:
     assert [chunk.context for chunk in Structure(40)(Document("One two. " * 9, "a", marks=((0, "page 1"),)), "")] == [
         ""

@@ -17,13 +17,13 @@ NAME_FOLLOWS = frozenset({  # no sentence ends after these, whatever follows
     "zzgl", "sog", "bspw", "dipl", "ing", "mme", "sr", "sra", "incl", "resp",
 })
 NUMBER_FOLLOWS = frozenset({  # nor after these before a number
-    "no", "nos", "nr", "p", "pp", "vol", "vols", "fig", "figs", "eq", "sec", "ch", "art", "abs", "bd", "ed", "jan",
+    "no", "nos", "nr", "pp", "vol", "vols", "fig", "figs", "eq", "sec", "ch", "art", "abs", "bd", "ed", "jan",
     "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "okt", "dez", "tel", "abb", "tab",
-    "kap", "ver", "v", "s", "par", "item", "ex",
+    "kap", "ver", "par", "item", "ex",
 })
 AFTER_ORDINAL = frozenset({  # '3. Mai'
     "januar", "jänner", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
-    "dezember", "jahrhundert", "jahrhunderts", "jahrtausend", "jh", "kapitel", "auflage", "klasse", "januars",
+    "dezember", "jahrhundert", "jahrhunderts", "jahrtausend", "jh", "kapitel", "auflage", "klasse",
 })
 # fmt: on
 

@@ -26,9 +26,9 @@ LINE = re.compile(r"[^\n]+")
 
 # A line that closes what an earlier one began, or goes on with it.
 GOES_ON = re.compile(r"\s*(?:[\])}.,:?|&+]|(?:end|else|elif|elsif|except|finally|catch|rescue|fi|done|esac)\b)")
-COMMENT = re.compile(
-    r"\s*(?:#(?!\s*(?:define|if|include)\b)|//|/?\*|--|;|@)"
-)  # or a decorator: belongs to what follows
+
+# A comment or decorator belongs to what follows.
+COMMENT = re.compile(r"\s*(?:#(?!\s*(?:define|if|include)\b)|//|/?\*|--|;|@)")
 DEFINITION = re.compile(
     r"\s*(?!(?:if|for|foreach|while|switch|catch|return|else|elif|with|try|do|using|match|unless|until|when|new)\b)"
     r"(?:(?:[\w<>,()\[\]]+ ){0,5}(?:class|def|func|function|fn|fun|interface|struct|enum|union|trait|impl|protocol|"
@@ -128,9 +128,7 @@ class _Enclosing:
     text: str
     lines: list[_Line]
     seen: int = 0
-    above: list[tuple[int, str]] = field(
-        default_factory=list
-    )  # indentation and words of the lines around, outermost first
+    above: list[tuple[int, str]] = field(default_factory=list)  # indentation and words, outermost first
 
     def context(self, index: int) -> str:
         """The enclosing definitions of a line, the innermost last."""

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from textwrap import shorten
 from typing import ClassVar
 
@@ -19,6 +19,8 @@ from openbook.types import Chunk, Document, Marks
 BLOCK_FROM = 50  # how full a chunk must be, in hundredths of `size`, to be ended before a list item or verse
 
 # Sections are joined up to this many hundredths of `size`: a page of one-line sections would else be a chunk for each.
+# 0, 50 and 100 find answers equally well (MRR@10 within .002 on kafka and til); 100 saves 5 % of the chunks, 50 keeps
+# what a citation says of the place short.
 TINY = 50
 
 # In a mail, words of someone else or of nobody: never in a chunk with the writer's own. A page's quotes are part of it.
@@ -90,7 +92,8 @@ def _regions(document: Document, size: int) -> list[int]:
 
     Sections are joined while they are tiny together; one that is a heading alone is joined with what follows.
     """
-    text, apart = document.text, _apart(document.parts) if MAIL in document.fields else set()
+    text = document.text
+    apart = _apart(document.parts) if MAIL in document.fields else set()
     titles = {offset for offset, _ in document.headings}
     cuts = sorted({0, len(text), *apart, *titles})
     alone = {here for here, following in pairwise(cuts) if here in titles and "\n" not in text[here:following].strip()}
@@ -192,7 +195,4 @@ def _path(headings: Marks, start: int, end: int) -> list[str]:
         return []
     if headings[first][0] == start:
         paths[0] = paths[0][:-1]
-    shared = paths[0]
-    for path in paths[1:]:
-        shared = [one for one, other in zip(shared, path, strict=False) if one == other]
-    return shared
+    return [names[0] for names in takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))]
