@@ -19,7 +19,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openbook.types import LLM, Chunk, Document, Embedder, Message, Reader, Splitter, Store, Unread, Usage, Vectors
+from openbook.text import apply
+from openbook.types import (
+    LLM,
+    Chunk,
+    Cleaner,
+    Document,
+    Embedder,
+    Message,
+    Reader,
+    Splitter,
+    Store,
+    Unread,
+    Usage,
+    Vectors,
+)
 
 OpenStore = Callable[[], Store]
 """Opens the store in the test's folder, DIM numbers a vector; calling it again opens it again."""
@@ -216,6 +230,40 @@ class StoreContract:
     def test_words_come_back_from_the_same_words_without_accents(self, store: Store) -> None:
         store.add([chunk(0, "the café of Zoë"), chunk(1, "the king")], unit(2))
         assert [p.chunk.start for p in store.match("cafe zoe", 2)] == [0]
+
+    def test_context_is_found_but_is_no_part_of_the_text(self, store: Store) -> None:
+        one = Chunk("d", 5, 17, "it was deep.", "page 1", "Whales > Dive")
+        store.add([one, chunk(1), chunk(2)], unit(3))
+        assert [passage.chunk for passage in store.match("whale", 5)] == [one]
+        assert [passage.chunk for passage in store.match("deep", 5)] == [one]
+
+    def test_a_search_may_be_limited_to_some_documents(self, store: Store) -> None:
+        names = ["a'b", "c", "d"]
+        chunks = [chunk(number, "fish", names[number % 3]) for number in range(60)]
+        vectors = unit(60)
+        store.add(chunks, vectors)
+        for within in ([], ["c"], {"a'b", "d"}, names, ["unknown"]):
+            expected = [one for one in chunks if one.document_id in within]
+            assert {passage.chunk for passage in store.match("fish", 99, within=within)} == set(expected)
+            found = [passage.chunk for passage in store.nearest(vectors[4], 7, within=within)]
+            scores = vectors @ vectors[4]
+            assert found == sorted(expected, key=lambda one: -scores[one.start // 100])[:7]
+
+    def test_vectors_come_back_with_their_chunks(self, store: Store) -> None:
+        chunks, vectors = [chunk(number, "", "abc"[number % 3]) for number in range(9)], unit(9)
+        store.add(chunks, vectors)
+        found = dict(store.vectors(["a", "c", "unknown"]))
+        assert set(found) == {one for one in chunks if one.document_id in "ac"}
+        for one, vector in found.items():
+            assert vector == pytest.approx(vectors[one.start // 100], abs=1e-6)
+        assert not list(store.vectors([]))
+
+    def test_counts_are_by_document(self, store: Store) -> None:
+        assert store.counts() == {}
+        store.add([chunk(number, "", "aab"[number % 3]) for number in range(9)], unit(9))
+        assert store.counts() == {"a": 6, "b": 3}
+        store.remove(["a"])
+        assert store.counts() == {"b": 3}
 
     def test_a_document_can_be_replaced(self, store: Store) -> None:
         store.add([chunk(0, "wine"), chunk(1, "fish")], unit(2))
@@ -438,3 +486,61 @@ class LLMContract:
     def test_closing_twice_is_allowed(self, llm: LLM) -> None:
         llm.close()
         llm.close()
+
+
+UNICODE = st.text(
+    st.sampled_from("ab AZ.,;-\n\n\t1é\u0301\u0308ﬁ\xad\u200b\u200d\xa0\x08\x1b\r\ufffeÃ¼â€™☃𝒳。|") | st.characters(),
+    max_size=200,
+)
+OFFSETS = st.lists(st.integers(0, 60), max_size=6)
+
+
+def marked(text: str, steps: Sequence[int], label: str = "page") -> Document:
+    """A document with marks so many characters after each other as `steps` say."""
+    offsets = sorted({sum(steps[: index + 1]) for index in range(len(steps))})
+    marks = tuple((offset, f"{label} {number}") for number, offset in enumerate(offsets, 1) if offset < len(text))
+    return Document(text, "a.txt", marks=marks)
+
+
+class CleanerContract:
+    """Give `cleaner`."""
+
+    @pytest.fixture
+    def cleaner(self) -> Cleaner:
+        raise NotImplementedError
+
+    @RANDOM
+    @given(text=UNICODE, steps=OFFSETS)
+    def test_edits_rise_change_something_and_say_why(self, cleaner: Cleaner, text: str, steps: list[int]) -> None:
+        done = 0
+        for edit in cleaner(marked(text, steps)):
+            assert done <= edit.start <= edit.end <= len(text)
+            assert text[edit.start : edit.end] != edit.text
+            assert edit.reason
+            done = edit.end
+
+    @RANDOM
+    @given(text=UNICODE, steps=OFFSETS)
+    def test_what_is_clean_stays_as_it_is(self, cleaner: Cleaner, text: str, steps: list[int]) -> None:
+        document = marked(text, steps)
+        once = apply(document, cleaner(document))
+        assert list(cleaner(once)) == []
+
+    @RANDOM
+    @given(text=UNICODE, steps=OFFSETS)
+    def test_marks_rise_and_keep_their_characters(self, cleaner: Cleaner, text: str, steps: list[int]) -> None:
+        document = marked(text, steps)
+        edits = cleaner(document)
+        after = apply(document, edits)
+        labels = {label: offset for offset, label in after.marks}
+        assert [offset for offset, _ in after.marks] == sorted({offset for offset, _ in after.marks})
+        for offset, label in document.marks:
+            if label in labels and not any(edit.start <= offset < edit.end for edit in edits):
+                assert after.text[labels[label]] == text[offset]
+
+    def test_a_clean_text_is_left_alone(self, cleaner: Cleaner) -> None:
+        text = "Blessed is the man.\n\nHe walks not.\n\n- one\n- two\n\na | b\n1 | 2\n\n    if x:\n        y = 1\n"
+        assert list(cleaner(Document(text, "a.txt", marks=((0, "page 1"), (21, "page 2"))))) == []
+
+    def test_an_empty_document_has_no_edits(self, cleaner: Cleaner) -> None:
+        assert list(cleaner(Document("", "a.txt"))) == []

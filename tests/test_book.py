@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from openbook import Book, Recipe
 from openbook.errors import BookError, ReadError, SpecError
@@ -299,110 +294,6 @@ def test_two_at_once_wait_for_each_other(book: Book, tmp_path: Path) -> None:
     assert errors == []
     assert len(book.documents) == 12
     whole(book)
-
-
-KILLED = """
-import sys
-from pathlib import Path
-import openbook.indexing as indexing
-from openbook import Book, Recipe
-indexing.EMBED_WINDOW, indexing.COMMIT_CHUNKS = 16, 64
-print("ready", flush=True)
-with Book.open(sys.argv[1], Recipe.from_toml(Path(sys.argv[2]).read_text()), create=True) as book:
-    book.add([sys.argv[3]])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("store", ["flat", "lance"])
-def test_killed_at_any_moment_the_book_opens_and_the_next_add_completes_it(tmp_path: Path, store: str) -> None:
-    recipe = LIGHT.with_step("store", store)
-    documents = tmp_path / "documents"
-    documents.mkdir()
-    for number in range(60):
-        (documents / f"{number}.txt").write_text(f"Chapter {number}. It was a dark night. " * 60, encoding="utf-8")
-    toml = tmp_path / "recipe.toml"
-    toml.write_text(recipe.to_toml(), encoding="utf-8")
-    chance = random.Random(7)
-    started = time.perf_counter()
-    with Book.open(tmp_path / "fresh", recipe, create=True) as fresh:
-        fresh.add([documents])
-        expected = contents(fresh)
-    longest = time.perf_counter() - started
-    target = tmp_path / "killed"
-    for _ in range(10):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(target), str(toml), str(documents)], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(chance.uniform(0, longest * 1.2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        if (target / "book.toml").exists():
-            with Book.open(target) as book:
-                if len(book.store):
-                    assert all("dark night" in passage.chunk.text for passage in book.search("dark night"))
-                with book._changing(None):  # what the next change begins with
-                    pass
-                whole(book)
-    with Book.open(target, recipe, create=True) as book:
-        book.add([documents])
-        assert contents(book) == expected
-        whole(book)
-        assert not (target / "partial").exists()
-
-
-class AddChangeRemove(RuleBasedStateMachine):
-    """After any sequence of changes a book equals a fresh one of the same files."""
-
-    @initialize(where=st.just(None))
-    def begin(self, where: None) -> None:
-        import tempfile
-
-        self.temporary = tempfile.TemporaryDirectory()
-        root = Path(self.temporary.name)
-        self.documents = root / "documents"
-        self.documents.mkdir()
-        self.book = Book.open(root / "book", LIGHT, create=True)
-        self.known: set[str] = set()
-
-    @rule(name=st.sampled_from("abcd"), words=st.integers(1, 60))
-    def write_and_add(self, name: str, words: int) -> None:
-        path = self.documents / f"{name}.txt"
-        path.write_text(" ".join(f"{name}{number}." for number in range(words)), encoding="utf-8")
-        self.book.add([path])
-        self.known.add(name)
-
-    @rule(name=st.sampled_from("abcd"))
-    def remove(self, name: str) -> None:
-        if name in self.known:
-            self.book.remove([f"{name}.txt"])
-            self.known.discard(name)
-
-    @rule()
-    def reopen(self) -> None:
-        folder = self.book.folder
-        self.book.close()
-        self.book = Book.open(folder)
-
-    @invariant()
-    def equals_a_fresh_book(self) -> None:
-        if not hasattr(self, "book"):
-            return
-        whole(self.book)
-        texts = {Path(document.source).stem: document.text for _, document in self.book.documents.all()}
-        assert texts == {name: (self.documents / f"{name}.txt").read_text(encoding="utf-8") for name in self.known}
-
-    def teardown(self) -> None:
-        if hasattr(self, "book"):
-            self.book.close()
-            self.temporary.cleanup()
-
-
-AddChangeRemove.TestCase.settings = settings(max_examples=8, stateful_step_count=10, deadline=None, derandomize=True)
-TestAddChangeRemove = AddChangeRemove.TestCase
 
 
 @pytest.fixture

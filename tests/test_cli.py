@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,7 +55,9 @@ def test_search_json_is_what_was_promised(book: str, text: Path, capsys: pytest.
     assert list(found) == ["question", "passages", "seconds"]
     assert found["question"] == "great fish"
     (passage,) = found["passages"]
-    assert list(passage) == ["n", "text", "source", "place", "start", "end", "score", "via"]
+    assert list(passage) == [
+        "n", "text", "source", "sources", "title", "fields", "place", "start", "end", "score", "via",
+    ]  # fmt: skip
     assert text.read_text(encoding="utf-8")[passage["start"] : passage["end"]] == passage["text"]
     assert (passage["n"], passage["source"], passage["via"]) == (1, str(text), "hybrid")
     assert set(found["seconds"]) == {"embed", "search", "total"}
@@ -243,3 +248,76 @@ def test_the_demo_ends_with_a_cited_answer(tmp_path: Path, capsys: pytest.Captur
     assert "Documents: 1 added." in out
     assert "Jonah 1:" in out.split("Sources")[1]
     assert "prompt tokens" in out
+
+
+def test_read_shows_text_places_and_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "guide.md").write_text("# Fish\n\nOne fish.\n\n## Red\n\nRed fish.\n", encoding="utf-8")
+    (tmp_path / "bad.txt").write_bytes(b"\0\1\2" * 100)
+    assert run(["read", str(tmp_path / "guide.md")]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[:2] == [str(tmp_path / "guide.md"), "title: Fish"]
+    assert "### Red\n## Red" in out
+    assert run(["read", str(tmp_path / "bad.txt"), str(tmp_path / "guide.md"), "--json"]) == 1
+    bad, good = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (bad["documents"], "looks binary" in bad["error"]) == ([], True)
+    (document,) = good["documents"]
+    assert document["text"][document["headings"][1][0] :].startswith("## Red")
+
+
+def test_add_names_what_failed_grouped_and_ends_with_one(
+    tmp_path: Path, openbook_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "good.txt").write_text("One fish.", encoding="utf-8")
+    for number in range(5):
+        (tmp_path / f"bad{number}.txt").write_bytes(b"\0\1\2" * 100)
+    add = ["add", "-b", "b", str(tmp_path / "*.txt"), "--set", "embedder=hashed"]
+    assert run(add) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("Documents: 1 added, 5 files failed.")
+    assert (err.count("looks binary"), "and 2 more files for the same reason" in err) == (3, True)
+    assert run(["status", "-b", "b", "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [file["state"] for file in files] == ["failed"] * 5 + ["ok"]
+    assert files[-1] | {"path": "", "read_at": ""} == {
+        "path": "", "state": "ok", "reason": "", "documents": 1, "pages": 0, "chunks": 1, "language": "", "read_at": "",
+    }  # fmt: skip
+
+
+def test_check_ends_with_one_until_it_is_repaired(
+    tmp_path: Path, openbook_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from openbook import Book
+    from openbook.home import books_folder
+
+    (tmp_path / "a.txt").write_text("One fish.", encoding="utf-8")
+    assert run(["add", "-b", "b", str(tmp_path / "a.txt"), "--set", "embedder=hashed", "--set", "store=flat"]) == 0
+    with Book.open(books_folder() / "b") as book:
+        book.store.remove(book.documents.ids())
+    assert run(["check", "-b", "b"]) == 1
+    assert str(tmp_path / "a.txt") in capsys.readouterr().err
+    assert run(["check", "-b", "b", "--repair"]) == 0
+    assert capsys.readouterr().out.endswith("Repaired.\n")
+    assert run(["check", "-b", "b", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sound"] is True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="stops it with a signal")
+def test_watch_keeps_up_with_a_folder_and_ends_at_ctrl_c(tmp_path: Path, openbook_home: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("One fish.", encoding="utf-8")
+    command = [sys.executable, "-m", "openbook", "add", "-b", "b", str(folder), "--watch", "--set", "embedder=hashed"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    assert "1 added" in process.stdout.readline()
+    assert "Watching" in process.stderr.readline()
+    time.sleep(1)
+    (folder / "a.txt").rename(folder / "b.txt")
+    (folder / "c.txt").write_text("Two fishes.", encoding="utf-8")
+    assert "1 added, 1 moved" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    process.stdout.close()
+    process.stderr.close()

@@ -145,7 +145,7 @@ class TestHtml(ReaderContract):
         page = one(Html(), sample)
         assert page.title == "Fish & Ships"
         assert page.text == (
-            "Fish & Ships\n\nA fish swims in the sea.\nIt eats weeds.\n\nKinds\n\n- cod\n- herring\n- smoked\n\n"
+            "Fish & Ships\n\nA fish swims in the sea.\nIt eats weeds.\n\nKinds\n\n- cod\n- herring\n  - smoked\n\n"
             "Fish | Weight\ncod | 12 kg at most\n\nCatching\n\ncast --net\n  --slowly   # two spaces\n\n"
             "Plain words after it."
         )
@@ -345,7 +345,7 @@ class TestPypdfium2(PdfContract):
 
     def test_threads_may_share_it(self, sample: Path) -> None:
         found: list[Document] = []
-        threads = [threading.Thread(target=lambda: found.extend(Pypdfium2()(sample))) for _ in range(8)]
+        threads = [threading.Thread(target=lambda: found.extend(read(Pypdfium2(), sample))) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -407,12 +407,7 @@ class TestAuto(ReaderContract):
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.docx", b"PK\3\4\0\0", "cannot be read: no reader for files with the suffix '.docx'. Known: .csv, "),
-            (
-                "a.eml",
-                b"From: a@b\n\ntext",
-                "cannot be read: no reader for files with the suffix '.eml'. Known: .csv, ",
-            ),
+            ("a.dwg", b"AC1032\0\0", "cannot be read: no reader for files with the suffix '.dwg'. Known: .bz2, "),
             ("a.out", b"\x7fELF\0", "cannot be read: no reader for files with the suffix '.out'."),
             ("binary", b"\x01\x02\x03", "cannot be read: no reader for files without a suffix that are not text."),
             ("a.txt", b"fish\0", "looks binary, not like text."),

@@ -50,6 +50,9 @@ class Prepared:
     def chunks(self) -> Iterator[Chunk]:
         yield from ()
 
+    def counts(self) -> dict[str, int]:
+        return {}
+
     def __len__(self) -> int:
         return len(self.meaning)
 

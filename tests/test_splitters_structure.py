@@ -343,6 +343,7 @@ def test_a_book_gives_its_embedder_to_the_splitter(tmp_path: Path) -> None:
         book.add(tmp_path / "a.txt")
         assert len(book.store) == 10
         assert all(len(words(chunk.text)) == 10 for chunk in book.store.chunks())
+        assert book.check().sound
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ bible/
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -20,13 +19,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import openbook
-from openbook import registry
-from openbook.documents import Documents, File
+from openbook import checking, registry
+from openbook.checking import Check
+from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
-from openbook.indexing import Added, Indexer, disk_errors, find_files
+from openbook.finding import find
+from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
-from openbook.manifest import NAME, Manifest, name_of
+from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
 from openbook.prompts.citations import split_citations
+from openbook.readers import known
+from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
 from openbook.text import well_formed
 from openbook.types import (
@@ -40,6 +43,7 @@ from openbook.types import (
     Refiner,
     Report,
     Retriever,
+    Splitter,
     Store,
     Timing,
     Usage,
@@ -49,10 +53,10 @@ if TYPE_CHECKING:
     from openbook.types import Vectors
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
+SPARE = 4  # passages found for each that is wanted, when refiners may drop some
 MAX_ANSWER_TOKENS = 512
-MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
-READING = ("reader", "cleaners")  # changing one of these makes the documents wrong
+TOOLS = ("tesseract", "soffice")  # programs that readers use where they are installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,9 @@ class Status:
     folder: Path
     manifest: Manifest
     files: tuple[File, ...]
-    documents_by_file: dict[str, int]
+    contents: dict[str, Contents]  # by path
+    chunks_by_file: dict[str, int]
+    fields: tuple[str, ...]  # what a condition may ask for
     documents: int
     characters: int
     chunks: int
@@ -103,13 +109,13 @@ class Book:
         manifest = Manifest.read(folder)
         if recipe is None:
             return cls(folder, manifest, manifest.recipe)
-        _check(recipe)
-        _refuse_other_vectors(folder, manifest.recipe, recipe)
+        registry.check_recipe(recipe)
+        refuse_other_vectors(folder, manifest.recipe, recipe)
         return cls(folder, manifest, recipe)
 
     @classmethod
     def _create(cls, folder: Path, recipe: Recipe) -> Book:
-        _check(recipe)
+        registry.check_recipe(recipe)
         if folder.exists() and not folder.is_dir():
             raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
         if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
@@ -122,7 +128,7 @@ class Book:
             with locked(folder, None):
                 if not (folder / NAME).exists():  # another process may have been quicker
                     Documents(folder / "documents.db").close()
-                    store = _store_folder(recipe, embedder.fingerprint)
+                    store = store_folder(recipe, embedder.fingerprint)
                     Manifest(recipe, embedder.fingerprint, embedder.dim, store, openbook.__version__).write(folder)
         return cls(folder, Manifest.read(folder), recipe)
 
@@ -195,28 +201,29 @@ class Book:
 
     # Changing it.
 
-    def add(self, paths: str | Path | Iterable[str | Path], *, report: Report | None = None) -> Added:
+    def add(
+        self, paths: str | Path | Iterable[str | Path], *, limits: Limits | None = None, report: Report | None = None
+    ) -> Added:
         """Read files and folders into the book; what did not change since is left alone.
 
-        A file that cannot be read costs that file only and is named in the result.
+        Documents of files that are no longer in a folder are removed. A file that cannot be read costs that file only
+        and is named in the result; what was read of it before is kept.
 
         Raises:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        from openbook.readers import SUFFIXES
-
         if isinstance(paths, str | Path):
             paths = [paths]
-        skipped: list[str] = []
-        files = list(find_files(map(Path, paths), lambda path: path.suffix.lower() in SUFFIXES, skipped))
-        files = [file for file in files if self.folder not in file.parents]
-        with self._changing(report):
-            indexer = self._indexer(self._manifest.recipe, self.store, self.embedder, report)
-            indexer.summary.skipped = skipped
+        found = find(map(Path, paths), known)
+        found.files = [file for file in found.files if self.folder not in Path(file.path).parents]
+        recipe, limits = self._manifest.recipe, limits or Limits()
+        steps = recipe.to_dict()
+        with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
+            indexer = self._indexer(recipe, self.store, self.embedder, report, limits)
             with disk_errors(self.folder / NAME):
-                summary = indexer.add(files)
-                if summary.added or summary.updated or summary.removed:
+                summary = indexer.add(found, reading)
+                if summary.chunks or summary.removed or summary.updated:
                     self._optimize(report)
         return summary
 
@@ -225,17 +232,21 @@ class Book:
             report(Progress("index", 0, 0))
         self.store.optimize()
 
-    def _indexer(self, recipe: Recipe, store: Store, embedder: Embedder, report: Report | None) -> Indexer:
+    def _indexer(
+        self, recipe: Recipe, store: Store, embedder: Embedder, report: Report | None, limits: Limits | None = None
+    ) -> Indexer:
+        reading = digest(*(registry.fingerprint(step, spec) for step in READING for spec in recipe.specs(step)))
         return Indexer(
-            read=registry.make("reader", recipe.reader),
-            cleaners=[registry.make("cleaners", spec) for spec in recipe.cleaners],
             splitter=registry.make("splitter", recipe.splitter, spans=embedder.tokens),
             embedder=embedder,
             store=store,
             documents=self.documents,
-            reading=digest(*(registry.fingerprint(step, spec) for step in READING for spec in recipe.specs(step))),
+            reading=reading,
+            # What could not be read is tried again when a program that may help was installed, or more is allowed.
+            retrying=digest(reading, [tool for tool in TOOLS if shutil.which(tool)], repr(limits)),
             partial=self.folder / "partial",
             report=report,
+            former=self.store if embedder.fingerprint == self._manifest.fingerprint else None,
         )
 
     def remove(self, names: Sequence[str], *, report: Report | None = None) -> list[str]:
@@ -245,37 +256,16 @@ class Book:
             BookError: A name means no document, or several files; nothing was removed.
         """
         with self._changing(report):
-            sources = self.documents.sources()
-            files = {file.path for file in self.documents.files()}
             chosen: dict[str, str] = {}
             dropped: set[str] = set()
             for name in map(well_formed, names):
-                found, whole = self._named(name, sources, files)
+                found, whole = self.documents.named(name, name_of(self.folder))
                 chosen |= found
                 dropped |= whole
             old = self.documents.commit(dropped_sources=chosen, dropped_files=dropped)
             self.store.remove(old)
             self.documents.forget(old)
         return sorted(chosen)
-
-    def _named(self, name: str, sources: dict[str, str], files: set[str]) -> tuple[dict[str, str], set[str]]:
-        """Documents (source -> id) and whole files that a name typed by a user means."""
-        if name in sources and name not in files:
-            return {name: sources[name]}, set()
-        path = str(Path(name).expanduser().absolute())
-        whole = {file for file in files if file == path or file.startswith(path + os.sep)}
-        if not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
-            return {path: sources[path]}, set()
-        whole = whole or {file for file in files if Path(file).name == name}
-        if not whole:
-            raise BookError(
-                f"No document of this book is called {name!r}. See: openbook status -b {name_of(self.folder)}"
-            )
-        if len(whole) > 1 and Path(path) not in {parent for file in whole for parent in Path(file).parents}:
-            raise BookError(
-                f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path."
-            )
-        return {source: id_ for file in whole for source, id_ in self.documents.sources(file).items()}, whole
 
     def rebuild(self, recipe: Recipe | None = None, *, report: Report | None = None) -> int:
         """Make chunks, vectors and words again from the documents, with another recipe if given; number of chunks.
@@ -286,9 +276,9 @@ class Book:
             SpecError: The recipe names a component or option that does not exist.
         """
         recipe = recipe or self.recipe
-        _check(recipe)
+        registry.check_recipe(recipe)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
-        name = _store_folder(recipe, embedder.fingerprint, avoid=self._manifest.store)
+        name = store_folder(recipe, embedder.fingerprint, avoid=self._manifest.store)
         with self._changing(report), disk_errors(self.folder / NAME):
             shutil.rmtree(self.folder / name, ignore_errors=True)  # a rebuild that was killed
             store = self._open_store(recipe, name, embedder.dim)
@@ -304,6 +294,29 @@ class Book:
             self._store, self._embedder, self.recipe = None, None, recipe
             shutil.rmtree(self.folder / old, ignore_errors=True)
         return count
+
+    def check(self, *, repair: bool = False, report: Report | None = None) -> Check:
+        """Compare documents, chunks and index with each other; with `repair`, make wrong what is not.
+
+        Documents that are damaged themselves are read again from their files, where these still are.
+        """
+        with self._changing(report):
+            splitter: Splitter = registry.make(
+                "splitter", self._manifest.recipe.splitter, spans=lambda text: self.embedder.tokens(text)
+            )
+            found = checking.check(self.documents, self.store, splitter, report)
+            if not repair or found.sound:
+                return found
+            with disk_errors(self.folder / NAME):
+                files = checking.drop(found, self.documents, self.store)
+                indexer = self._indexer(self._manifest.recipe, self.store, self.embedder, report)
+                wrong = found.wrong - found.damaged
+                indexer.repair(wrong)
+                self.documents.forget(wrong)
+                self._optimize(report)
+        if again := [file for file in files if Path(file).exists()]:
+            self.add(again, report=report)
+        return replace(found, repaired=True, lost=tuple(sorted(set(files) - set(again))))
 
     def keep_recipe(self) -> None:
         """Make this opening's recipe the book's own: retriever, refiners, prompt, llm from now on."""
@@ -329,15 +342,18 @@ class Book:
 
     # Asking it.
 
-    def search(self, question: str, k: int = PASSAGES) -> list[Passage]:
-        """The k passages that answer a question best, best first."""
-        return self.retrieve(question, k)[0]
+    def search(self, question: str, k: int = PASSAGES, *, where: str = "") -> list[Passage]:
+        """The k passages that answer a question best, best first.
 
-    def retrieve(self, question: str, k: int = PASSAGES) -> tuple[list[Passage], Timing]:
+        `where` is an SQL condition on what is known about a document, such as "year >= 2023 and name like '%10K%'".
+        """
+        return self.retrieve(question, k, where=where)[0]
+
+    def retrieve(self, question: str, k: int = PASSAGES, *, where: str = "") -> tuple[list[Passage], Timing]:
         """As `search`, with the seconds it took.
 
         Raises:
-            BookError: The question is empty, or the book is.
+            BookError: The question is empty, or the book is; or the condition cannot be read, or fits no document.
         """
         if not question.strip():
             raise BookError("The question is empty. Write one, such as: openbook search 'who built the ark'")
@@ -356,14 +372,23 @@ class Book:
             return vector  # type: ignore[no-any-return]
 
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
-        passages = self._live(lambda count: retriever(question, count, self.store, embed), k)
+        within = self._within(where) if where else None
+        count = SPARE * k if self.recipe.refiners else k
+        passages = self._live(lambda most: retriever(question, most, self.store, embed, within), count)
         passages = self._with_origins(passages)
         for spec in self.recipe.refiners:
             refine: Refiner = registry.make("refiners", spec)
             passages = refine(question, passages)
+        passages = passages[:k]
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)
+
+    def _within(self, where: str) -> set[str]:
+        found = self.documents.where(where)
+        if not found:
+            raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
+        return found
 
     def _with_origins(self, passages: list[Passage]) -> list[Passage]:
         origins = self.documents.origins({passage.chunk.document_id for passage in passages})
@@ -393,7 +418,7 @@ class Book:
         return passages
 
     def stream(
-        self, question: str, *, max_tokens: int = MAX_ANSWER_TOKENS
+        self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
     ) -> Iterator[tuple[Passage, ...] | str | Answer]:
         """The passages the moment they are found, then the answer's words as they come, then the Answer.
 
@@ -405,7 +430,7 @@ class Book:
         question = well_formed(question)
         prompt, llm = self.prompt, self.llm
         llm.prepare()
-        found, timing = self.retrieve(question, prompt.passages)
+        found, timing = self.retrieve(question, prompt.passages, where=where)
         passages = tuple(found)
         yield passages
         messages = prompt.messages(question, passages)
@@ -431,13 +456,13 @@ class Book:
             invented,
         )
 
-    def ask(self, question: str, *, max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
+    def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
         """The answer to a question, made from the passages found for it.
 
         Raises:
             BookError, ModelError: As `stream`.
         """
-        for part in self.stream(question, max_tokens=max_tokens):
+        for part in self.stream(question, where=where, max_tokens=max_tokens):
             if isinstance(part, Answer):
                 return part
         raise AssertionError("a stream ends with an Answer")
@@ -456,40 +481,17 @@ class Book:
     def status(self) -> Status:
         """What the book holds."""
         size = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        contents, chunks = self.documents.contents(), self.store.counts()
         return Status(
             self.folder,
             self._manifest,
             tuple(self.documents.files()),
-            {path: contents.documents for path, contents in self.documents.contents().items()},
+            contents,
+            {path: sum(chunks.get(one, 0) for one in found.document_ids) for path, found in contents.items()},
+            tuple(self.documents.fields()),
             len(self.documents),
             self.documents.characters(),
-            len(self.store),
+            sum(chunks.values()),
             size,
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
-        )
-
-
-def _check(recipe: Recipe) -> None:
-    """Names, options, types and values of every step, before anything is made of them."""
-    for step in registry.KINDS:
-        for spec in recipe.specs(step):
-            if step == "store":  # is made with a folder
-                registry.check(step, spec)
-            else:
-                registry.make(step, spec, spans=lambda text: ())  # a splitter may want the embedder's tokens
-
-
-def _store_folder(recipe: Recipe, fingerprint: str, avoid: str = "") -> str:
-    name = f"store-{digest(*(str(recipe.specs(step)) for step in MADE_OF), fingerprint)[:8]}"
-    return name + "b" if name == avoid else name
-
-
-def _refuse_other_vectors(folder: Path, own: Recipe, wanted: Recipe) -> None:
-    for step in MADE_OF + READING:
-        if own.specs(step) == wanted.specs(step):
-            continue
-        old, new = own.to_dict()[step], wanted.to_dict()[step]
-        raise BookError(
-            f"This book was made with {step} {old or 'none'}, not {new or 'none'}. "
-            f'Make it again with: openbook rebuild -b {name_of(folder)} --set "{step}={new}"'
         )

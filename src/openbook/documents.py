@@ -13,6 +13,7 @@ Killed anywhere, the pending ids name all chunks the store may hold without a do
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from collections import defaultdict
@@ -22,6 +23,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from openbook import filtering
 from openbook.errors import BookError
 from openbook.types import Document, Field, Marks
 
@@ -198,6 +200,33 @@ class Documents:
         rows = self._rows(f"SELECT source, document_id FROM sources{where}", *values)
         return {str(source): str(document_id) for source, document_id in rows}
 
+    def files_of(self, ids: Collection[str]) -> list[str]:
+        """The files that these documents are from."""
+        query = f"SELECT DISTINCT file FROM sources WHERE document_id IN {LISTED} ORDER BY file"
+        return [str(row[0]) for row in self._rows(query, json.dumps(list(ids)))]
+
+    def named(self, name: str, book: str) -> tuple[dict[str, str], set[str]]:
+        """Documents (source -> id) and whole files that a name typed by a user means, of a source, file or folder.
+
+        Raises:
+            BookError: It means nothing in this book, or several files.
+        """
+        sources, files = self.sources(), {file.path for file in self.files()}
+        if name in sources and name not in files:
+            return {name: sources[name]}, set()
+        path = str(Path(name).expanduser().absolute())
+        whole = {file for file in files if file == path or file.startswith(path + os.sep)}
+        if not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
+            return {path: sources[path]}, set()
+        whole = whole or {file for file in files if Path(file).name == name}
+        if not whole:
+            raise BookError(f"No document of this book is called {name!r}. See: openbook status -b {book}")
+        if len(whole) > 1 and Path(path) not in {parent for file in whole for parent in Path(file).parents}:
+            raise BookError(
+                f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path."
+            )
+        return {source: id_ for file in whole for source, id_ in self.sources(file).items()}, whole
+
     def ids(self) -> set[str]:
         """Ids of all live documents."""
         return {str(row[0]) for row in self._rows("SELECT id FROM documents")}
@@ -228,12 +257,31 @@ class Documents:
             for document_id, title, said in rows
         }
 
+    def where(self, condition: str) -> set[str]:
+        """Ids of the documents an SQL condition holds for: of their fields, and source, file, name, title, language.
+
+        It is SQLite's notation, as in "year >= 2023 and source like '%10K%'". It can only read, and only these.
+
+        Raises:
+            BookError: No such condition, or it names a field that no document has.
+        """
+        return filtering.matching(self._path, condition)
+
+    def fields(self) -> list[str]:
+        """Names of all that `where` can ask for."""
+        return filtering.known(self._path)
+
     def __len__(self) -> int:
         return next(int(row[0]) for row in self._rows("SELECT count(*) FROM documents"))
 
     def characters(self) -> int:
         """Characters of all live documents."""
         return next(int(row[0]) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))
+
+    def counts(self) -> dict[str, int]:
+        """Documents by file."""
+        rows = self._rows("SELECT file, count(*) FROM sources GROUP BY file")
+        return {str(file): int(count) for file, count in rows}
 
     def contents(self) -> dict[str, Contents]:
         """What came out of each file, by path."""

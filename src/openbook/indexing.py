@@ -1,9 +1,10 @@
-"""From files to chunks with vectors in a store: what `Book.add` and `Book.rebuild` run.
+"""From files to chunks with vectors in a store: what `Book.add`, `Book.rebuild` and `Book.check` run.
 
-files --read, clean--> documents --split--> chunks --window by window--> vectors --commit--> store and documents
+files --Reading--> documents --split--> chunks --window by window--> vectors --commit--> store and documents
 
-Embedding is what takes long, so the vectors of each window are kept in `partial/` until the documents they belong to
-are committed: work that was stopped or killed goes on at the window where it stopped.
+A file is looked at when its size or time changed, read when its hash or the way of reading did. Embedding is what takes
+long, so a vector that is there already is used again, and the vectors of each window are kept in `partial/` until the
+documents they belong to are committed: work that was stopped or killed goes on at the window where it stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import errno
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,29 +21,20 @@ from pathlib import Path
 
 import numpy as np
 
-from openbook import text
 from openbook.documents import Documents, File, Source
-from openbook.errors import BookError, ReadError
+from openbook.errors import BookError
+from openbook.finding import Found, FoundFile
+from openbook.readers.names import name_fields
+from openbook.reading import Edits, End, Event, Job, Reading
 from openbook.recipe import digest
 from openbook.text import well_formed
-from openbook.types import (
-    Chunk,
-    Cleaner,
-    Document,
-    Embedder,
-    Field,
-    Marks,
-    Progress,
-    Reader,
-    Report,
-    Splitter,
-    Store,
-    Unread,
-    Vectors,
-)
+from openbook.types import Chunk, Document, Embedder, Progress, Report, Splitter, Store, Unread, Vectors
 
 EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough that sorting by length pays
 COMMIT_CHUNKS = 8192  # chunks a commit: one Lance fragment each, so few and large ones
+COMMIT_CHARACTERS = 1 << 26  # of documents that wait for their commit, whatever became of their chunks
+KEY_BYTES = 16  # of a text's SHA-256
+REASONS = 3  # parts of one file that could not be read are named, before they are only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +52,10 @@ class Added:
     added: int = 0
     updated: int = 0
     unchanged: int = 0
+    moved: int = 0  # the same document, from a file of another name or in another folder
     removed: int = 0
     chunks: int = 0
+    chunks_reused: int = 0  # of these, those whose vectors were there already
     files_unchanged: int = 0
     skipped: list[str] = field(default_factory=list)  # files of a folder that no reader knows
     failed: list[Failure] = field(default_factory=list)
@@ -70,42 +64,14 @@ class Added:
     seconds_embedding: float = 0.0
 
 
-def find_files(paths: Iterable[Path], known: Callable[[Path], bool], skipped: list[str]) -> Iterator[Path]:
-    """The files that these paths mean: a file itself, the readable files below a folder, what a pattern matches.
+@dataclass(slots=True)
+class _Open:
+    """A file that is being read."""
 
-    Absolute, each once. Hidden files and folders are left out; those of unknown kind are put into `skipped`.
-
-    Raises:
-        ReadError: A path does not exist.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        for file, named in _expand(path.expanduser().absolute()):
-            if file in seen:
-                continue
-            seen.add(file)
-            if named or known(file):
-                yield file
-            else:
-                skipped.append(str(file))
-
-
-def _expand(path: Path) -> Iterator[tuple[Path, bool]]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-            if not hidden and file.is_file():
-                yield file, False
-    elif path.exists() or path.is_symlink():
-        yield path, True
-    elif any(sign in path.name for sign in "*?["):
-        matches = sorted(path.parent.glob(path.name))
-        if not matches:
-            raise ReadError(f"Nothing matches {path}. Check the pattern.")
-        for match in matches:
-            yield from _expand(match)
-    else:
-        raise ReadError(f"{path} does not exist. Check the path.")
+    file: FoundFile
+    before: Mapping[str, str]  # source -> id of the documents it had
+    seen: set[str] = field(default_factory=set)
+    unread: list[Unread] = field(default_factory=list)
 
 
 class Indexer:
@@ -114,40 +80,62 @@ class Indexer:
     def __init__(
         self,
         *,
-        read: Reader,
-        cleaners: Sequence[Cleaner],
         splitter: Splitter,
         embedder: Embedder,
         store: Store,
         documents: Documents,
         reading: str,
+        retrying: str,
         partial: Path,
         report: Report | None,
+        former: Store | None = None,
     ) -> None:
-        self._read, self._cleaners, self._splitter, self._embedder = read, cleaners, splitter, embedder
-        self._store, self._documents, self._reading, self._partial = store, documents, reading, partial
+        """`former` is the store to take vectors from that are there already, made by the same embedder.
+
+        `reading` names the way files are read; `retrying` also what makes another try worthwhile.
+        """
+        self._splitter, self._embedder, self._store, self._former = splitter, embedder, store, former
+        self._documents, self._reading, self._retrying, self._partial = documents, reading, retrying, partial
         self._report = report or (lambda progress: None)
         self.summary = Added()
+        self._open: dict[str, _Open] = {}
         self._batch: dict[str, Document] = {}
         self._sources: list[Source] = []
         self._files: list[File] = []
         self._dropped: list[str] = []
+        self._gone: list[str] = []  # files
+        self._arrived: set[str] = set()  # ids of documents that got a source they had not
         self._live = documents.ids()
-        self._known = {file.path: file for file in documents.files()}
+        self._replaces: dict[str, set[str]] = {}  # id of a document in the batch -> ids whose chunks may be like its
         self._chunks: list[Chunk] = []
         self._vectors: list[Vectors] = []
         self._embedded = 0  # of self._chunks
+        self._characters = 0  # of self._batch
+        self._kept: dict[bytes, Vectors] | None = None
+        self._prefix = digest(embedder.fingerprint)
+        self._row_bytes = KEY_BYTES + 4 * embedder.dim
         self._committed = 0  # chunks, in all
         self._bytes_read = self._bytes_total = self._chunks_split = 0
 
-    def add(self, files: Sequence[Path]) -> Added:
+    def add(self, found: Found, reading: Reading) -> Added:
         """Read, split, embed and commit files; those that did not change cost a look."""
         started = time.perf_counter()
-        sizes = {file: _size(file) for file in files}
-        self._bytes_total = sum(sizes.values())
-        for file in files:
-            self._add_file(file)
-            self._bytes_read += sizes[file]
+        known = {file.path: file for file in self._documents.files()}
+        counts = self._documents.counts()
+        self.summary.skipped = found.skipped
+        todo: dict[str, FoundFile] = {}
+        jobs = []
+        for file in found.files:
+            if job := self._job(file, known.get(file.path), counts):
+                todo[file.path] = file
+                jobs.append(job)
+        self._bytes_total = sum(max(0, file.size_bytes) for file in todo.values())
+        self._report(Progress("read", 0, 0))
+        for job, event in reading.read(jobs):
+            if job.path not in self._open:
+                self._open[job.path] = _Open(todo[job.path], self._documents.sources(job.path))
+            self._hear(self._open[job.path], event, known.get(job.path))
+        self._drop_gone(found, known)
         self._commit()
         self.summary.seconds = time.perf_counter() - started
         return self.summary
@@ -156,103 +144,145 @@ class Indexer:
         """Split and embed every live document of the book into the store, which is new; the number of chunks."""
         self._bytes_total = self._documents.characters()
         for document_id, document in self._documents.all():
-            self._split(document, document_id)
-            self._bytes_read += len(document.text)
-            self._embed(all_of_it=False)
-            if len(self._chunks) >= COMMIT_CHUNKS:
-                self._flush()
+            self._again(document_id, document)
         self._flush()
         self._forget_partial()
         return self._committed
 
-    def _add_file(self, path: Path) -> None:
-        if (name := well_formed(str(path))) != str(path):
-            self._failed(name, f"The name of {name} is not valid UTF-8. Rename it.")
-            return
-        known = self._known.get(str(path))
-        try:
-            stat = path.stat()
-            current = known is not None and known.state == "ok" and known.reading == self._reading
-            if current and known and (known.size_bytes, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-                self._unchanged(str(path))
-                return
-            sha256 = _sha256(path)
-        except OSError as error:
-            self._failed(
-                str(path), f"{path} cannot be read: {error.strerror or error}. Check the path and its permissions."
-            )
-            return
-        file = File(str(path), stat.st_size, stat.st_mtime_ns, sha256, self._reading, "ok", "", _now())
-        if current and known and known.sha256 == sha256:
-            self._files.append(file)
-            self._unchanged(str(path))
-            return
-        self._read_file(path, file)
+    def repair(self, ids: Iterable[str]) -> int:
+        """Split and embed these live documents again, whose chunks were removed; the number of chunks."""
+        for document_id in ids:
+            if document := self._documents.get(document_id):
+                self._again(document_id, document)
+        self._flush()
+        self._forget_partial()
+        return self._committed
 
-    def _unchanged(self, path: str) -> None:
+    def _again(self, document_id: str, document: Document) -> None:
+        self._replaces[document_id] = {document_id}
+        self._split(document, document_id)
+        self._bytes_read += len(document.text)
+        self._embed(all_of_it=False)
+        if len(self._chunks) >= COMMIT_CHUNKS:
+            self._flush()
+
+    def _job(self, file: FoundFile, known: File | None, counts: Mapping[str, int]) -> Job | None:
+        """What there is to do for a file: None when it is known, or has a name that cannot be."""
+        if (name := well_formed(file.path)) != file.path:
+            self.summary.failed.append(Failure(name, f"The name of {name} is not valid UTF-8. Rename it."))
+            return None
+        if known is None or known.reading != (self._reading if known.state == "ok" else self._retrying):
+            return Job(file.path)
+        if (known.size_bytes, known.mtime_ns) != (file.size_bytes, file.mtime_ns):
+            return Job(file.path, known.sha256)
+        self._same(known, counts.get(file.path, 0))
+        return None
+
+    def _same(self, known: File, documents: int) -> None:
+        """A file is as it was; what was wrong with it still is."""
         self.summary.files_unchanged += 1
-        self.summary.unchanged += len(self._documents.sources(path))
+        self.summary.unchanged += documents
+        if known.state == "failed":
+            self.summary.failed.append(Failure(known.path, known.reason))
+        elif known.state == "partial":
+            self.summary.partial.append(Failure(known.path, known.reason))
 
-    def _failed(self, path: str, reason: str, file: File | None = None) -> None:
-        self.summary.failed.append(Failure(path, reason))
-        if file:
-            self._files.append(
-                File(path, file.size_bytes, file.mtime_ns, file.sha256, file.reading, "failed", reason, _now())
-            )
-
-    def _read_file(self, path: Path, file: File) -> None:
-        before = self._documents.sources(str(path))
-        seen: set[str] = set()
-        reason = ""
-        self._report(Progress("read", self._done, self._expected))
-        try:
-            for document in self._read(path):
-                if isinstance(document, Unread):
-                    reason = reason or document.reason
-                    continue
-                for clean in self._cleaners:
-                    document = text.apply(document, clean(document))
-                document = _well_formed(document)
-                seen.add(document.source)
-                self._take(str(path), document, before)
-        except ReadError as error:
-            reason = str(error)
-        if reason and not seen:
-            self._failed(str(path), reason, file)
-            return
-        if reason:
-            self.summary.partial.append(Failure(str(path), reason))
-            file = File(file.path, file.size_bytes, file.mtime_ns, file.sha256, file.reading, "partial", reason, _now())
+    def _hear(self, open_file: _Open, event: Event, known: File | None) -> None:
+        if isinstance(event, Document):
+            open_file.seen.add(event.source)
+            self._take(open_file, event)
+        elif isinstance(event, Unread):
+            open_file.unread.append(event)
+        elif isinstance(event, End):
+            del self._open[open_file.file.path]
+            self._bytes_read += max(0, open_file.file.size_bytes)
+            if event.same and known:
+                self._same(known, len(open_file.before))
+                self._note(open_file.file, event, known.state, known.reason)
+            else:
+                self._end(open_file, event)
         else:
-            gone = [source for source in before if source not in seen]
-            self._dropped += gone
-            self.summary.removed += len(gone)
-        self._files.append(file)
+            assert isinstance(event, Edits)
 
-    def _take(self, path: str, document: Document, before: dict[str, str]) -> None:
+    def _end(self, open_file: _Open, end: End) -> None:
+        reason = _reason(end.error, open_file.unread)
+        path = open_file.file.path
+        if not reason:
+            self._drop(source for source in open_file.before if source not in open_file.seen)
+            self._note(open_file.file, end, "ok", "")
+        elif open_file.seen:
+            lost = () if end.error else tuple(part.source for part in open_file.unread)
+            if not end.error:  # what could not be read again stays as it was
+                self._drop(
+                    source
+                    for source in open_file.before
+                    if source not in open_file.seen and not source.startswith(lost)
+                )
+            self.summary.partial.append(Failure(path, reason))
+            self._note(open_file.file, end, "partial", reason)
+        else:
+            if open_file.before:
+                reason += " What was read of it before is kept."
+            self.summary.failed.append(Failure(path, reason))
+            self._note(open_file.file, end, "failed", reason)
+
+    def _note(self, file: FoundFile, end: End, state: str, reason: str) -> None:
+        reading = self._reading if state == "ok" else "" if end.again else self._retrying
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._files.append(File(file.path, file.size_bytes, file.mtime_ns, end.sha256, reading, state, reason, now))
+
+    def _take(self, open_file: _Open, document: Document) -> None:
         document_id = identity(document)
-        if before.get(document.source) == document_id:
+        before = open_file.before.get(document.source)
+        if before == document_id:
             self.summary.unchanged += 1
             return
         if document_id not in self._live and document_id not in self._batch:
-            if self._split(document, document_id) == 0:
-                raise ReadError(f"{document.source} has nothing but white space.")
+            if before:
+                self._replaces.setdefault(document_id, set()).add(before)
+            self._split(document, document_id)
             self._batch[document_id] = document
-        self._sources.append(Source(document.source, document_id, path))
-        if document.source in before:
+            self._characters += len(document.text)
+        path = open_file.file.path
+        self._sources.append(Source(document.source, document_id, path, name_fields(path)))
+        self._arrived.add(document_id)
+        if before:
             self.summary.updated += 1
         else:
             self.summary.added += 1
         self._embed(all_of_it=False)
-        if len(self._chunks) >= COMMIT_CHUNKS:
+        if len(self._chunks) >= COMMIT_CHUNKS or self._characters > COMMIT_CHARACTERS:
             self._commit()
 
-    def _split(self, document: Document, document_id: str) -> int:
+    def _drop(self, sources: Iterable[str]) -> None:
+        dropped = list(sources)
+        self._dropped += dropped
+        self.summary.removed += len(dropped)
+
+    def _drop_gone(self, found: Found, known: Mapping[str, File]) -> None:
+        """Remove the documents of files that are no longer in a folder that was looked through."""
+        for path, reason in found.unlisted:
+            kept = sum(name.startswith(path + "/") for name in known)
+            if reason:
+                self.summary.failed.append(Failure(path, f"{reason} Check its permissions."))
+            elif kept:
+                said = (
+                    f"{path} is empty, where {kept} files were; they are kept. If they are gone: openbook remove {path}"
+                )
+                self.summary.failed.append(Failure(path, said))
+        for path in found.gone(known):
+            sources = self._documents.sources(path)
+            moved = sum(document_id in self._arrived for document_id in sources.values())
+            self.summary.moved += moved
+            self.summary.added -= moved
+            self.summary.removed -= moved
+            self._drop(sources)
+            self._gone.append(path)
+
+    def _split(self, document: Document, document_id: str) -> None:
         before = len(self._chunks)
         self._chunks.extend(self._splitter(document, document_id))
-        count = len(self._chunks) - before
-        self._chunks_split += count
-        return count
+        self._chunks_split += len(self._chunks) - before
 
     @property
     def _done(self) -> int:
@@ -268,27 +298,55 @@ class Indexer:
     def _embed(self, *, all_of_it: bool) -> None:
         """Embed the windows that are full; with `all_of_it` the rest too."""
         while (waiting := len(self._chunks) - self._embedded) and (all_of_it or waiting >= EMBED_WINDOW):
-            texts = [chunk.indexed for chunk in self._chunks[self._embedded : self._embedded + EMBED_WINDOW]]
+            window = self._chunks[self._embedded : self._embedded + EMBED_WINDOW]
             self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
-            self._vectors.append(self._window(texts))
-            self._embedded += len(texts)
+            self._vectors.append(self._window(window))
+            self._embedded += len(window)
         self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
 
-    def _window(self, texts: list[str]) -> Vectors:
+    def _window(self, chunks: Sequence[Chunk]) -> Vectors:
         """Vectors of one window, from `partial/` when a run that was stopped had come so far."""
-        path = self._partial / f"{digest(self._embedder.fingerprint, texts)}.f32"
-        shape = (len(texts), self._embedder.dim)
-        with suppress(OSError, ValueError):  # not there, or cut off by a full disk: embed it
-            return np.frombuffer(path.read_bytes(), np.float32).reshape(shape)
-        started = time.perf_counter()
-        vectors = self._embedder.embed(texts, "document")
-        self.summary.seconds_embedding += time.perf_counter() - started
-        with disk_errors(path):
+        texts = [chunk.indexed for chunk in chunks]
+        there = self._there(chunks)
+        self.summary.chunks_reused += sum(text in there for text in texts)
+        stopped = self._stopped()
+        there |= {text: stopped[key] for text in texts if (key := _key(text)) in stopped}
+        if missing := [text for text in dict.fromkeys(texts) if text not in there]:
+            started = time.perf_counter()
+            made = self._embedder.embed(missing, "document")
+            self.summary.seconds_embedding += time.perf_counter() - started
+            there |= dict(zip(missing, made, strict=True))
+            self._keep(missing, made)
+        return np.stack([there[text] for text in texts])
+
+    def _there(self, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
+        """Vectors that the documents these chunks replace have already, by what was embedded."""
+        ids = {old for chunk in chunks for old in self._replaces.get(chunk.document_id, ())}
+        if not ids or not self._former:
+            return {}
+        return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+
+    def _stopped(self) -> dict[bytes, Vectors]:
+        """Vectors of a run that was stopped, by key; a file that was cut off gives those it holds whole."""
+        if self._kept is None:
+            self._kept = {}
+            for path in sorted(self._partial.glob(f"{self._prefix}-*.f32")):
+                with suppress(OSError):
+                    held = path.read_bytes()
+                    for at in range(0, len(held) - self._row_bytes + 1, self._row_bytes):
+                        vector = np.frombuffer(held, np.float32, self._embedder.dim, at + KEY_BYTES)
+                        self._kept[held[at : at + KEY_BYTES]] = vector
+        return self._kept
+
+    def _keep(self, texts: Sequence[str], vectors: Vectors) -> None:
+        numbers = np.ascontiguousarray(vectors, np.float32)
+        rows = (_key(text) + vector.tobytes() for text, vector in zip(texts, numbers, strict=True))
+        with disk_errors(self._partial / "x"):
             self._partial.mkdir(exist_ok=True)
+            path = self._partial / f"{self._prefix}-{time.time_ns()}.f32"
             temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(np.ascontiguousarray(vectors, np.float32).tobytes())
+            temporary.write_bytes(b"".join(rows))
             temporary.replace(path)
-        return vectors
 
     def _flush(self) -> None:
         """Embed what is left of the batch and add it to the store."""
@@ -304,17 +362,22 @@ class Indexer:
         if self._batch:
             self._documents.begin(self._batch)
         self._flush()
-        old = self._documents.commit([*self._batch.items()], self._sources, self._files, self._dropped)
+        old = self._documents.commit(
+            [*self._batch.items()], self._sources, self._files, self._dropped, dropped_files=self._gone
+        )
         self._live = self._live.union(self._batch).difference(old)
         if old:
             self._store.remove(old)
             self._documents.forget(old)
         self.summary.chunks += count
-        self._batch, self._sources, self._files, self._dropped = {}, [], [], []
+        self._batch, self._sources, self._files, self._dropped, self._gone = {}, [], [], [], []
+        self._replaces.clear()
+        self._characters = 0
         self._forget_partial()
 
     def _forget_partial(self) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)
+        self._kept = None
 
 
 @contextmanager
@@ -339,38 +402,16 @@ def identity(document: Document) -> str:
     return digest(document.title, text_sha, marks, dict(document.fields), document.language)
 
 
-def _well_formed(document: Document) -> Document:
-    """Only what a database takes; a row of JSON may hold anything."""
-
-    def labels(marks: Marks) -> Marks:
-        return tuple((offset, well_formed(label)) for offset, label in marks)
-
-    def value(said: Field) -> Field:
-        return well_formed(said) if isinstance(said, str) else said
-
-    return Document(
-        well_formed(document.text),
-        well_formed(document.source),
-        well_formed(document.title),
-        labels(document.marks),
-        labels(document.headings),
-        labels(document.parts),
-        {well_formed(name): value(said) for name, said in document.fields.items()},
-        document.language,
-    )
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:KEY_BYTES]
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # named when it is read
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _reason(error: str, unread: Sequence[Unread]) -> str:
+    """Why a file was not read, or not all of it, in one line; '' when it was."""
+    said = [error] if error else []
+    for part in unread[:REASONS]:
+        name = part.source.rsplit("/", 1)[-1]
+        said.append(part.reason if name in part.reason else f"{part.source}: {part.reason}")
+    if len(unread) > REASONS:
+        said.append(f"And {len(unread) - REASONS} more parts of it.")
+    return " ".join(said)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openbook.errors import BookError
-from openbook.recipe import Recipe
+from openbook.recipe import Recipe, digest
 
 NAME = "book.toml"
+MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
+READING = ("reader", "cleaners")  # changing one of these makes the documents wrong
 FORMAT = 2  # counts up when an older openbook could not read a newer book
 
 
@@ -81,3 +83,21 @@ def name_of(folder: Path) -> str:
     from openbook.home import books_folder
 
     return folder.name if folder.parent == books_folder() else str(folder)
+
+
+def store_folder(recipe: Recipe, fingerprint: str, avoid: str = "") -> str:
+    """The name of a store's folder, made of what it is made of; another one than `avoid`."""
+    name = f"store-{digest(*(str(recipe.specs(step)) for step in MADE_OF), fingerprint)[:8]}"
+    return name + "b" if name == avoid else name
+
+
+def refuse_other_vectors(folder: Path, own: Recipe, wanted: Recipe) -> None:
+    """Raises: BookError, when the wanted recipe needs other documents, chunks or vectors than the book's own."""
+    for step in MADE_OF + READING:
+        if own.specs(step) == wanted.specs(step):
+            continue
+        old, new = own.to_dict()[step], wanted.to_dict()[step]
+        raise BookError(
+            f"This book was made with {step} {old or 'none'}, not {new or 'none'}. "
+            f'Make it again with: openbook rebuild -b {name_of(folder)} --set "{step}={new}"'
+        )

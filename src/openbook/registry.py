@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from openbook.errors import SpecError
-from openbook.recipe import Spec, Value, did_you_mean, digest
+from openbook.recipe import Recipe, Spec, Value, did_you_mean, digest
 
 KINDS: Mapping[str, str] = {
     "reader": "openbook.readers",
@@ -133,7 +133,7 @@ def _fits(value: Value, wanted: Any) -> bool:
 
 
 def make(kind: str, spec: Spec, **given: Any) -> Any:
-    """The component a spec names, with what the book gives it (a store's folder and dim).
+    """The component a spec names, with what the book gives it (a store's folder and dim, a splitter's spans).
 
     Raises:
         SpecError: As `check`, or a value the component itself refuses.
@@ -142,6 +142,20 @@ def make(kind: str, spec: Spec, **given: Any) -> Any:
     cls = load(kind, spec.name)
     required = {part.name for part in fields(cls) if part.init and part.default is MISSING}
     return cls(**{name: given[name] for name in required}, **spec.options)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Names, options, types and values of every step, before anything is made of them.
+
+    Raises:
+        SpecError: As `make`.
+    """
+    for step in KINDS:
+        for spec in recipe.specs(step):
+            if step == "store":  # is made with a folder
+                check(step, spec)
+            else:
+                make(step, spec, spans=lambda text: ())  # a splitter may want the embedder's tokens
 
 
 def fingerprint(kind: str, spec: Spec) -> str:

@@ -6,9 +6,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, cycle, islice
 
-from openbook.types import Document, Edit, Marks
+from openbook.types import Cleaner, Document, Edit, Marks
+
+ROUNDS = 20  # what one edit uncovers is found in the next round; more than three were never seen
 
 # fmt: off
 NAME_FOLLOWS = frozenset({  # no sentence ends after these, whatever follows
@@ -79,6 +81,88 @@ def apply(document: Document, edits: Sequence[Edit]) -> Document:
     return replace(
         document, text=text, marks=moved(document.marks), headings=moved(document.headings), parts=moved(document.parts)
     )
+
+
+def compose(first: Sequence[Edit], second: Sequence[Edit]) -> list[Edit]:
+    """Edits that do at once what `first` and then, on its result, `second` do.
+
+    >>> compose([Edit(3, 5, " ", "spaces")], [Edit(4, 7, "2", "number")])
+    [Edit(start=3, end=5, text=' ', reason='spaces'), Edit(start=5, end=8, text='2', reason='number')]
+    """
+    if not first or not second:
+        return list(first or second)
+    return [_merged(*group) for group in _groups(first, second)]
+
+
+Group = tuple[int, int, int, int, list[tuple[int, Edit]], list[Edit]]
+"""Start and end in the text between, characters `first` has added before it and up to its end, edits of both."""
+
+
+def _groups(first: Sequence[Edit], second: Sequence[Edit]) -> Iterator[Group]:
+    """Edits that overlap in the text between, together; rising."""
+    grown = 0
+    moved: list[tuple[int, int, Edit, bool]] = []
+    for edit in first:
+        start = edit.start + grown
+        moved.append((start, start + len(edit.text), edit, True))
+        grown += len(edit.text) - (edit.end - edit.start)
+    moved += [(edit.start, edit.end, edit, False) for edit in second]
+    moved.sort(key=lambda one: (one[0], one[1]))
+    start = end = before = after = 0
+    made: list[tuple[int, Edit]] = []
+    done: list[Edit] = []
+    for begins, ends, edit, is_first in moved:
+        if begins >= end and (made or done):
+            yield start, end, before, after, made, done
+            made, done = [], []
+        if not made and not done:
+            start, end, before = begins, ends, after
+        end = max(end, ends)
+        if is_first:
+            made.append((begins, edit))
+            after += len(edit.text) - (edit.end - edit.start)
+        else:
+            done.append(edit)
+    yield start, end, before, after, made, done
+
+
+def _merged(start: int, end: int, before: int, after: int, made: list[tuple[int, Edit]], done: list[Edit]) -> Edit:
+    pieces: list[str] = []
+    at = start
+    for begins, edit in made:
+        # Characters between two edits of `first` are inside an edit of `second`: what they are does not matter.
+        pieces += [" " * (begins - at), edit.text]
+        at = begins + len(edit.text)
+    between = "".join(pieces).ljust(end - start)
+    pieces, at = [], start
+    for edit in done:
+        pieces += [between[at - start : edit.start - start], edit.text]
+        at = edit.end
+    pieces.append(between[at - start :])
+    reasons = dict.fromkeys([edit.reason for _, edit in made] + [edit.reason for edit in done])
+    return Edit(start - before, end - after, "".join(pieces), ", ".join(reasons))
+
+
+def settled(document: Document, *steps: Cleaner) -> list[Edit]:
+    """What the steps find one after the other, again and again until none of them finds more, as one list of edits."""
+    edits: list[Edit] = []
+    quiet = 0  # steps since the last that found something
+    for step in islice(cycle(steps), ROUNDS * len(steps)):
+        found = step(document)
+        quiet = 0 if found else quiet + 1
+        if quiet == len(steps):
+            break
+        edits = compose(edits, found)
+        document = apply(document, found)
+    return edits
+
+
+def changed(start: int, old: str, new: str, reason: str) -> Edit:
+    """The edit that makes `new` of `old`, without the characters that both begin or end with."""
+    most = min(len(old), len(new))
+    head = next((i for i in range(most) if old[i] != new[i]), most)
+    tail = next((i for i in range(most - head) if old[-1 - i] != new[-1 - i]), most - head)
+    return Edit(start + head, start + len(old) - tail, new[head : len(new) - tail], reason)
 
 
 def well_formed(text: str) -> str:

@@ -275,6 +275,9 @@ class Store(Protocol):
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk, in no particular order."""
 
+    def counts(self) -> dict[str, int]:
+        """Number of chunks by document id."""
+
     def __len__(self) -> int:
         """Number of chunks."""
 

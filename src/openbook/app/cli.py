@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import openbook
+from openbook.app.options import (
+    Sorted,
+    book_option,
+    json_option,
+    limit_options,
+    set_option,
+    verbose_option,
+    where_option,
+)
 from openbook.errors import BookError, ModelError, OpenbookError, SpecError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -22,72 +31,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
-
-
-class BookFolder(click.ParamType[Path]):
-    """`-b NAME` is a book under the home folder, `-b ./folder` a folder anywhere."""
-
-    name = "book"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The book's folder."""
-        text = str(value)
-        if not text.strip():
-            self.fail("the name of a book is empty")
-        if text in {".", "..", "~"} or "/" in text or os.sep in text or text.startswith("~"):
-            return Path(text).expanduser().absolute()
-        if text.startswith(".") or "\x00" in text:
-            self.fail(f"{text!r} is no name for a book; a folder is written ./{text}")
-        return books_folder() / text
-
-
-class Sorted(click.Group):
-    """Lists the commands in the order they are written below."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in order of definition."""
-        return list(self.commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a hint for a mistyped name."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from openbook.recipe import did_you_mean
-
-            hint = did_you_mean(args[0], list(self.commands))
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
-
-
-def book_option(command: F) -> F:
-    """-b, the book to work on."""
-    return click.option(
-        "-b",
-        "--book",
-        "folder",
-        type=BookFolder(),
-        default="default",
-        show_default=True,
-        metavar="NAME|./FOLDER",
-        help="The book: a name (kept under $OPENBOOK_HOME/books), or a folder.",
-    )(command)
-
-
-def set_option(help_text: str) -> Callable[[F], F]:
-    """--set step=spec, any number of times."""
-    return click.option("--set", "choices", multiple=True, metavar="STEP=SPEC", help=help_text)
-
-
-def json_option(command: F) -> F:
-    """--json, for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(command)
-
-
-def verbose_option(command: F) -> F:
-    """-v, say more."""
-    return click.option("-v", "--verbose", is_flag=True, help="Show the recipe and the timings too.")(command)
 
 
 @click.group(cls=Sorted, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -113,7 +56,7 @@ def demo(yes: bool, llm: str) -> None:
     Uses the book 'bible'. The Bible is part of openbook; the model that answers is downloaded (about 1.1 GB) unless it
     is there already.
     """
-    from openbook.app import show
+    from openbook.app import show, show_documents
     from openbook.demo import kjv
     from openbook.home import home
 
@@ -127,7 +70,7 @@ def demo(yes: bool, llm: str) -> None:
     with _open(books_folder() / "bible", create=True) as book:
         with show.Bar() as report:
             added = book.add([text], report=report)
-        show.added(added, book)
+        show_documents.added(added, book)
     show.command(f'openbook ask -b bible "{question}"')
     with _open(books_folder() / "bible", choices) as book:
         show.stream(book.stream(question), book, verbose=True)
@@ -154,26 +97,79 @@ def _pull_if_missing(name: str, *, yes: bool) -> None:
 @click.argument("paths", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @book_option
 @set_option("Another component for a step of a new book, such as: splitter='chars(size=1000)'. Repeatable.")
+@click.option("--watch", is_flag=True, help="Stay, and add again whenever something below the paths changes.")
+@limit_options
 @json_option
 @verbose_option
-def add(paths: tuple[str, ...], folder: Path, choices: tuple[str, ...], as_json: bool, verbose: bool) -> None:
-    """Read, split and embed files and folders into a book; makes the book if it is new.
+def add(
+    paths: tuple[str, ...],
+    folder: Path,
+    choices: tuple[str, ...],
+    watch: bool,
+    time_limit: float,
+    memory_limit: int,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Read, split and embed files, folders, patterns and archives into a book; makes the book if it is new.
 
-    Adding again looks only at what changed, and goes on where an earlier run was stopped. Ends with 1 if any file
-    failed.
+    Adding again looks only at what changed, removes what is gone from a folder, and goes on where an earlier run was
+    stopped. Ends with 1 if any file failed.
     """
-    from openbook.app import show
+    from openbook.app import show, show_documents
+    from openbook.reading import Limits
 
+    failed = False
     with _open(folder, choices, create=True) as book:
         if choices:
             book.keep_recipe()
-        with show.Bar() as report:
-            added = book.add(paths, report=report)
-        if as_json:
-            show.as_json(show.added_json(added, book))
-        else:
-            show.added(added, book, verbose=verbose)
-    if added.failed or added.partial:
+        for _ in _again_and_again(paths, book.folder) if watch else [None]:
+            with show.Bar() as report:
+                added = book.add(paths, limits=Limits(time_limit, memory_limit), report=report)
+            failed = bool(added.failed or added.partial)
+            if as_json:
+                show.as_json(show_documents.added_json(added, book))
+            else:
+                show_documents.added(added, book, verbose=verbose)
+    if failed:
+        raise click.exceptions.Exit(USER_ERROR)
+
+
+def _again_and_again(paths: tuple[str, ...], book: Path) -> Iterator[None]:
+    from openbook.watching import changes
+
+    yield
+    click.echo("Watching for changes; stop with Ctrl-C.", err=True)
+    yield from changes([Path(path) for path in paths], book)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...")
+@set_option("Another reader or other cleaners, such as: cleaners=repair. Repeatable.")
+@limit_options
+@json_option
+def read(paths: tuple[str, ...], choices: tuple[str, ...], time_limit: float, memory_limit: int, as_json: bool) -> None:
+    """Show what openbook sees in files: text with pages and headings, fields, and what cleaning took out.
+
+    Nothing is added to a book. Ends with 1 if a file, or a part of one, cannot be read.
+    """
+    from openbook.app import show, show_documents
+    from openbook.finding import find
+    from openbook.reading import Job, Limits, Reading
+
+    recipe = _recipe_with(None, choices)
+    steps = recipe.to_dict()
+    failed = False
+    with Reading(steps["reader"], steps["cleaners"], Limits(time_limit, memory_limit), explain=True) as reading:
+        for file in find(map(Path, paths), lambda path: True).files:
+            events = (event for _, event in reading.read([Job(file.path)]))
+            if as_json:
+                said = show_documents.read_json(file.path, events)
+                show.as_json(said)
+                failed = failed or bool(said["error"] or said["unread"])
+            else:
+                failed = show_documents.read(events) or failed
+    if failed:
         raise click.exceptions.Exit(USER_ERROR)
 
 
@@ -181,11 +177,18 @@ def add(paths: tuple[str, ...], folder: Path, choices: tuple[str, ...], as_json:
 @click.argument("question", nargs=-1, required=True)
 @book_option
 @click.option("-k", default=0, metavar="N", help="How many passages.  [default: 5]")
+@where_option
 @set_option("Another retriever for this search, such as: retriever=bm25. Repeatable.")
 @json_option
 @verbose_option
 def search(
-    question: tuple[str, ...], folder: Path, k: int, choices: tuple[str, ...], as_json: bool, verbose: bool
+    question: tuple[str, ...],
+    folder: Path,
+    k: int,
+    where: str,
+    choices: tuple[str, ...],
+    as_json: bool,
+    verbose: bool,
 ) -> None:
     """Find the passages nearest to QUESTION, best first."""
     from openbook.app import show
@@ -195,7 +198,7 @@ def search(
     given = click.get_current_context().get_parameter_source("k")
     count = PASSAGES if given is click.core.ParameterSource.DEFAULT else k
     with _open(folder, choices) as book:
-        passages, timing = book.retrieve(words, count)
+        passages, timing = book.retrieve(words, count, where=where)
         if as_json:
             show.as_json(show.search_json(words, passages, timing))
         else:
@@ -208,6 +211,7 @@ def search(
 @cli.command()
 @click.argument("question", nargs=-1)
 @book_option
+@where_option
 @set_option("Another component for this question, such as: llm=quote or retriever=bm25. Repeatable.")
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", default=0, metavar="N", help="Longest answer in tokens.  [default: 512]")
@@ -217,6 +221,7 @@ def search(
 def ask(
     question: tuple[str, ...],
     folder: Path,
+    where: str,
     choices: tuple[str, ...],
     llm: str,
     max_tokens: int,
@@ -236,7 +241,7 @@ def ask(
         choices = (*choices, f"llm={_llm_spec(llm)}")
     with _open(folder, choices) as book:
         for words in [" ".join(question)] if question else _questions():
-            parts = book.stream(words, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
+            parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
             try:
                 if as_json:
                     show.as_json(show.answer_json(show.last_answer(parts)))
@@ -275,9 +280,9 @@ def _questions() -> Iterator[str]:
 @json_option
 def list_books(as_json: bool) -> None:
     """List the books under $OPENBOOK_HOME."""
-    from openbook.app import show
+    from openbook.app import show_documents
 
-    show.books(books_folder(), as_json=as_json)
+    show_documents.books(books_folder(), as_json=as_json)
 
 
 @cli.command()
@@ -286,14 +291,32 @@ def list_books(as_json: bool) -> None:
 @verbose_option
 def status(folder: Path, as_json: bool, verbose: bool) -> None:
     """Show one book: recipe, documents and their state, model, index."""
-    from openbook.app import show
+    from openbook.app import show, show_documents
 
     with _open(folder) as book:
         found = book.status()
         if as_json:
-            show.as_json(show.status_json(found))
+            show.as_json(show_documents.status_json(found))
         else:
-            show.status(found, verbose=verbose)
+            show_documents.status(found, verbose=verbose)
+
+
+@cli.command()
+@book_option
+@click.option("--repair", is_flag=True, help="Make right what is wrong.")
+@json_option
+def check(folder: Path, repair: bool, as_json: bool) -> None:
+    """Compare a book's documents, chunks and index with each other. Ends with 1 if something is wrong."""
+    from openbook.app import show, show_documents
+
+    with _open(folder) as book, show.Bar() as report:
+        found = book.check(repair=repair, report=report)
+    if as_json:
+        show.as_json(show_documents.check_json(found))
+    else:
+        show_documents.check(found)
+    if not found.sound and not found.repaired:
+        raise click.exceptions.Exit(USER_ERROR)
 
 
 @cli.command()
@@ -384,11 +407,17 @@ def _pull(name: str, source: Path | None) -> Path:
 
 @models.command("remove")
 @click.argument("name")
-def models_remove(name: str) -> None:
+@json_option
+def models_remove(name: str, as_json: bool) -> None:
     """Delete the file of a pulled model."""
+    from openbook.app import show
     from openbook.models.pull import remove as remove_model
 
-    click.echo(f"Removed {remove_model(name)}")
+    removed = remove_model(name)
+    if as_json:
+        show.as_json({"removed": str(removed)})
+    else:
+        click.echo(f"Removed {removed}")
 
 
 def _recipe_with(recipe: Recipe | None, choices: tuple[str, ...]) -> Recipe:

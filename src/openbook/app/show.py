@@ -7,7 +7,6 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,8 +18,7 @@ from openbook.types import Answer, Passage, Progress, Timing
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from openbook.book import Book, Status
-    from openbook.indexing import Added
+    from openbook.book import Book
     from openbook.recipe import Recipe
 
 WIDTH = 100
@@ -82,6 +80,7 @@ class Bar:
         "index": "indexing",
         "download": "downloading",
         "verify": "verifying",
+        "check": "checking",
     }
 
     def __init__(self) -> None:
@@ -132,50 +131,14 @@ class Bar:
         )
 
 
-def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
-    """What came of an add; failures grouped by reason, on stderr."""
-    parts = [
-        f"{number:,} {name}"
-        for name in ("added", "updated", "unchanged", "removed")
-        if (number := getattr(summary, name)) or name == "added"
-    ]
-    if summary.partial:
-        parts.append(f"{count(len(summary.partial), 'file')} partial")
-    if summary.failed:
-        parts.append(f"{count(len(summary.failed), 'file')} failed")
-    if summary.skipped:
-        parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
-    rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
-    click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
-    for failure in [*summary.partial, *summary.failed]:
-        error(failure.reason)
-    if verbose:
-        for name in summary.skipped:
-            click.echo(f"skipped {name}")
-        recipe(book.recipe)
-
-
-def added_json(summary: Added, book: Book) -> dict[str, object]:
-    """As `added`."""
-    return {
-        "book": str(book.folder),
-        "added": summary.added,
-        "updated": summary.updated,
-        "unchanged": summary.unchanged,
-        "removed": summary.removed,
-        "chunks": summary.chunks,
-        "skipped": summary.skipped,
-        "partial": [{"path": failure.path, "reason": failure.reason} for failure in summary.partial],
-        "failed": [{"path": failure.path, "reason": failure.reason} for failure in summary.failed],
-        "seconds": {"embed": round(summary.seconds_embedding, 3), "total": round(summary.seconds, 3)},
-    }
-
-
 def where(passage: Passage) -> str:
     """Source, place and span of a passage."""
     chunk = passage.chunk
     place = f", {chunk.place}" if chunk.place else ""
-    return f"{path(passage.source)}{place}, characters {chunk.start}-{chunk.end}"
+    # The name of a row, a mail or a member of an archive says little.
+    title = f' "{passage.title}"' if passage.title and "#" in passage.source else ""
+    more = f" (and {len(passage.sources) - 1} more like it)" if len(passage.sources) > 1 else ""
+    return f"{path(passage.source)}{title}{more}{place}, characters {chunk.start}-{chunk.end}"
 
 
 def passages(found: Iterable[Passage]) -> None:
@@ -193,6 +156,9 @@ def passage_json(number: int, passage: Passage) -> dict[str, object]:
         "n": number,
         "text": chunk.text,
         "source": passage.source,
+        "sources": list(passage.sources),
+        "title": passage.title,
+        "fields": dict(passage.fields),
         "place": chunk.place,
         "start": chunk.start,
         "end": chunk.end,
@@ -303,84 +269,6 @@ def recipe(chosen: Recipe) -> None:
     """Each step's component, in the notation that --set reads."""
     for step, text in chosen.to_dict().items():
         click.secho(f"{step:>10} = {text or 'none'}", dim=True)
-
-
-def books(folder: Path, *, as_json: bool) -> None:
-    """The books in a folder."""
-    from openbook.book import Book
-    from openbook.errors import OpenbookError
-
-    rows = [["book", "documents", "chunks", "size", "recipe"]]
-    found: list[dict[str, object]] = []
-    for manifest in sorted(folder.glob("*/book.toml")):
-        name = manifest.parent.name
-        try:
-            with Book.open(manifest.parent) as book:
-                status = book.status()
-        except OpenbookError as broken:
-            error(f"{name}: {broken}")
-            continue
-        steps = book.recipe.to_dict()
-        shown = f"{steps['splitter']} {steps['embedder']} {steps['store']} {steps['retriever']}"
-        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", readable(status.size_bytes), shown])
-        found.append(status_json(status) | {"book": name})
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    elif len(rows) == 1:
-        click.echo(f"No books in {folder} yet. Make one with: openbook add -b NAME FILE...")
-    else:
-        table(rows)
-
-
-def status_json(found: Status) -> dict[str, object]:
-    """As `status`."""
-    return {
-        "book": found.folder.name,
-        "folder": str(found.folder),
-        "documents": found.documents,
-        "characters": found.characters,
-        "chunks": found.chunks,
-        "size_bytes": found.size_bytes,
-        "unfinished": found.unfinished,
-        "recipe": found.manifest.recipe.to_dict(),
-        "embedder": {"fingerprint": found.manifest.fingerprint, "dim": found.manifest.dim},
-        "files": [
-            {
-                "path": file.path,
-                "state": file.state,
-                "reason": file.reason,
-                "documents": found.documents_by_file.get(file.path, 0),
-                "read_at": file.read_at,
-            }
-            for file in found.files
-        ],
-    }
-
-
-def status(found: Status, *, verbose: bool = False) -> None:
-    """One book; failed files first, at most 20 others unless verbose."""
-    click.secho(str(found.folder), bold=True)
-    click.echo(
-        f"{count(found.documents, 'document')} in {count(len(found.files), 'file')}, "
-        f"{found.characters:,} characters, {count(found.chunks, 'chunk')} of {found.manifest.dim} numbers, "
-        f"{readable(found.size_bytes)} on disk"
-    )
-    if found.unfinished:
-        click.echo("An add was stopped before its end: run it again to go on where it stopped.")
-    recipe(found.manifest.recipe)
-    if not found.files:
-        return
-    click.echo()
-    ordered = sorted(found.files, key=lambda file: (file.state == "ok", file.path))
-    most = len(ordered) if verbose else 20
-    rows = [["state", "documents", "read", "file"]]
-    for file in ordered[:most]:
-        documents = f"{found.documents_by_file.get(file.path, 0):,}"
-        reason = f"  ({file.reason})" if file.reason else ""
-        rows.append([file.state, documents, file.read_at, path(file.path) + reason])
-    table(rows)
-    if len(ordered) > most:
-        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v")
 
 
 def components(kind: str | None, *, as_json: bool) -> None:

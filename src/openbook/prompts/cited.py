@@ -53,6 +53,8 @@ class Cited:
 
 
 def _head(passage: Passage) -> str:
-    """Where a passage is from: the file's name without its folders, and the place in it."""
+    """Where a passage is from: the file's name without its folders, or a mail's subject and day; and the place."""
     name = passage.source.replace("\\", "/").rsplit("/", 1)[-1]
-    return " ".join(", ".join(filter(None, (name, passage.chunk.place))).split())
+    day = str(passage.fields.get("date", ""))[:10]
+    names = (passage.title, day) if "#" in name and passage.title else (name,)
+    return " ".join(", ".join(filter(None, (*names, passage.chunk.place))).split())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,9 +21,17 @@ BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE = 1 << 16
+LARGEST = 1 << 28  # bytes of one text: four times that, as characters, must fit into memory with all that is made of it
 CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 HIGH = bytes(range(128, 256))
 SURROGATE = re.compile("[\ud800-\udfff\0]")
+
+ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
+
+
+def alive() -> None:
+    """A reader that works long on one document says so, so that it is not stopped."""
+    ALIVE.get()()
 
 
 @contextmanager
@@ -62,7 +71,15 @@ def read_text(path: Path, declared: re.Pattern[bytes] | None = None) -> str:
         ReadError: As `opened`, or the file is empty, looks binary, or is in an encoding that cannot be told.
     """
     with opened(path) as file:
-        content = file.read()
+        content = file.read(SAMPLE)
+        if not any(content.startswith(bom) for bom, _ in BOMS):
+            check_text(content, path)  # before gigabytes of something else are read
+        content += file.read(LARGEST - SAMPLE)
+        if file.read(1):
+            raise ReadError(
+                f"{shown(path)} is larger than {LARGEST >> 20} MB, too much for one text. Split it, for example with: "
+                "split -C 100M"
+            )
     found = declared.search(content[:SAMPLE]) if declared else None
     text = decode(content, path, found[1].decode("ascii", "replace") if found else "")
     if not text or text.isspace():

@@ -6,32 +6,46 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 import pypdf
 from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+from pypdf.generic import Destination
 
 from openbook.readers.files import opened
-from openbook.readers.pages import HYPHEN, check_pdf, damaged, encrypted, to_document
-from openbook.types import Document
+from openbook.readers.outline import MOST_BOOKMARKS, Bookmark
+from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.types import Document, Unread
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).
-FAILURES = (PyPdfError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError)
+FAILURES = (
+    PyPdfError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    NotImplementedError,
+    OSError,
+)
 
-# It warns of each flaw of a file that it can read in spite of it.
-logging.getLogger("pypdf").setLevel(logging.ERROR)
+# It says at length of each flaw of a file that it can read it in spite of it.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 LINE_END_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\xad\u2010]\n[ \t]*(?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
 class Pypdf:
-    """Text of each page; a page that fails is left out and logged."""
+    """Text of each page, bookmarks as headings. Scanned pages are not recognized."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         check_pdf(path)
         with opened(path) as binary:
             try:
@@ -43,20 +57,43 @@ class Pypdf:
                 raise encrypted(path) from error
             except FAILURES as error:
                 raise damaged(path, str(error)) from error
+            check_count(path, count)
             pages = [_page(file, index) for index in range(count)]
-            title = _title(file)
-        yield to_document(path, pages, title)
+            about, bookmarks = _about(file), _bookmarks(file)
+        yield from to_document(path, pages, about, bookmarks)
 
 
-def _page(file: pypdf.PdfReader, index: int) -> str | None:
+def _page(file: pypdf.PdfReader, index: int) -> Page:
     try:
-        return LINE_END_HYPHEN.sub(HYPHEN, file.pages[index].extract_text())
-    except FAILURES:
-        return None
+        return Page(LINE_END_HYPHEN.sub(HYPHEN, file.pages[index].extract_text()))
+    except FAILURES as error:
+        return failed(str(error) or type(error).__name__)
 
 
-def _title(file: pypdf.PdfReader) -> str | None:
+def _about(file: pypdf.PdfReader) -> dict[str, str]:
     try:
-        return file.metadata.title if file.metadata else None
+        known = file.metadata
+        return {name: str(known[f"/{name}"]) for name in ABOUT if f"/{name}" in known} if known else {}
     except FAILURES:
-        return None
+        return {}
+
+
+def _bookmarks(file: pypdf.PdfReader) -> list[Bookmark]:
+    found: list[Bookmark] = []
+    try:
+        for level, mark in islice(_flat(file.outline), MOST_BOOKMARKS):
+            page = file.get_destination_page_number(mark)
+            if page is not None:
+                found.append(Bookmark(page, level, str(mark.title or "")))
+    except FAILURES:
+        return []
+    return found
+
+
+def _flat(outline: object, level: int = 1) -> Iterator[tuple[int, Destination]]:
+    """Bookmarks in order with their levels; pypdf gives those under one as a list after it."""
+    for one in outline if isinstance(outline, list) else ():
+        if isinstance(one, Destination):
+            yield level, one
+        else:
+            yield from _flat(one, level + 1)

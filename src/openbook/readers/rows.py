@@ -6,18 +6,23 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from openbook.errors import ReadError
+from openbook.readers.fields import put_scalar
 from openbook.readers.files import SAMPLE, empty, encoding_of, opened, safe, shown
-from openbook.types import Document
+from openbook.types import Document, Field
 
 IDS = ("_id", "id")
 TEXTS = ("text", "content", "contents", "body", "passage", "document", "page_content")
 TITLES = ("title", "headline", "subject", "name")
+SAID = frozenset({*TEXTS, *TITLES})  # in a document's text and title already
+METADATA = frozenset({"metadata", "meta"})
+MOST_FIELDS = 50
 TABLES = frozenset({".csv", ".tsv"})
 DELIMITERS = ",;\t|"
 TRIED = 20  # rows a delimiter is judged by
@@ -38,23 +43,52 @@ class Rows:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        names = _Names()
         encoding = encoding_of(path)
         is_table = path.suffix.lower() in TABLES
         with (
             opened(path) as binary,
             TextIOWrapper(binary, encoding, "replace", newline="" if is_table else None) as file,
         ):
-            found = False
-            for line, row in _table(file, path) if is_table else _objects(file, path):
-                fields = {safe(name).strip().casefold(): value for name, value in row.items()}
-                title = _first(fields, TITLES)
-                text = _first(fields, TEXTS) or (title if _has(fields, TEXTS) else _all_fields(row))
-                if text and not text.isspace():
-                    found = True
-                    yield Document(text, f"{path}#{names.unique(_id(fields) or str(line))}", " ".join(title.split()))
-            if not found:
-                raise empty(path)
+            yield from documents(_table(file, path) if is_table else _objects(file, path), path)
+
+
+def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
+    """A document for each row that has text.
+
+    Raises:
+        ReadError: There is none.
+    """
+    names = _Names()
+    found = False
+    for line, row in rows:
+        cells = {_folded(name): value for name, value in row.items()}
+        title = _first(cells, TITLES)
+        text = _first(cells, TEXTS) or (title if _has(cells, TEXTS) else _all_fields(row))
+        if text and not text.isspace():
+            found = True
+            source = f"{path}#{names.unique(_id(cells) or str(line))}"
+            yield Document(text, source, " ".join(title.split()), fields=row_fields(cells))
+    if not found:
+        raise empty(path)
+
+
+@lru_cache(maxsize=4096)
+def _folded(name: str) -> str:
+    return safe(name).strip().casefold()
+
+
+def row_fields(cells: Mapping[str, Any]) -> dict[str, Field]:
+    """What is known of a row beside its text: its short values, and those of an object 'metadata' in it."""
+    fields: dict[str, Field] = {}
+    for name, value in cells.items():
+        if name in SAID or len(fields) == MOST_FIELDS:
+            continue
+        if name in METADATA and isinstance(value, dict):
+            for inner, one in islice(value.items(), MOST_FIELDS):
+                put_scalar(fields, inner, one)
+        elif value is not None:
+            put_scalar(fields, name, value)
+    return fields
 
 
 def _objects(file: Iterable[str], path: Path) -> Iterator[Row]:

@@ -2,4 +2,8 @@
 
 from openbook.registry import Entry
 
-ENTRIES: dict[str, Entry] = {}
+ENTRIES: dict[str, Entry] = {
+    "duplicates": Entry(
+        "openbook.refiners.duplicates:Duplicates", "shows equal and nearly equal passages once, with all their sources"
+    ),
+}

@@ -159,6 +159,10 @@ class Flat:
             last = rows[-1][0]
             yield from (Chunk(*row[1:]) for row in rows)
 
+    def counts(self) -> dict[str, int]:
+        with self._transaction() as connection:
+            return dict(connection.execute("SELECT document_id, count(*) FROM chunk GROUP BY document_id").fetchall())
+
     def __len__(self) -> int:
         with self._transaction() as connection:
             return int(connection.execute("SELECT count(*) FROM chunk").fetchone()[0])

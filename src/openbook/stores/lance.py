@@ -155,6 +155,14 @@ class Lance:
                 return
             yield from (_chunk(row) for row in batch.to_pylist())
 
+    def counts(self) -> dict[str, int]:
+        found = self._read(
+            lambda dataset: (
+                dataset.scanner(["document_id"]).to_table().group_by("document_id").aggregate([([], "count_all")])
+            )
+        )
+        return {row["document_id"]: row["count_all"] for row in found}
+
     def __len__(self) -> int:
         with self._explained():
             return int(self._latest().count_rows())

@@ -1,0 +1,128 @@
+"""The files that paths, folders and patterns mean."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openbook.errors import ReadError
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file and what `stat` says of it; -1 when it says nothing."""
+
+    path: str
+    size_bytes: int = -1
+    mtime_ns: int = -1
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found; every path is absolute."""
+
+    files: list[FoundFile] = field(default_factory=list)  # each once
+    skipped: list[str] = field(default_factory=list)  # files in folders that no reader knows
+    folders: list[str] = field(default_factory=list)  # looked through
+    unlisted: list[tuple[str, str]] = field(default_factory=list)  # folders that could not be, and why
+
+    def gone(self, known: Iterable[str]) -> list[str]:
+        """Those of the known files that were in one of the folders and are not any more.
+
+        A folder that cannot be listed, or is wholly empty as where a disk is not mounted, says nothing about them.
+        """
+        here = {file.path for file in self.files}
+        silent = _prefixes(path for path, _ in self.unlisted)
+        looked = _prefixes(self.folders)
+        return [
+            path
+            for path in known
+            if path not in here
+            and path.startswith(looked)
+            and not path.startswith(silent)
+            and not os.path.lexists(path)
+        ]
+
+
+def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
+    """A file itself, the known files below a folder, what a pattern (`*`, `?`, `**`) matches.
+
+    Hidden files and folders are left out; links to folders are not followed, as they may lead in a circle.
+
+    Raises:
+        ReadError: A path does not exist, or a pattern matches nothing.
+    """
+    found = Found()
+    seen: set[str] = set()
+    for path in paths:
+        for file, named in _expand(str(path.expanduser().absolute()), found):
+            if file.path in seen:
+                continue
+            seen.add(file.path)
+            if named or known(Path(file.path)):
+                found.files.append(file)
+            else:
+                found.skipped.append(file.path)
+    return found
+
+
+def _expand(path: str, found: Found) -> Iterator[tuple[FoundFile, bool]]:
+    if os.path.isdir(path):  # noqa: PTH112 - thousands of files: a Path for each would cost more than the look
+        yield from ((file, False) for file in _walk(path, found))
+    elif os.path.lexists(path):
+        yield FoundFile(path, *_stat(path)), True
+    elif glob.has_magic(path):
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - as above; and Path.glob takes no absolute one
+        if not matches:
+            raise ReadError(f"Nothing matches {path}. Check the pattern.")
+        for match in matches:
+            yield from _expand(match, found)
+    else:
+        raise ReadError(f"{path} does not exist. Check the path.")
+
+
+def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
+    """Files in order of their names, folder by folder."""
+    found.folders.append(folder)
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            with os.scandir(current) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            found.unlisted.append((current, f"{current} cannot be listed: {error.strerror or error}."))
+            continue
+        if not listed and current == folder:
+            found.unlisted.append((current, ""))
+        below = []
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") or _is_maildir(entry.path):
+                    below.append(entry.path)
+            elif entry.name.startswith("."):
+                continue
+            elif entry.is_file():
+                stat = entry.stat()
+                yield FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
+        waiting += reversed(below)
+
+
+def _is_maildir(folder: str) -> bool:
+    """A Maildir's folders but the first are hidden, and hold mails all the same."""
+    return os.path.isdir(f"{folder}/cur")  # noqa: PTH112
+
+
+def _stat(path: str) -> tuple[int, int]:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return -1, -1  # said when it is read
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _prefixes(folders: Iterable[str]) -> tuple[str, ...]:
+    return tuple(folder.rstrip(os.sep) + os.sep for folder in folders)

@@ -1,0 +1,308 @@
+"""Promises of reading in workers: a file that breaks, fills or stops its reader costs that file only."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openbook.errors import ReadError
+from openbook.finding import find
+from openbook.reading import Edits, End, Event, Job, Limits, Reading
+from openbook.types import Document, Unread
+
+ENTRY = """
+[openbook.reader]
+odd = odd:ENTRY
+"""
+
+ODD = """
+import ctypes, os, signal, socket, sys, time
+from openbook.errors import ReadError
+from openbook.registry import Entry
+from openbook.types import Document, Unread
+from dataclasses import dataclass
+from typing import ClassVar
+
+ENTRY = Entry("odd:Odd", "does what the file says")
+
+@dataclass
+class Odd:
+    VERSION: ClassVar[int] = 1
+    def __call__(self, path):
+        what, _, rest = path.read_text().partition(" ")
+        yield Document("before it", f"{path}#1")
+        if what == "sleep":
+            time.sleep(600)
+        elif what == "memory":
+            held = [bytearray(1 << 24) for _ in range(1000)]
+        elif what == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif what == "bug":
+            {}["no such key"]
+        elif what == "print":
+            print("{}" * 100, flush=True)
+            os.write(1, b"rubbish")
+        elif what == "connect":
+            socket.create_connection(("127.0.0.1", int(rest)))
+        elif what == "child":
+            import subprocess
+            subprocess.Popen(["sleep", "600"])
+            time.sleep(600)
+        elif what == "unread":
+            yield Unread(f"{path}#2", "it is torn")
+        elif what == "end":
+            raise ReadError(f"{path} ends here.")
+        yield Document("after it", f"{path}#3")
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where a package lies that adds a reader which misbehaves as told."""
+    package = tmp_path / "package"
+    (package / "odd-1.dist-info").mkdir(parents=True)
+    (package / "odd.py").write_text(ODD, encoding="utf-8")
+    (package / "odd-1.dist-info" / "entry_points.txt").write_text(ENTRY, encoding="utf-8")
+    (package / "odd-1.dist-info" / "METADATA").write_text("Name: odd\nVersion: 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(package)
+    return tmp_path
+
+
+def told(folder: Path, *whats: str, limits: Limits | None = None) -> dict[str, list[Event]]:
+    """What comes of files that tell the odd reader what to do, in one run, by what."""
+    for number, what in enumerate(whats):
+        (folder / f"{number}.txt").write_text(what, encoding="utf-8")
+    found: dict[str, list[Event]] = {what: [] for what in whats}
+    with Reading("odd", "", limits) as reading:
+        for job, event in reading.read(Job(str(folder / f"{number}.txt")) for number in range(len(whats))):
+            found[whats[int(Path(job.path).stem)]].append(event)
+    return found
+
+
+def texts(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Document)]
+
+
+def end(events: list[Event]) -> End:
+    assert [event for event in events if isinstance(event, End)] == [events[-1]]
+    assert isinstance(events[-1], End)
+    return events[-1]
+
+
+def test_what_was_read_before_a_file_broke_its_reader_is_kept_and_the_others_are_read(odd: Path) -> None:
+    found = told(odd, "fine", "crash", "bug", "end", "unread", "print", "fine again")
+    for what, events in found.items():
+        assert texts(events)[0] == "before it"
+        assert bool(end(events).error) == (what in {"crash", "bug", "end"})
+        assert (texts(events)[-1] == "after it") == (what not in {"crash", "bug", "end"})
+    assert "breaks its reader (SIGSEGV)" in end(found["crash"]).error
+    assert "KeyError" in end(found["bug"]).error
+    assert end(found["end"]).error.endswith("ends here.")
+    assert [event.reason for event in found["unread"] if isinstance(event, Unread)] == ["it is torn"]
+    assert all("\n" not in end(events).error for events in found.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a watcher looks at the memory now and then")
+def test_a_file_that_needs_too_much_memory_is_stopped(odd: Path) -> None:
+    found = told(odd, "memory", "fine", limits=Limits(memory_mb=300))
+    assert "needs more than 300 MB" in end(found["memory"]).error
+    assert texts(found["fine"]) == ["before it", "after it"]
+
+
+def test_a_file_that_takes_too_long_is_stopped_with_all_it_started(odd: Path) -> None:
+    began = time.monotonic()
+    found = told(odd, "sleep", "child", "fine", limits=Limits(seconds=1.5))
+    assert time.monotonic() - began < 20
+    for what in ("sleep", "child"):
+        assert "1.5 s passed" in end(found[what]).error
+    assert texts(found["fine"]) == ["before it", "after it"]
+    assert not [line for line in _processes() if "sleep 600" in line]
+
+
+def _processes() -> list[str]:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:
+    for number in range(30):
+        (odd / f"{number}.txt").write_text("fine", encoding="utf-8")
+    with Reading("odd", "", Limits(seconds=1)) as reading:
+        events = reading.read(Job(str(odd / f"{number}.txt")) for number in range(30))
+        next(events)
+        time.sleep(2)
+        assert not [event for _, event in events if isinstance(event, End) and event.error]
+
+
+def test_a_reader_cannot_reach_the_network(odd: Path) -> None:
+    found = told(odd, "connect 80")
+    assert "may not use the network" in end(found["connect 80"]).error
+
+
+def test_a_known_hash_is_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one fish", encoding="utf-8")
+    with Reading("auto", "") as reading:
+        first = [event for _, event in reading.read([Job(str(tmp_path / "a.txt"))])]
+        again = [event for _, event in reading.read([Job(str(tmp_path / "a.txt"), end(first).sha256)])]
+        other = [event for _, event in reading.read([Job(str(tmp_path / "a.txt"), "0" * 64)])]
+    assert texts(first) == texts(other) == ["one fish"]
+    assert again == [End("", end(first).sha256, same=True)]
+
+
+def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    with Reading("auto", "") as reading:
+        (event,) = [event for _, event in reading.read([Job(str(tmp_path / "none.txt"))])]
+    assert isinstance(event, End)
+    assert (event.again, "No such file" in event.error) == (True, True)
+
+
+def test_cleaning_is_explained_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a cafe\u0301 of words, long enough to be read", encoding="utf-8")
+    with Reading("auto", "repair", explain=True) as reading:
+        events = [event for _, event in reading.read([Job(str(tmp_path / "a.txt"))])]
+    edits = [event for event in events if isinstance(event, Edits)]
+    assert edits
+    assert "caf\u00e9" in texts(events)[0]
+
+
+def test_closing_in_the_middle_leaves_no_process_and_no_folder(odd: Path, tmp_path: Path) -> None:
+    (odd / "0.txt").write_text("sleep", encoding="utf-8")
+    with Reading("odd", "") as reading:
+        events: Iterator[tuple[Job, Event]] = reading.read([Job(str(odd / "0.txt"))])
+        next(events)
+        (worker,) = reading._workers
+        assert Path(worker._folder).exists()
+    assert worker._process.poll() is not None
+    assert not Path(worker._folder).exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="POSIX")
+def test_a_worker_ends_when_its_parent_is_killed(odd: Path) -> None:
+    (odd / "0.txt").write_text("sleep", encoding="utf-8")
+    script = (
+        "import sys; from openbook.reading import *\n"
+        "reading = Reading('odd', '')\n"
+        f"events = reading.read([Job({str(odd / '0.txt')!r})]); next(events)\n"
+        "print(reading._workers[0]._process.pid, flush=True); import time; time.sleep(600)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert parent.stdout
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while _runs(worker) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _runs(worker)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+class TestFind:
+    def known(self, path: Path) -> bool:
+        return path.suffix in {".txt", ".md"}
+
+    def test_folders_patterns_and_files_each_once_without_hidden_ones(self, tmp_path: Path) -> None:
+        for name in ("b/c.txt", "a.txt", "b/.hidden/d.txt", ".e.txt", "f.xyz", "b/g.md"):
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_text("x", encoding="utf-8")
+        found = find([tmp_path, tmp_path / "a.txt", tmp_path / "**" / "*.md", tmp_path / "f.xyz"], self.known)
+        assert [file.path for file in found.files] == [str(tmp_path / name) for name in ("a.txt", "b/c.txt", "b/g.md")]
+        assert found.skipped == [str(tmp_path / "f.xyz")]
+        assert found.folders == [str(tmp_path)]
+        assert find([tmp_path / "f.xyz"], self.known).files[0].size_bytes == 1
+
+    def test_what_does_not_exist_is_said(self, tmp_path: Path) -> None:
+        for name in ("none", "*.none"):
+            with pytest.raises(ReadError, match=r"none"):
+                find([tmp_path / name], self.known)
+
+    def test_a_link_that_leads_in_a_circle_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+        (tmp_path / "loop").symlink_to(tmp_path)
+        assert len(find([tmp_path], self.known).files) == 1
+
+    def test_gone_are_known_files_of_a_folder_that_are_not_there(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("x", encoding="utf-8")
+        known = [str(tmp_path / "a.txt"), str(tmp_path / "gone.txt"), str(tmp_path.parent / "other.txt")]
+        assert find([tmp_path], self.known).gone(known) == [str(tmp_path / "gone.txt")]
+        assert find([tmp_path / "a.txt"], self.known).gone(known) == []
+
+    def test_an_empty_folder_says_nothing_as_a_disk_may_not_be_mounted(self, tmp_path: Path) -> None:
+        found = find([tmp_path], self.known)
+        assert found.gone([str(tmp_path / "gone.txt")]) == []
+        assert found.unlisted == [(str(tmp_path), "")]
+
+
+class TestBombs:
+    """Each is stopped within its limit with a line, in little memory."""
+
+    def read(self, path: Path) -> End:
+        began = time.monotonic()
+        with Reading("auto", "", Limits(seconds=20, memory_mb=1024)) as reading:
+            events = [event for _, event in reading.read([Job(str(path))])]
+        assert time.monotonic() - began < 40
+        last = end(events)
+        assert "\n" not in last.error
+        return last
+
+    def test_four_gigabytes_of_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "sparse.txt"
+        with path.open("wb") as file:
+            file.truncate(4 << 30)
+        assert "looks binary" in self.read(path).error
+
+    def test_a_pdf_of_seven_kilobytes_that_is_a_gigabyte(self, tmp_path: Path) -> None:
+        packer = zlib.compressobj(9)
+        stream = b"".join(packer.compress(b"(A) Tj " * 150_000) for _ in range(1000)) + packer.flush()
+        path = tmp_path / "flate.pdf"
+        path.write_bytes(_pdf(stream))
+        assert path.stat().st_size < 8 << 20
+        assert self.read(path).error
+
+    def test_a_pdf_that_claims_ten_million_pages(self, tmp_path: Path) -> None:
+        path = tmp_path / "pages.pdf"
+        path.write_bytes(_pdf(zlib.compress(b"BT ET")).replace(b"/Count 1", b"/Count 10000000"))
+        assert self.read(path).error
+
+    @pytest.mark.slow
+    def test_html_a_million_deep(self, tmp_path: Path) -> None:
+        path = tmp_path / "deep.html"
+        path.write_text("<div>" * 1_000_000 + "words at the bottom", encoding="utf-8")
+        self.read(path)
+
+    def test_a_gzip_that_is_text_times_a_thousand(self, tmp_path: Path) -> None:
+        path = tmp_path / "zeros.txt.gz"
+        path.write_bytes(gzip.compress(b"\0" * (64 << 20)))
+        assert self.read(path).error
+
+
+def _pdf(stream: bytes) -> bytes:
+    """A PDF of one page with this deflated stream; readers find the objects without a table."""
+    return (
+        b"%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        b"2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R>>endobj\n"
+        b"4 0 obj<</Filter/FlateDecode/Length %d>>stream\n%s\nendstream endobj\ntrailer<</Root 1 0 R>>\n"
+        % (len(stream), stream)
+    )
