@@ -133,7 +133,7 @@ def kafka(data: Path) -> Case:
     """Kafka's documentation from its HTML pages; gold quotes."""
     source = data / "kafka-docs" / "source"
     read = registry.make("reader", Spec("auto"))
-    pages = [document for path in sorted(source.rglob("*.html")) for document in read(path)]
+    pages = [page for path in sorted(source.rglob("*.html")) for page in read(path) if isinstance(page, Document)]
     asked = []
     for one in lines(data / "kafka-docs" / "gold.jsonl"):
         quotes = [" ".join(gold["quote"].split()) for gold in one["gold"]]
@@ -149,8 +149,12 @@ def kafka(data: Path) -> Case:
 def reports(data: Path) -> Case:
     """Companies' reports from PDFs; gold pages."""
     read = registry.make("reader", Spec("auto"))
-    files = {path.stem: read(path) for path in sorted((data / "reports-pdf" / "pdfs").glob("*.pdf"))}
-    found = {name: replace(next(file), source=name) for name, file in files.items()}
+    found = {
+        path.stem: replace(document, source=path.stem)
+        for path in sorted((data / "reports-pdf" / "pdfs").glob("*.pdf"))
+        for document in read(path)
+        if isinstance(document, Document)
+    }
     asked = []
     for one in lines(data / "reports-pdf" / "gold.jsonl"):
         spans: Gold = defaultdict(list)
