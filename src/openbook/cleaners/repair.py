@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.cleaners.lines import broken_lines
-from openbook.text import apply, changed, compose, settled
+from openbook.text import changed, settled
 from openbook.types import Document, Edit, label_at
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -50,6 +50,7 @@ CUT_BY_HAND = re.compile(r"-\n[ \t]*")  # 5 times as quick where there is no oth
 LETTERS = re.compile(r"[^\W\d_]+")
 LAST_WORD = re.compile(r"\w+\Z")
 WORD = re.compile(r"\w+")
+SHARED = frozenset({"and", "or", "und", "oder", "bzw", "sowie"})  # after 'first-' of 'first- and second-class'
 LONGEST = 60  # letters of a word before its hyphen that are looked at
 KEPT = frozenset({"code", "table", "signature"})  # parts whose line breaks mean something
 BETWEEN_WORDS = str.maketrans(dict.fromkeys(map(ord, ".,;:!?()[]{}<>\"'“”‘’«»„…/|*_=—–"), " "))
@@ -62,8 +63,8 @@ class Repair:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, document: Document) -> Sequence[Edit]:
-        edits = settled(document, wrong_decoding, odd_characters, composed, cut_words)
-        return compose(edits, broken_lines(apply(document, edits)))
+        # A line that got the second piece of a cut word is longer than its neighbours: no sign of a program any more.
+        return settled(document, wrong_decoding, odd_characters, composed, broken_lines, cut_words)
 
 
 def odd_characters(document: Document) -> list[Edit]:
@@ -121,8 +122,13 @@ def cut_words(document: Document) -> list[Edit]:
     for cut, first, second in cuts:
         whole, hyphenated = forms[first + second], forms[f"{first}-{second}"]
         both_letters = first[-1:].isalpha() and text[cut.end() : cut.end() + 1].islower()
-        keep = hyphenated > whole or (hyphenated == whole and not both_letters)
-        edits.append(Edit(*cut.span(), "-" if keep else "", "hyphen at a line end"))
+        if second in SHARED and not whole and text[cut.end() + len(second) :][:1].isspace():
+            hyphen = "- "
+        elif not first or not second or hyphenated > whole or (hyphenated == whole and not both_letters):
+            hyphen = "-"
+        else:
+            hyphen = ""
+        edits.append(Edit(*cut.span(), hyphen, "hyphen at a line end"))
     return edits
 
 
