@@ -6,6 +6,7 @@ The same text is damaged in the same way each time.
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
@@ -40,6 +41,11 @@ def softened(text: str) -> str:
     'kein Weltm~eister'
     """
     return HALF.sub("\\g<0>\xad", text)
+
+
+def filled(text: str) -> str:
+    """Lines of at most 72 columns as Python and most editors break them: words stay whole, but for compounds."""
+    return textwrap.fill(text, WIDTH)
 
 
 def wrapped(text: str, hyphen: str = "-\n") -> str:
@@ -79,8 +85,9 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "decomposed": decomposed,
     "misread": misread,
     "soft hyphens": softened,
-    "wrapped": wrapped,
-    "wrapped, U+FFFE": from_pdf,
+    "wrapped": filled,
+    "wrapped, words cut": wrapped,
+    "wrapped, words cut, U+FFFE": from_pdf,
 }
 
 

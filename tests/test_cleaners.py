@@ -149,6 +149,7 @@ class TestRepair(CleanerContract):
         [
             ("Ã¼ber naÃ¯ve â€œwordsâ€\x9d", "über naïve “words”"),
             ("ä¸\xadæ–‡", "中文"),
+            ("fÃ¼r ContrecÅ“ur und JÄ«ng", "für Contrecœur und Jīng"),  # the first says what the others are
             ("e\u0301te\u0301", "été"),
             ("co\xadop\u200berate\ufeff", "cooperate"),
             ("ﬁnd the oﬃce", "find the office"),
@@ -180,6 +181,7 @@ class TestRepair(CleanerContract):
             "👩\u200d🚀 می\u200cخواهم",
             "a - \n b and -\n c, --foo-\n--bar, pre-\nAlps, 1990-\n95",
             "Grüße – “so” — naïve",
+            "ContrecÅ“ur und JÄ«ng",
         ],
     )
     def test_leaves_alone(self, text: str) -> None:

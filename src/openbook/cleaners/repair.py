@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,10 +92,16 @@ def wrong_decoding(document: Document) -> list[Edit]:
         return []
     from ftfy import fix_encoding  # 60 ms, so only now
 
+    runs = list(FOREIGN.finditer(text))
+    right = [fix_encoding(one[0]) if SUSPECT.search(one[0]) else one[0] for one in runs]
+    if any(one[0] != fixed for one, fixed in zip(runs, right, strict=True)):
+        # 'Å“' alone may be meant. In a text where all that is not ASCII can be read as UTF-8, and some must, it is 'œ'.
+        with suppress(UnicodeError):
+            right = [one[0].encode("sloppy-windows-1252").decode() for one in runs]
     return [
-        changed(one.start(), one[0], right, "mojibake")
-        for one in FOREIGN.finditer(text)
-        if SUSPECT.search(one[0]) and (right := fix_encoding(one[0])) != one[0]
+        changed(one.start(), one[0], fixed, "mojibake")
+        for one, fixed in zip(runs, right, strict=True)
+        if one[0] != fixed
     ]
 
 
