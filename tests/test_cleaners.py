@@ -201,6 +201,16 @@ class TestRepair(CleanerContract):
         whole = cut.replace("inter-\n", "inter").replace("-\n", "-")
         assert clean(Repair(), cut) == whole.replace("\n", " ")
 
+    def test_a_wrapped_paragraph_in_german_is_one_line_though_nouns_begin_its_lines(self) -> None:
+        german = (
+            "Ihre lokalen Rivalen, Polonia Warschau, haben deutlich weniger Anhänger.\n"
+            "Dennoch gelang es ihnen, die Ekstraklasa-Meisterschaft im Jahr 2000 zu\n"
+            "gewinnen. Das Heimstadion befindet sich unweit der Altstadt in der alten\n"
+            "Konwiktorska-Straße. Polonia wurde 2013 wegen seiner katastrophalen\n"
+            "Finanzen aus der ersten Liga verwiesen."
+        )
+        assert clean(Repair(), german) == german.replace("\n", " ")
+
     def test_an_indented_paragraph_is_one_line_too(self) -> None:
         indented = "\n".join(f"       {line}" for line in WRAPPED.split("\n"))
         assert clean(Repair(), indented).strip() == " ".join(WRAPPED.split())

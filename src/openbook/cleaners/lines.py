@@ -156,7 +156,7 @@ def _wrapped(text: str, lines: list[Line]) -> bool:
             return False
         small += text[start].islower()
         before = right
-    if 2 * small < len(lines) - 1:  # in verse each line begins with a capital
+    if 3 * small < len(lines) - 1:  # in verse each line begins with a capital; in German, one in two
         return False
     return _is_prose(text, lines[0], lines[-1])
 
