@@ -207,7 +207,7 @@ class TestRepair(CleanerContract):
             "Ihre lokalen Rivalen, Polonia Warschau, haben deutlich weniger Anhänger. Dennoch gelang es ihnen, die "
             "Ekstraklasa-Meisterschaft im Jahr 2000 zu gewinnen. Das Heimstadion befindet sich unweit der Altstadt in "
             "der alten Konwiktorska-Straße. Polonia wurde 2013 wegen seiner sehr schlechten Lage aus der ersten Liga "
-            "verwiesen."
+            "verwiesen und spielt nun seit einigen Jahren in der vierten, der untersten."
         )
         assert clean(Repair(), textwrap.fill(german, 72)) == german
 
