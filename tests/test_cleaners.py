@@ -202,6 +202,12 @@ class TestRepair(CleanerContract):
         whole = cut.replace("inter-\n", "inter").replace("-\n", "-")
         assert clean(Repair(), cut) == whole.replace("\n", " ")
 
+    def test_in_a_long_text_where_hardly_a_line_ends_at_a_hyphen_it_belongs_to_a_compound(self) -> None:
+        prose = "It was a fine day.\n\n" * 1000
+        assert clean(Repair(), f"{prose}a long-\nrunning plan") == f"{prose}a long-running plan"
+        cut = "an inter-\nnational plan\n\n"
+        assert clean(Repair(), prose[:8000] + cut * 9).count("international") == 9
+
     def test_a_wrapped_paragraph_in_german_is_one_line_though_nouns_begin_its_lines(self) -> None:
         german = (
             "Ihre lokalen Rivalen, Polonia Warschau, haben deutlich weniger Anhänger. Dennoch gelang es ihnen, die "

@@ -52,6 +52,9 @@ LETTERS = re.compile(r"[^\W\d_]+")
 LAST_WORD = re.compile(r"\w+\Z")
 WORD = re.compile(r"\w+")
 SHARED = frozenset({"and", "or", "und", "oder", "bzw", "sowie"})  # after 'first-' of 'first- and second-class'
+# Characters to a hyphen at a line end. Programs that cut words: TeX in columns 240, others 500; those that break lines
+# at compounds only: 11 000 to 70 000. A short text shows too little.
+SELDOM, ENOUGH = 2500, 10_000
 LONGEST = 60  # letters of a word before its hyphen that are looked at
 KEPT = frozenset({"code", "table", "signature"})  # parts whose line breaks mean something
 BETWEEN_WORDS = str.maketrans(dict.fromkeys(map(ord, ".,;:!?()[]{}<>\"'“”‘’«»„…/|*_=—–"), " "))
@@ -125,13 +128,14 @@ def cut_words(document: Document) -> list[Edit]:
     cuts = list(_cuts(document))
     wanted = {form for _, first, second in cuts for form in (first + second, f"{first}-{second}")}
     forms = Counter(filter(wanted.__contains__, _words(text))) if wanted else Counter[str]()
+    only_compounds = len(text) >= max(ENOUGH, SELDOM * len(cuts))
     edits = []
     for cut, first, second in cuts:
         whole, hyphenated = forms[first + second], forms[f"{first}-{second}"]
-        both_letters = first[-1:].isalpha() and text[cut.end() : cut.end() + 1].islower()
+        is_cut = not only_compounds and first[-1:].isalpha() and text[cut.end() : cut.end() + 1].islower()
         if second in SHARED and not whole and text[cut.end() + len(second) :][:1].isspace():
             hyphen = "- "
-        elif not first or not second or hyphenated > whole or (hyphenated == whole and not both_letters):
+        elif not first or not second or hyphenated > whole or (hyphenated == whole and not is_cut):
             hyphen = "-"
         else:
             hyphen = ""
