@@ -9,6 +9,12 @@ the second table asks BM25 with chunks of seven sizes. `kafka-docs.twice` has ev
 first line, as a folder of old versions would. The document-level questions of `reports-pdf` are asked too: which share
 of the right reports is among the first ten passages. Vectors are kept by chunk text, so that a cleaner costs the
 embedding of the chunks it changed. `p` is a paired randomisation test of the reciprocal ranks against no cleaner.
+
+    python benchmarks/cleaning.py --damaged --data ../shared/data --cache vectors/
+
+asks what `repair` does where text is damaged, with 557 questions a set: each paragraph is a document, damaged by
+damage.py, the questions are not, and a chunk is right when it is from the right paragraph. There `p` of a damage
+without cleaners is against the undamaged text, and that of `repair` against the same damage without it.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from typing import Any
 
 import numpy as np
 from answers import lines, share
+from damage import DAMAGES, quotes_found, words_lost
 from measure import machine, table
 from metrics import p_value
 
@@ -205,9 +212,14 @@ def ranks(passages: Sequence[Passage], names: dict[str, str], question: Question
     ]
 
 
-def measured(variant: Variant, asked: Sequence[Question], vectors: Vectorizer, refiners: Sequence[Refiner]) -> Result:
-    """What is found of one variant with the default splitter, store and retriever."""
-    recipe = Recipe()
+def measured(
+    variant: Variant,
+    asked: Sequence[Question],
+    vectors: Vectorizer,
+    refiners: Sequence[Refiner],
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+) -> Result:
+    """What is found of one variant with the splitter, store and retriever of a recipe."""
     embedder: Embedder = registry.make("embedder", recipe.embedder)
     splitter = registry.make("splitter", recipe.splitter)
     retriever: Retriever = registry.make("retriever", recipe.retriever)
@@ -261,6 +273,54 @@ def by_words(variant: Variant, asked: Sequence[Question]) -> list[list[float]]:
     return found
 
 
+DAMAGED = ("xquad-de", "xquad-en")
+DAMAGED_HEADING = (
+    "set, damage, cleaners, chunks, bm25 R@1, bm25 MRR@10, p, hybrid R@1, hybrid MRR@10, p, quotes found %, "
+    "words lost, words gained, line breaks"
+)
+
+
+def paragraphs(folder: Path) -> tuple[list[Document], list[Question]]:
+    """The paragraphs of a set in BEIR's layout, and the questions with the paragraph that answers them."""
+    asked = {one["_id"]: one["text"] for one in lines(folder / "queries.jsonl")}
+    gold = [line.split("\t") for line in (folder / "qrels.tsv").read_text("utf-8").splitlines()[1:]]
+    return (
+        [Document(one["text"], f"{one['_id']}.txt") for one in lines(folder / "corpus.jsonl")],
+        [Question(asked[query], lambda _, name, wanted=wanted: name == wanted) for query, wanted, _ in gold],  # type: ignore[misc]
+    )
+
+
+def damaged(folder: Path, vectors: Vectorizer) -> Iterator[list[str]]:
+    """Rows of the table for one set."""
+    documents, asked = paragraphs(folder)
+    whole: list[Result] = []
+    for damage, spoil in DAMAGES.items():
+        spoiled = [replace(one, text=spoil(one.text)) for one in documents]
+        before: list[Result] = []
+        for cleaners in ("", "repair"):
+            variant = cleaned(spoiled, [registry.make("cleaners", spec) for spec in parse_many(cleaners)])
+            found = [
+                measured(variant, asked, vectors, [], replace(Recipe(), retriever=Spec(retriever)))
+                for retriever in ("bm25", "hybrid")
+            ]
+            numbers = [
+                number
+                for result, plain in zip(found, before or whole or found, strict=True)
+                for number in (
+                    100 * statistics.fmean(1 in ranked for ranked in result.ranks),
+                    100 * statistics.fmean(result.reciprocal),
+                    None if result is plain else f"{p_value(result.reciprocal, plain.reciprocal):.4f}",
+                )
+            ]
+            pairs = [(old.text, new.text) for old, new in zip(documents, variant.documents, strict=True)]
+            there, quotes = np.array([quotes_found(*pair) for pair in pairs]).sum(axis=0)
+            lost, gained = np.array([words_lost(*pair) for pair in pairs]).sum(axis=0)
+            line_breaks = sum(one.text.count("\n") for one in variant.documents)
+            numbers += [100 * float(there / quotes), lost, gained, line_breaks]
+            yield [folder.name, damage, cleaners or "none", *map(shown, [found[0].chunks, *numbers])]
+            before, whole = before or found, whole or found
+
+
 def shown(value: Any) -> str:
     """A number for a table."""
     return "" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
@@ -271,15 +331,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("OPENBOOK_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
-    parser.add_argument("--sets", default=",".join(VARIANTS))
+    parser.add_argument("--sets", help=f"{','.join(VARIANTS)}; damaged: {','.join(DAMAGED)}")
+    parser.add_argument("--damaged", action="store_true", help="what `repair` does for damaged text")
     options = parser.parse_args()
     print(f"Machine: {machine()}\n")
     embedder: Embedder = registry.make("embedder", Recipe().embedder)
     vectors = Vectorizer(embedder, options.cache)
+    sets = options.sets.split(",") if options.sets else DAMAGED if options.damaged else tuple(VARIANTS)
+    if options.damaged:
+        found = [row for name in sets for row in damaged(options.data / name, vectors)]
+        print(table([DAMAGED_HEADING.split(", "), *found]))
+        return
     rows: list[list[Any]] = [HEADING]
     words: list[list[Any]] = [["set", "cleaners", *map(str, SIZES), "mean", "p"]]
     removed: list[list[Any]] = [["set", "cleaners", "MB/s", "reason: edits, characters taken away"]]
-    for name in options.sets.split(","):
+    for name in sets:
         paths, asked = (reports if name == "reports-pdf" else kafka)(options.data)
         documents = list(read(paths))
         if name.endswith("twice"):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
+from damage import WIDTH, from_pdf, quotes_found, words_lost, wrapped  # noqa: E402
 from metrics import ndcg, p_value, recall, reciprocal_rank  # noqa: E402
 
 RANKING = st.permutations([f"d{number}" for number in range(15)]).flatmap(
@@ -73,3 +74,21 @@ def test_the_retrieval_benchmark_prints_a_row_for_each_retriever(tmp_path: Path)
     assert said.returncode == 0, said.stderr
     assert "| tiny: 3 chunks, 1 questions | bm25 | 100.0 |" in said.stdout
     assert "| hybrid |" in said.stdout
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    st.lists(st.sampled_from(["a", "of", "international", "long-term", "(x-ray),", "-", "Überschallflug"]), max_size=60)
+)
+def test_wrapping_cuts_words_and_loses_none(words: list[str]) -> None:
+    text = " ".join(words)
+    assert all(len(line) <= WIDTH for line in wrapped(text).split("\n"))
+    joined = from_pdf(text).replace("\n", " ")
+    assert joined.replace("\ufffe", "").replace("-", "") == text.replace("-", "")
+
+
+def test_what_a_damage_costs_is_counted_in_words_and_quotes() -> None:
+    text = " ".join(map(str, range(24)))
+    assert quotes_found(text, text.replace(" 3 ", "\n3\n")) == (2, 2)
+    assert quotes_found(text, text.replace(" 3 ", " 3-")) == (1, 2)
+    assert words_lost(text, text.replace(" 3 ", " 3-")) == (2, 1)

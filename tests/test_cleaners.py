@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -149,6 +150,7 @@ class TestRepair(CleanerContract):
         [
             ("Ã¼ber naÃ¯ve â€œwordsâ€\x9d", "über naïve “words”"),
             ("ä¸\xadæ–‡", "中文"),
+            ("fÃ¼r ContrecÅ“ur und JÄ«ng", "für Contrecœur und Jīng"),  # the first says what the others are
             ("e\u0301te\u0301", "été"),
             ("co\xadop\u200berate\ufeff", "cooperate"),
             ("ﬁnd the oﬃce", "find the office"),
@@ -164,6 +166,9 @@ class TestRepair(CleanerContract):
             ("covid\ufffe19, the end\ufffe", "covid-19, the end-"),
             ("an inter-\nnational plan", "an international plan"),
             ("a long-\nterm and a long-term plan", "a long-term and a long-term plan"),
+            ("first-\nand second-class, Ein\ufffeund Ausgang", "first- and second-class, Ein- und Ausgang"),
+            ("a thous-\nand and a thousand", "a thousand and a thousand"),
+            ("schools, “C”\ufffeschools", "schools, “C”-schools"),
         ],
     )
     def test_puts_right(self, wrong: str, right: str) -> None:
@@ -177,6 +182,7 @@ class TestRepair(CleanerContract):
             "👩\u200d🚀 می\u200cخواهم",
             "a - \n b and -\n c, --foo-\n--bar, pre-\nAlps, 1990-\n95",
             "Grüße – “so” — naïve",
+            "ContrecÅ“ur und JÄ«ng",
         ],
     )
     def test_leaves_alone(self, text: str) -> None:
@@ -184,6 +190,32 @@ class TestRepair(CleanerContract):
 
     def test_a_wrapped_paragraph_is_one_line(self) -> None:
         assert clean(Repair(), f"Title\n\n{WRAPPED}\n\nEnd.") == f"Title\n\n{' '.join(WRAPPED.split())}\n\nEnd."
+
+    def test_a_wrapped_paragraph_with_cut_words_is_one_line_too(self) -> None:
+        cut = (
+            "The quick brown fox jumps over the lazy dog and then runs away from Bob-\n"
+            "Alice, who were in the old forest behind the village since the mid-\n"
+            "1930s. It was a very nice day for a walk in the woods, and the inter-\n"
+            "national guests said so, and all of them went home by the next train,\n"
+            "which was late."
+        )
+        whole = cut.replace("inter-\n", "inter").replace("-\n", "-")
+        assert clean(Repair(), cut) == whole.replace("\n", " ")
+
+    def test_in_a_long_text_where_hardly_a_line_ends_at_a_hyphen_it_belongs_to_a_compound(self) -> None:
+        prose = "It was a fine day.\n\n" * 1000
+        assert clean(Repair(), f"{prose}a long-\nrunning plan") == f"{prose}a long-running plan"
+        cut = "an inter-\nnational plan\n\n"
+        assert clean(Repair(), prose[:8000] + cut * 9).count("international") == 9
+
+    def test_a_wrapped_paragraph_in_german_is_one_line_though_nouns_begin_its_lines(self) -> None:
+        german = (
+            "Ihre lokalen Rivalen, Polonia Warschau, haben deutlich weniger Anhänger. Dennoch gelang es ihnen, die "
+            "Ekstraklasa-Meisterschaft im Jahr 2000 zu gewinnen. Das Heimstadion befindet sich unweit der Altstadt in "
+            "der alten Konwiktorska-Straße. Polonia wurde 2013 wegen seiner sehr schlechten Lage aus der ersten Liga "
+            "verwiesen und spielt nun seit einigen Jahren in der vierten, der untersten."
+        )
+        assert clean(Repair(), textwrap.fill(german, 72)) == german
 
     def test_an_indented_paragraph_is_one_line_too(self) -> None:
         indented = "\n".join(f"       {line}" for line in WRAPPED.split("\n"))
@@ -280,7 +312,7 @@ class TestRepairOfLines:
     def test_joining_lines_changes_white_space_only(self, lines: list[str]) -> None:
         text = "\n".join(lines)
         document = Document(text, "a")
-        assert apply(document, broken_lines(document)).text.split() == text.split()
+        assert "".join(apply(document, broken_lines(document)).text.split()) == "".join(text.split())
 
 
 def pages(*texts: str, first: int = 1) -> Document:

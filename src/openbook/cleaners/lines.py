@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 
 def broken_lines(document: Document) -> list[Edit]:
-    """Line breaks inside paragraphs, each a space. On its own result it finds nothing."""
+    """Line breaks inside paragraphs, each a space, but for those at a hyphen. On its own result it finds nothing."""
     text = document.text
     if "\n" not in text or not CONTINUED.search(text):
         return []
@@ -53,7 +53,18 @@ def broken_lines(document: Document) -> list[Edit]:
         for lines in (_between(paragraph, starts, headings) if starts else [paragraph])
         for joint in _joints(text, lines)
     ]
-    return [Edit(end, start, " ", "line break") for end, start in sorted(breaks)]
+    return [
+        Edit(end, start, glue, "line break")
+        for end, start in sorted(breaks)
+        if (glue := _glue(text, end, start)) is not None
+    ]
+
+
+def _glue(text: str, end: int, start: int) -> str | None:
+    """What goes between two lines: nothing after the hyphen of a compound; None: the word may be cut here."""
+    if text[end - 1] != "-" or not text[end - 2].isalnum() or not text[start].isalnum():
+        return " "
+    return None if text[end - 2].isalpha() and text[start].islower() else ""
 
 
 def _between(lines: list[Line], starts: set[int], headings: set[int]) -> Iterator[list[Line]]:
@@ -145,7 +156,7 @@ def _wrapped(text: str, lines: list[Line]) -> bool:
             return False
         small += text[start].islower()
         before = right
-    if 2 * small < len(lines) - 1:  # in verse each line begins with a capital
+    if 3 * small < len(lines) - 1:  # in verse each line begins with a capital; in German, one in two
         return False
     return _is_prose(text, lines[0], lines[-1])
 

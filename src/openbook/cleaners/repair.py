@@ -9,11 +9,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.cleaners.lines import broken_lines
-from openbook.text import apply, changed, compose, settled
+from openbook.text import changed, settled
 from openbook.types import Document, Edit, label_at
 
 LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -50,6 +51,10 @@ CUT_BY_HAND = re.compile(r"-\n[ \t]*")  # 5 times as quick where there is no oth
 LETTERS = re.compile(r"[^\W\d_]+")
 LAST_WORD = re.compile(r"\w+\Z")
 WORD = re.compile(r"\w+")
+SHARED = frozenset({"and", "or", "und", "oder", "bzw", "sowie"})  # after 'first-' of 'first- and second-class'
+# Characters to a hyphen at a line end. Programs that cut words: TeX in columns 240, others 500; those that break lines
+# at compounds only: 11 000 to 70 000. A short text shows too little.
+SELDOM, ENOUGH = 2500, 10_000
 LONGEST = 60  # letters of a word before its hyphen that are looked at
 KEPT = frozenset({"code", "table", "signature"})  # parts whose line breaks mean something
 BETWEEN_WORDS = str.maketrans(dict.fromkeys(map(ord, ".,;:!?()[]{}<>\"'“”‘’«»„…/|*_=—–"), " "))
@@ -62,8 +67,8 @@ class Repair:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, document: Document) -> Sequence[Edit]:
-        edits = settled(document, wrong_decoding, odd_characters, composed, cut_words)
-        return compose(edits, broken_lines(apply(document, edits)))
+        # A line that got the second piece of a cut word is longer than its neighbours: no sign of a program any more.
+        return settled(document, wrong_decoding, odd_characters, composed, broken_lines, cut_words)
 
 
 def odd_characters(document: Document) -> list[Edit]:
@@ -90,10 +95,16 @@ def wrong_decoding(document: Document) -> list[Edit]:
         return []
     from ftfy import fix_encoding  # 60 ms, so only now
 
+    runs = list(FOREIGN.finditer(text))
+    right = [fix_encoding(one[0]) if SUSPECT.search(one[0]) else one[0] for one in runs]
+    if any(one[0] != fixed for one, fixed in zip(runs, right, strict=True)):
+        # 'Å“' alone may be meant. In a text where all that is not ASCII can be read as UTF-8, and some must, it is 'œ'.
+        with suppress(UnicodeError):
+            right = [one[0].encode("sloppy-windows-1252").decode() for one in runs]
     return [
-        changed(one.start(), one[0], right, "mojibake")
-        for one in FOREIGN.finditer(text)
-        if SUSPECT.search(one[0]) and (right := fix_encoding(one[0])) != one[0]
+        changed(one.start(), one[0], fixed, "mojibake")
+        for one, fixed in zip(runs, right, strict=True)
+        if one[0] != fixed
     ]
 
 
@@ -117,12 +128,18 @@ def cut_words(document: Document) -> list[Edit]:
     cuts = list(_cuts(document))
     wanted = {form for _, first, second in cuts for form in (first + second, f"{first}-{second}")}
     forms = Counter(filter(wanted.__contains__, _words(text))) if wanted else Counter[str]()
+    only_compounds = len(text) >= max(ENOUGH, SELDOM * len(cuts))
     edits = []
     for cut, first, second in cuts:
         whole, hyphenated = forms[first + second], forms[f"{first}-{second}"]
-        both_letters = first[-1:].isalpha() and text[cut.end() : cut.end() + 1].islower()
-        keep = hyphenated > whole or (hyphenated == whole and not both_letters)
-        edits.append(Edit(*cut.span(), "-" if keep else "", "hyphen at a line end"))
+        is_cut = not only_compounds and first[-1:].isalpha() and text[cut.end() : cut.end() + 1].islower()
+        if second in SHARED and not whole and text[cut.end() + len(second) :][:1].isspace():
+            hyphen = "- "
+        elif not first or not second or hyphenated > whole or (hyphenated == whole and not is_cut):
+            hyphen = "-"
+        else:
+            hyphen = ""
+        edits.append(Edit(*cut.span(), hyphen, "hyphen at a line end"))
     return edits
 
 
