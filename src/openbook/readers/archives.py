@@ -1,6 +1,6 @@
 """Archives: each file in one is unpacked into a temporary folder, read by `auto`, and deleted, one after the other.
 
-Nothing is ever written where a name in the archive says. What counts against the limits (see `budget`) is what was
+Nothing is ever written where a name in the archive says. What counts against the limits (see `limits`) is what was
 inflated, not what the archive claims.
 """
 
@@ -23,9 +23,9 @@ from typing import IO, BinaryIO, ClassVar, Protocol, cast
 from openbook.errors import ReadError
 from openbook.readers import PACKED, hidden, known
 from openbook.readers.auto import Auto
-from openbook.readers.budget import Budget, Inside
 from openbook.readers.files import opened, shown
-from openbook.readers.inside import Names, read_inside
+from openbook.readers.limits import Budget, Inside
+from openbook.readers.nested import Names, read_inside
 from openbook.types import Document, Unread
 
 BLOCK = 1 << 20

@@ -14,7 +14,7 @@ from openbook.errors import ReadError
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import read_text, shown
 from openbook.readers.headings import Heading, heading_marks
-from openbook.readers.writer import INVISIBLE, MOST_SPAN, SPACE, Row, Writer
+from openbook.readers.html_writer import INVISIBLE, MOST_SPAN, SPACE, Row, Writer
 from openbook.types import Document, Field, Marks
 
 DECLARED = re.compile(

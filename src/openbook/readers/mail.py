@@ -15,7 +15,7 @@ from typing import ClassVar
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
 from openbook.readers.files import empty, opened, shown
-from openbook.readers.letters import documents
+from openbook.readers.mail_documents import documents
 from openbook.readers.mime import LARGEST, NoMailError, letter_of
 from openbook.types import Document, Unread
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, safe, shown
 from openbook.readers.html import read_page
-from openbook.readers.letters import utc
+from openbook.readers.mail_documents import utc
 from openbook.readers.mime import body_text, date_of, words
 from openbook.types import Document, Field
 

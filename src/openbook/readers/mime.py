@@ -20,8 +20,8 @@ from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
 
 from openbook.errors import ReadError
-from openbook.readers.budget import DEEPEST
-from openbook.readers.letters import SUFFIX_OF, Attachment, Letter, is_placeholder, one_line
+from openbook.readers.limits import DEEPEST
+from openbook.readers.mail_documents import SUFFIX_OF, Attachment, Letter, is_placeholder, one_line
 
 LARGEST = 150 << 20  # bytes of a mail; servers take 50 MB at most, Outlook 150
 MOST_PARTS = 10_000  # a mail has a few; each costs time

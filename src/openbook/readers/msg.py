@@ -21,10 +21,10 @@ from oxmsg.storage import Storage
 
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
-from openbook.readers.budget import DEEPEST
+from openbook.readers.compressed_rtf import decompressed
 from openbook.readers.files import empty, opened, shown
-from openbook.readers.letters import Attachment, Letter, documents, is_placeholder, one_line
-from openbook.readers.lzfu import decompressed
+from openbook.readers.limits import DEEPEST
+from openbook.readers.mail_documents import Attachment, Letter, documents, is_placeholder, one_line
 from openbook.readers.mime import LARGEST, address, characters, head_of
 from openbook.readers.rtf import rich_text
 from openbook.types import Document, Unread

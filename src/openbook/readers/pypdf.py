@@ -15,8 +15,18 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 from pypdf.generic import Destination
 
 from openbook.readers.files import opened
-from openbook.readers.outline import MOST_BOOKMARKS, Bookmark
-from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.pdf_headings import MOST_BOOKMARKS, Bookmark
+from openbook.readers.pdf_pages import (
+    ABOUT,
+    HYPHEN,
+    Page,
+    check_count,
+    check_pdf,
+    damaged,
+    encrypted,
+    failed,
+    to_document,
+)
 from openbook.types import Document, Unread
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).

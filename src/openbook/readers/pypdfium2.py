@@ -19,8 +19,8 @@ import pypdfium2.raw as c  # type: ignore[import-untyped]
 
 from openbook.readers.files import alive
 from openbook.readers.ocr import OcrError, Tesseract
-from openbook.readers.outline import LONGEST, MOST_BOOKMARKS, Bookmark, Look
-from openbook.readers.pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.pdf_headings import LONGEST, MOST_BOOKMARKS, Bookmark, Look
+from openbook.readers.pdf_pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
 from openbook.types import Document, Unread
 
 # It warns of bookmarks in a circle and of forms that only Adobe shows; both are dealt with here.
