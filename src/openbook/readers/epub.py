@@ -11,12 +11,13 @@ from urllib.parse import unquote
 from zipfile import ZipFile
 
 from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks
 from openbook.readers.fields import iso_language, put, put_date
 from openbook.readers.files import SAMPLE, decode, shown
 from openbook.readers.headings import Heading
 from openbook.readers.html import DECLARED, Page, html_page
-from openbook.readers.packages import Element, damaged, member, package, xml
-from openbook.readers.pieces import Pieces
+from openbook.readers.packages import damaged, member, package, xml
+from openbook.readers.safe_xml import Element
 from openbook.types import Document, Field, Unread
 
 CONTAINER = "META-INF/container.xml"
@@ -38,7 +39,7 @@ class Epub:
         with package(path) as archive:
             _check_plain(archive, path)
             book = _book(archive, path)
-            blocks = Pieces()
+            blocks = Blocks()
             above = 0  # depth in the table of contents of the chapter we are in
             for name in book.chapters:
                 try:

@@ -24,7 +24,6 @@ SAMPLE = 1 << 16
 LARGEST = 1 << 28  # bytes of one text: four times that, as characters, must fit into memory with all that is made of it
 CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 HIGH = bytes(range(128, 256))
-SURROGATE = re.compile("[\ud800-\udfff\0]")
 
 ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
 
@@ -164,14 +163,6 @@ def encoding_of(path: Path) -> str:
     if blank:
         raise empty(path)
     return "utf-8" if is_utf8 else western(head, path)
-
-
-def safe(text: str) -> str:
-    r"""A text that every store can keep: half characters and NUL become U+FFFD, line ends `\n`."""
-    if SURROGATE.search(text):
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        text = SURROGATE.sub("\ufffd", whole)
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def empty(path: Path) -> ReadError:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.files import empty, opened, read_text, safe, shown
+from openbook.readers.files import empty, opened, read_text, shown
 from openbook.readers.rows import TEXTS, documents, row_fields
+from openbook.readers.strings import safe
 from openbook.types import Document
 
 LARGEST_BYTES = 64 << 20  # parsed, a file takes ten times its size

@@ -28,11 +28,11 @@ from selectolax.lexbor import LexborHTMLParser
 
 from openbook.readers import known
 from openbook.readers.auto import Auto
-from openbook.readers.files import safe
 from openbook.readers.html import page_text
 from openbook.readers.limits import TooDeepError
 from openbook.readers.mail_quotes import Part, tell_apart
 from openbook.readers.nested import Names, read_inside
+from openbook.readers.strings import safe
 from openbook.types import Document, Field, Marks, Unread
 
 LONGEST_FIELD = 10_000  # characters; more is no address book but an attack

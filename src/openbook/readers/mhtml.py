@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.files import empty, opened, safe, shown
+from openbook.readers.files import empty, opened, shown
 from openbook.readers.html import read_page
 from openbook.readers.mail_documents import utc
 from openbook.readers.mime import body_text, date_of, words
+from openbook.readers.strings import safe
 from openbook.types import Document, Field
 
 PAGES = frozenset({"text/html", "application/xhtml+xml"})

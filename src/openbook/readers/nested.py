@@ -10,8 +10,8 @@ from pathlib import Path
 
 from openbook.errors import OpenbookError, ReadError
 from openbook.readers.auto import Auto
-from openbook.readers.files import safe
 from openbook.readers.limits import ExhaustedError, Inside, TooDeepError
+from openbook.readers.strings import safe
 from openbook.types import Document, Unread
 
 UNSAFE = re.compile(r"[^\w .,()\[\]+=@&#~-]")

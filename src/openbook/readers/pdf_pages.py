@@ -12,9 +12,10 @@ from os import SEEK_END
 from pathlib import Path
 
 from openbook.errors import ReadError
-from openbook.readers.files import opened, safe, shown
+from openbook.readers.files import opened, shown
 from openbook.readers.headings import heading_marks
 from openbook.readers.pdf_headings import Bookmark, Look, from_bookmarks, from_looks
+from openbook.readers.strings import safe
 from openbook.types import Document, Field, Unread
 
 MOST_PAGES = 200_000  # a file may claim any number in three bytes; the longest real ones have some 50,000

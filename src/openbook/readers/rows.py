@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from openbook.errors import ReadError
 from openbook.readers.fields import put_scalar
-from openbook.readers.files import SAMPLE, empty, encoding_of, opened, safe, shown
+from openbook.readers.files import SAMPLE, empty, encoding_of, opened, shown
+from openbook.readers.strings import safe
 from openbook.types import Document, Field
 
 IDS = ("_id", "id")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import empty, opened, shown
-from openbook.readers.pieces import Pieces
 from openbook.types import Document, Field
 
 TOKEN = re.compile(
@@ -71,7 +71,7 @@ def rich_text(content: str) -> str:
     """The words of RTF, where only these are wanted."""
     parser = _Parser()
     parser.read(content)
-    return "".join(parser.blocks.pieces).strip()
+    return parser.blocks.text.strip()
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class _State:
 class _Parser:
     """One pass over the tokens."""
 
-    blocks: Pieces = field(default_factory=Pieces)
+    blocks: Blocks = field(default_factory=Blocks)
     said: dict[str, str] = field(default_factory=dict)
     state: _State = field(default_factory=_State)
     stack: list[_State] = field(default_factory=list)
@@ -106,8 +106,6 @@ class _Parser:
     notes: list[str] = field(default_factory=list)  # at the foot of the page
     bullet: str = ""
     cells: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)  # rows of a table, or points of a list
-    are_rows: bool = False
 
     def read(self, content: str) -> None:
         at = 0
@@ -129,7 +127,6 @@ class _Parser:
                 self._symbol(symbol)
         self._paragraph()
         self._row()
-        self._lines()
 
     def fields(self) -> dict[str, Field]:
         fields: dict[str, Field] = {}
@@ -283,38 +280,26 @@ class _Parser:
         words = MANY_LINES.sub("\n\n", "\n".join(" ".join(line.split()) for line in "".join(self.words).split("\n")))
         bullet, self.words, self.bullet = self.bullet, [], ""
         level = self.state.outline or self.levels.get(self.state.style, 0)
-        if bullet and words.strip() and not 0 < level <= DEEPEST:
-            self._line(bullet + " ".join(words.split()), is_row=False)
-        elif words.strip():
-            self._lines()
-            self.blocks.add(words, level=level if level <= DEEPEST else 0)
+        if 0 < level <= DEEPEST:
+            self.blocks.heading(words, level)
+        elif bullet:
+            self.blocks.item(words, bullet)
+        else:
+            self.blocks.paragraph(words)
         self._notes()
 
     def _notes(self) -> None:
         notes, self.notes = self.notes, []
-        if notes:
-            self._lines()
         for note in notes:
-            self.blocks.add(note)
+            self.blocks.paragraph(note)
 
     def _row(self) -> None:
         cells, self.cells = self.cells, []
         if rest := " ".join("".join(self.words).split()):
             cells.append(rest)
         self.words = []
-        if any(cells):
-            self._line(" | ".join(cells).strip(), is_row=True)
+        self.blocks.row(cells)
         self._notes()
-
-    def _line(self, words: str, *, is_row: bool) -> None:
-        if is_row != self.are_rows:
-            self._lines()
-            self.are_rows = is_row
-        self.lines.append(words)
-
-    def _lines(self) -> None:
-        lines, self.lines = self.lines, []
-        self.blocks.add("\n".join(lines), "table" if self.are_rows else "text")
 
 
 def _page(number: int | None) -> str:
