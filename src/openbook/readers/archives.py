@@ -25,7 +25,9 @@ from openbook.readers import PACKED, hidden, known
 from openbook.readers.auto import Auto
 from openbook.readers.files import opened, shown
 from openbook.readers.limits import Budget, Inside
-from openbook.readers.nested import Names, read_inside
+from openbook.readers.nested import read_inside
+from openbook.readers.strings import reason
+from openbook.readers.unique import Names
 from openbook.types import Document, Unread
 
 BLOCK = 1 << 20
@@ -102,16 +104,15 @@ class _Unpack:
             raise self.damaged(error, source) from error
 
     def damaged(self, error: Exception, source: str = "") -> ReadError:
-        reason = " ".join(str(error).split())[:80] or type(error).__name__
-        return ReadError(f"{source or shown(self.path)} is damaged ({reason}). Get the archive again.")
+        return ReadError(f"{source or shown(self.path)} is damaged ({reason(error)}). Get the archive again.")
 
     def outside(self, name: str) -> Unread:
         source = self.source(name)
         return Unread(source, f"{source}: its path leads out of the archive, so it was refused. Unpack it by hand.")
 
-    def refused(self, name: str, reason: str) -> Unread:
+    def refused(self, name: str, why: str) -> Unread:
         source = self.source(name)
-        return Unread(source, f"{source} {reason}")
+        return Unread(source, f"{source} {why}")
 
 
 def leads_out(name: str) -> bool:

@@ -61,6 +61,19 @@ def opened(path: Path) -> Generator[BinaryIO, None, None]:
         ) from error
 
 
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """The bytes of a file, all or the first so many.
+
+    Raises:
+        ReadError: As `opened`, or there is nothing but white space.
+    """
+    with opened(path) as file:
+        content = file.read(most)
+    if not content or content.isspace():
+        raise empty(path)
+    return content
+
+
 def read_text(path: Path, declared: re.Pattern[bytes] | None = None) -> str:
     r"""The characters of a text file, with `\n` for every line end.
 
@@ -170,8 +183,8 @@ def empty(path: Path) -> ReadError:
     return ReadError(f"{shown(path)} is empty. Leave it out, or check how it was saved.")
 
 
-def shown(path: Path) -> str:
-    """A path to put into a message of one line."""
+def shown(path: Path | str) -> str:
+    """A path, or what a citation names, to put into a message of one line."""
     return str(path) if str(path).isprintable() else repr(str(path))
 
 

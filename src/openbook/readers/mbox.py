@@ -13,7 +13,7 @@ from openbook.readers.auto import Auto
 from openbook.readers.files import empty, opened, shown
 from openbook.readers.mail_documents import documents
 from openbook.readers.mime import LARGEST, NoMailError, letter_of
-from openbook.readers.nested import Names
+from openbook.readers.unique import Names
 from openbook.types import Document, Unread
 
 LONGEST_LINE = 1 << 16  # bytes read at once; a longer line comes in pieces

@@ -66,7 +66,7 @@ class Pypdf:
             except (FileNotDecryptedError, DependencyError) as error:
                 raise encrypted(path) from error
             except FAILURES as error:
-                raise damaged(path, str(error)) from error
+                raise damaged(path, error) from error
             check_count(path, count)
             pages = [_page(file, index) for index in range(count)]
             about, bookmarks = _about(file), _bookmarks(file)
@@ -77,7 +77,7 @@ def _page(file: pypdf.PdfReader, index: int) -> Page:
     try:
         return Page(LINE_END_HYPHEN.sub(HYPHEN, file.pages[index].extract_text()))
     except FAILURES as error:
-        return failed(str(error) or type(error).__name__)
+        return failed(error)
 
 
 def _about(file: pypdf.PdfReader) -> dict[str, str]:

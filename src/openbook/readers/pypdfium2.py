@@ -84,7 +84,7 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
     except pypdfium2.PdfiumError as error:
         if error.err_code in {c.FPDF_ERR_PASSWORD, c.FPDF_ERR_SECURITY}:
             raise encrypted(path) from error
-        raise damaged(path, str(error)) from error
+        raise damaged(path, error) from error
 
 
 def _read(path: Path) -> _Content:
@@ -115,7 +115,7 @@ def _page(file: pypdfium2.PdfDocument, index: int) -> Page:
                 scanned=_is_scanned(page, text),
             )
     except FAILURES as error:
-        return failed(str(error))
+        return failed(error)
 
 
 def _looks(letters: pypdfium2.PdfTextPage, text: str) -> list[Look | None]:
@@ -269,7 +269,7 @@ def _recognized(path: Path, index: int, page: Page, tesseract: Tesseract) -> Pag
         # Few letters on a picture are its caption, which is read.
         return replace(page, scanned=False, problem="" if page.text.strip() else f"is a picture: {error}")
     except FAILURES as error:
-        return replace(failed(str(error)), notes=page.notes)
+        return replace(failed(error), notes=page.notes)
     return replace(page, text=text or page.text, looks=(), scanned=False, recognized=True)
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
-from openbook.readers.files import empty, opened, shown
+from openbook.readers.files import empty, read_bytes, shown
 from openbook.types import Document, Field
 
 TOKEN = re.compile(
@@ -56,14 +56,13 @@ class Rtf:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        with opened(path) as file:
-            content = file.read().decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip()
-        if not content:
-            raise empty(path)
+        content = read_bytes(path).decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip()
         if not content.startswith("{\\rtf"):
             raise ReadError(f"{shown(path)} is not RTF, only named like one. Give it the suffix of what it is.")
         parser = _Parser()
         parser.read(content)
+        if not parser.blocks.pieces:
+            raise empty(path)
         yield parser.blocks.document(path, parser.said.get("title", ""), parser.fields())
 
 

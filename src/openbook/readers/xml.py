@@ -14,7 +14,7 @@ from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-mod
 
 from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks
-from openbook.readers.files import check_text, empty, opened, shown
+from openbook.readers.files import check_text, read_bytes, shown
 from openbook.readers.html import html_page
 from openbook.readers.safe_xml import Element, parsed
 from openbook.types import Document
@@ -63,14 +63,11 @@ class Xml:
 
 
 def _root(path: Path) -> Element:
-    with opened(path) as file:
-        content = file.read(LARGEST_BYTES + 1)
+    content = read_bytes(path, LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise ReadError(
             f"{shown(path)} holds more XML than the {LARGEST_BYTES >> 20} MB read at once. Save it in smaller files."
         )
-    if not content.strip():
-        raise empty(path)
     if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
         check_text(content, path)
     try:
