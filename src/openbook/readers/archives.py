@@ -26,7 +26,7 @@ from openbook.readers.auto import Auto
 from openbook.readers.files import opened, shown
 from openbook.readers.limits import Budget, Inside
 from openbook.readers.nested import read_inside
-from openbook.readers.strings import reason
+from openbook.readers.strings import one_line, reason
 from openbook.readers.unique import Names
 from openbook.types import Document, Unread
 
@@ -188,12 +188,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> 
                 budget.inflate(len(block))
                 yield block
     except (NotImplementedError, RuntimeError) as error:  # a compression Python does not know, a password
-        raise ReadError(f"{unpack_name(info)} cannot be unpacked ({error}). Unpack it by hand.") from error
-
-
-def unpack_name(info: zipfile.ZipInfo) -> str:
-    """A member's name to show."""
-    return " ".join(_name(info).split())
+        raise ReadError(f"{one_line(_name(info))} cannot be unpacked ({error}). Unpack it by hand.") from error
 
 
 class _Stream(Protocol):

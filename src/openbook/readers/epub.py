@@ -18,6 +18,7 @@ from openbook.readers.headings import Heading
 from openbook.readers.html import DECLARED, Page, html_page
 from openbook.readers.packages import damaged, member, package, xml
 from openbook.readers.safe_xml import Element
+from openbook.readers.strings import one_line
 from openbook.types import Document, Field, Unread
 
 CONTAINER = "META-INF/container.xml"
@@ -124,7 +125,7 @@ def _metadata(root: Element) -> tuple[str, dict[str, Field], str]:
     """Title, fields and language."""
     said: dict[str, list[str]] = {}
     for one in root.iterfind(".//{http://purl.org/dc/elements/1.1/}*"):
-        if words := " ".join("".join(one.itertext()).split()):
+        if words := one_line("".join(one.itertext())):
             said.setdefault(one.tag.rpartition("}")[2].lower(), []).append(words)
     fields: dict[str, Field] = {}
     put(fields, "author", ", ".join(said.get("creator", [])))
@@ -153,7 +154,7 @@ def _contents(archive: ZipFile, name: str, path: Path) -> list[Entry]:
     return [
         Entry(_member(name, link), max(1, depth), title)
         for link, depth, words in entries[:MOST_ENTRIES]
-        if (title := " ".join("".join(words.itertext()).split()))
+        if (title := one_line("".join(words.itertext())))
     ]
 
 

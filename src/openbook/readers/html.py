@@ -14,7 +14,8 @@ from openbook.errors import ReadError
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import read_text, shown
 from openbook.readers.headings import Heading, heading_marks
-from openbook.readers.html_writer import INVISIBLE, MOST_SPAN, SPACE, Row, Writer
+from openbook.readers.html_writer import MOST_SPAN, SPACE, Row, Writer
+from openbook.readers.strings import UNSEEN
 from openbook.types import Document, Field, Marks
 
 DECLARED = re.compile(
@@ -296,4 +297,4 @@ def _follows_definition(term: LexborNode) -> bool:
 def _one_line(node: LexborNode | None) -> str:
     if node is None:
         return ""
-    return SPACE.sub(" ", INVISIBLE.sub("", node.text())).strip(" ¶")
+    return SPACE.sub(" ", UNSEEN.sub("", node.text())).strip(" ¶")

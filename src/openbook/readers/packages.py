@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, shown
 from openbook.readers.safe_xml import Element, parsed
-from openbook.readers.strings import reason as in_brackets
+from openbook.readers.strings import reason
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 512 << 20  # of all members together, unpacked
@@ -43,7 +43,7 @@ def package(path: Path) -> Generator[ZipFile, None, None]:
         try:
             archive = ZipFile(file)
         except DAMAGE as error:
-            raise damaged(path, str(error)) from error
+            raise damaged(path, error) from error
         with archive:
             _check(archive.infolist(), path)
             yield archive
@@ -75,10 +75,10 @@ def xml(content: bytes, path: Path, name: str) -> Element:
         raise damaged(path, f"{name}: {error}") from error
 
 
-def damaged(path: Path, reason: object) -> ReadError:
+def damaged(path: Path, error: object) -> ReadError:
     """What to raise for a package that cannot be unpacked or parsed."""
     return ReadError(
-        f"{shown(path)} is damaged ({in_brackets(reason)}). Get it again, or open it in its program and save it anew."
+        f"{shown(path)} is damaged ({reason(error)}). Get it again, or open it in its program and save it anew."
     )
 
 

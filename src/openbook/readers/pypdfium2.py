@@ -21,6 +21,7 @@ from openbook.readers.files import alive
 from openbook.readers.ocr import OcrError, Tesseract
 from openbook.readers.pdf_headings import LONGEST, MOST_BOOKMARKS, Bookmark, Look
 from openbook.readers.pdf_pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.strings import one_line
 from openbook.types import Document, Unread
 
 # It warns of bookmarks in a circle and of forms that only Adobe shows; both are dealt with here.
@@ -175,7 +176,7 @@ def _annotations(file: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> list[s
         if kind == c.FPDF_ANNOT_WIDGET and file.formenv:
             lines += _field(file.formenv, annotation)
         elif kind in NOTES:
-            lines += [" ".join(_string(c.FPDFAnnot_GetStringValue, annotation, b"Contents").split())]
+            lines += [one_line(_string(c.FPDFAnnot_GetStringValue, annotation, b"Contents"))]
         c.FPDFPage_CloseAnnot(annotation)
     return [line for line in lines if line]
 
@@ -191,7 +192,7 @@ def _field(form: object, annotation: object) -> list[str]:
     name = _string(c.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
         c.FPDFAnnot_GetFormFieldName, form, annotation
     )
-    value = " ".join(value.split())
+    value = one_line(value)
     is_path = "[" in name  # 'form[0].page[0].f1_01[0]' says nothing
     return [f"{name}: {value}" if name and not is_path else value] if value else []
 

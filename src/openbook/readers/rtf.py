@@ -13,6 +13,7 @@ from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import empty, read_bytes, shown
+from openbook.readers.strings import one_line
 from openbook.types import Document, Field
 
 TOKEN = re.compile(
@@ -178,9 +179,9 @@ class _Parser:
             number = "".join(self.collected).strip()
             self.bullet = f"{number} " if any(sign.isdigit() for sign in number) else "- "
         elif inner.target == "footnote":
-            self.notes.append(" ".join("".join(self.collected).split()))
+            self.notes.append(one_line("".join(self.collected)))
         elif inner.target != "fonttbl":
-            self.said.setdefault(inner.target, " ".join("".join(self.collected).split()))
+            self.said.setdefault(inner.target, one_line("".join(self.collected)))
         self.collected = []
 
     def _symbol(self, symbol: str) -> None:
@@ -231,7 +232,7 @@ class _Parser:
         if word in BREAKS:
             self._paragraph()
         elif word == "cell":
-            self.cells.append(" ".join("".join(self.words).split()))
+            self.cells.append("".join(self.words))
             self.words, self.bullet = [], ""
         elif word == "row":
             self._row()
@@ -294,9 +295,9 @@ class _Parser:
 
     def _row(self) -> None:
         cells, self.cells = self.cells, []
-        if rest := " ".join("".join(self.words).split()):
+        rest, self.words = "".join(self.words), []
+        if rest.strip():
             cells.append(rest)
-        self.words = []
         self.blocks.row(cells)
         self._notes()
 

@@ -21,8 +21,7 @@ from openbook.readers.ooxml import CHART, A, Parts, R, write_graphic
 from openbook.readers.opendocument import open_document, properties
 from openbook.readers.packages import DAMAGE, OLE, damaged, encrypted, package
 from openbook.readers.safe_xml import Element
-from openbook.readers.strings import number, one_line
-from openbook.readers.strings import reason as in_brackets
+from openbook.readers.strings import number, one_line, reason
 from openbook.types import Document, Field, Unread
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -96,7 +95,7 @@ class _Extras:
         try:
             rows, column = _extent(self.archive, name)
         except DAMAGE as error:
-            return f"is damaged ({in_brackets(error)}). {SAVE}"
+            return f"is damaged ({reason(error)}). {SAVE}"
         if rows * _index(column) <= MOST_CELLS:
             return ""
         return f"has cells as far out as {column}{rows}, with little between. {NEARER}"
@@ -157,7 +156,7 @@ def _workbook(path: Path, *, renamed: bool = False) -> Generator[CalamineWorkboo
                 raise encrypted(path) from error
             if "limit" in str(error).lower():
                 raise ReadError(f"{shown(path)} has cells too far from each other ({error}). {NEARER}") from error
-            raise damaged(path, str(error)) from error
+            raise damaged(path, error) from error
         with workbook:
             yield workbook
 
@@ -181,15 +180,14 @@ def _write(workbook: CalamineWorkbook, path: Path, extras: _Extras, blocks: Bloc
     for sheet in workbook.sheet_names:
         source = f"{path}#sheet {one_line(sheet)}"
         blocks.place(f"sheet {one_line(sheet)}", "" if UNNAMED.match(sheet) else sheet)
-        reason = extras.far(sheet)
-        if reason:
-            yield Unread(source, reason)
+        if why := extras.far(sheet):
+            yield Unread(source, why)
             continue
         try:
             with _no_panic():
                 rows = workbook.get_sheet_by_name(sheet).iter_rows()
         except (CalamineError, ValueError) as error:
-            yield Unread(source, f"is damaged ({in_brackets(error)}). {SAVE}")
+            yield Unread(source, f"is damaged ({reason(error)}). {SAVE}")
             continue
         _write_rows(rows, blocks)
         extras.write(sheet, blocks)

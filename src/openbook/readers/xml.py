@@ -17,6 +17,7 @@ from openbook.readers.blocks import Blocks
 from openbook.readers.files import check_text, read_bytes, shown
 from openbook.readers.html import html_page
 from openbook.readers.safe_xml import Element, parsed
+from openbook.readers.strings import one_line
 from openbook.types import Document
 
 ENTITY = re.compile(r"&\w{1,40};")
@@ -147,7 +148,7 @@ def _leave(name: str, writer: _Writer) -> None:
 
 
 def _write_leaf(node: Element, name: str, writer: _Writer) -> None:
-    words = " ".join(_text(node).split())
+    words = one_line(_text(node))
     parent = node.getparent()
     if name in LISTED and words:
         writer.lines.append(f"- {words}")
@@ -195,7 +196,7 @@ def _write_record(record: Element, writer: _Writer) -> None:
         if not name:
             continue
         if not len(node) or _is_mixed(node):
-            writer.lines += _named(node, above + name, " ".join(_text(node).split()))
+            writer.lines += _named(node, above + name, one_line(_text(node)))
         else:
             stack += [(child, f"{above}{name}.") for child in reversed(node)]
     writer.end()
