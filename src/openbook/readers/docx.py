@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.readers.blocks import CELL, Blocks
+from openbook.readers.headings import STYLES
 from openbook.readers.numbering import VAL, Numbering, W, numbering, value
 from openbook.readers.omml import M, linear
 from openbook.readers.ooxml import MC, REFERENCES, Parts, chosen, parts_of, write_graphic
@@ -21,12 +22,7 @@ from openbook.readers.safe_xml import Element
 from openbook.readers.strings import one_line, whole
 from openbook.types import Document, Unread
 
-# Word writes the English name of its own styles into every file; other programs and old templates their language's.
-HEADING = re.compile(
-    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|otsikko|nagłówek|nadpis|заголовок|見出し|标题|標題)"
-    r"\s*([1-9])$",
-    re.IGNORECASE,
-)
+HEADING = re.compile(rf"{STYLES}\s*([1-9])$", re.IGNORECASE)
 TITLE = re.compile(r"(?:document )?title$|titel$", re.IGNORECASE)
 CODE = re.compile(
     r"(?:source |program ?)?code(?: block)?$|html preformatted$|preformatted text$|verbatim$", re.IGNORECASE

@@ -69,8 +69,8 @@ def read_bytes(path: Path, most: int = -1) -> bytes:
     """
     with opened(path) as file:
         content = file.read(most)
-    if not content or content.isspace():
-        raise empty(path)
+        if not content or (content.isspace() and not file.read(1)):
+            raise empty(path)
     return content
 
 

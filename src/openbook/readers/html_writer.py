@@ -27,7 +27,7 @@ class Writer:
     space: bool = False  # a space wanted before the next piece
     part: str = ""  # the next piece begins a part of that kind
     bullet: str = ""  # what stands before the next piece: '- ', '2. '
-    lists: list[int] = field(default_factory=list)  # the number of the next point of each list we are in, 0: bullets
+    lists: list[int] = field(default_factory=list)  # the number of the next point of each list we are in, -1: bullets
     row: Row | None = None  # the row we are in: it stays on one line, whatever its cells are made of
     spans: dict[int, tuple[int, str]] = field(default_factory=dict)  # column -> rows still spanned, words
     headed: bool = True  # the table we are in has its first row

@@ -14,7 +14,7 @@ from openbook.errors import ReadError
 from openbook.readers.blocks import CELL, Blocks
 from openbook.readers.files import shown
 from openbook.readers.numbering import counted
-from openbook.readers.opendocument import open_document, properties
+from openbook.readers.odf_package import open_document, properties
 from openbook.readers.packages import damaged, member, xml
 from openbook.readers.safe_xml import Element
 from openbook.readers.strings import one_line, whole

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from openbook.errors import ReadError
 from openbook.readers.fields import iso_date
-from openbook.readers.files import opened, shown
+from openbook.readers.files import opened, read_bytes, shown
 from openbook.readers.headings import heading_marks
 from openbook.readers.pdf_headings import Bookmark, Look, from_bookmarks, from_looks
 from openbook.readers.strings import one_line, reason, safe
@@ -57,11 +57,7 @@ class Page:
 
 def check_pdf(path: Path) -> None:
     """Raises: ReadError, when there is no such file or its beginning is not a PDF's."""
-    with opened(path) as file:
-        head = file.read(HEAD)
-    if not head:
-        raise ReadError(f"{shown(path)} is empty. Leave it out, or get it again.")
-    if b"%PDF-" not in head:
+    if b"%PDF-" not in read_bytes(path, HEAD):
         raise ReadError(f"{shown(path)} is not a PDF, only named like one. Give it the suffix of what it is.")
 
 

@@ -13,6 +13,7 @@ from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import empty, read_bytes, shown
+from openbook.readers.headings import STYLES
 from openbook.readers.strings import one_line
 from openbook.types import Document, Field
 
@@ -20,9 +21,7 @@ TOKEN = re.compile(
     r"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z'])|([{}])|[\r\n\0]+|([^\\{}\r\n\0]+)|\\"
 )
 MANY_LINES = re.compile(r"\n{3,}")
-HEADING_STYLE = re.compile(
-    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок) (\d)\b", re.IGNORECASE
-)
+HEADING_STYLE = re.compile(rf"{STYLES} (\d)\b", re.IGNORECASE)
 DEEPEST = 9  # level of a heading; what is deeper is text
 
 # What is no part of the text. Unknown groups that begin with \* are left out, too.

@@ -15,10 +15,10 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from openbook.errors import ReadError
 from openbook.readers.blocks import Blocks
-from openbook.readers.files import empty, opened, shown
+from openbook.readers.files import opened, read_bytes, shown
+from openbook.readers.odf_package import open_document, properties
 from openbook.readers.ole import check_chains
 from openbook.readers.ooxml import CHART, A, Parts, R, write_graphic
-from openbook.readers.opendocument import open_document, properties
 from openbook.readers.packages import DAMAGE, OLE, damaged, encrypted, package
 from openbook.readers.safe_xml import Element
 from openbook.readers.strings import number, one_line, reason
@@ -51,10 +51,7 @@ class Sheets:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
-        with opened(path) as file:
-            head = file.read(len(OLE))
-        if not head:
-            raise empty(path)
+        head = read_bytes(path, len(OLE))
         blocks, unread = Blocks(), list[Unread]()
         title, fields = "", dict[str, Field]()
         if head == OLE and path.suffix.lower() in OLD:
