@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -470,3 +471,12 @@ def test_killed_twenty_times_while_a_mixed_folder_changes_the_book_equals_a_fres
         book.add([documents])
         sound(book)
         assert state(book) == fresh(documents, recipe)
+
+
+def test_an_archive_of_nothing_that_can_be_read_is_passed_over_as_such_files_are(book: Book, folder: Path) -> None:
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        archive.writestr("whale.jpg", b"\xff\xd8\xff")
+    (folder / "whale.jpg").write_bytes(b"\xff\xd8\xff")
+    added = book.add(folder)
+    assert sorted(added.skipped) == [str(folder / "photos.zip"), str(folder / "whale.jpg")]
+    assert added.failed == added.partial == []

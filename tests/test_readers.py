@@ -98,6 +98,17 @@ class TestText(ReaderContract):
             return
         text.encode()
 
+    @pytest.mark.parametrize(
+        ("text", "encoding"),
+        [
+            ("魚が泳ぐ海", "shift_jis"),
+            ("起初神創造天地。", "big5"),
+            ("В начале сотворил Бог небо и землю. Земля же была безвидна и пуста.", "koi8_r"),
+        ],
+    )
+    def test_another_script_is_told_by_its_bytes(self, write: Write, text: str, encoding: str) -> None:
+        assert one(Text(), write("a.txt", text.encode(encoding))).text == text
+
 
 class TestMarkdown(ReaderContract):
     @pytest.fixture
@@ -415,7 +426,7 @@ class TestAuto(ReaderContract):
             ("a.txt", b" \n\t", "is empty."),
             (
                 "a.txt",
-                "魚が泳ぐ海".encode("shift_jis"),
+                bytes(range(128, 256)),
                 "is in an unknown encoding. Convert it, for example with: iconv",
             ),
             ("a\nb.txt", b"", ""),

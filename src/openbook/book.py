@@ -237,7 +237,7 @@ class Book:
     ) -> Indexer:
         reading = digest(*(registry.fingerprint(step, spec) for step in READING for spec in recipe.specs(step)))
         return Indexer(
-            splitter=registry.make("splitter", recipe.splitter),
+            splitter=registry.make("splitter", recipe.splitter, spans=embedder.tokens),
             embedder=embedder,
             store=store,
             documents=self.documents,
@@ -301,7 +301,9 @@ class Book:
         Documents that are damaged themselves are read again from their files, where these still are.
         """
         with self._changing(report):
-            splitter: Splitter = registry.make("splitter", self._manifest.recipe.splitter)
+            splitter: Splitter = registry.make(
+                "splitter", self._manifest.recipe.splitter, spans=lambda text: self.embedder.tokens(text)
+            )
             found = checking.check(self.documents, self.store, splitter, report)
             if not repair or found.sound:
                 return found

@@ -57,7 +57,7 @@ class Added:
     chunks: int = 0
     chunks_reused: int = 0  # of these, those whose vectors were there already
     files_unchanged: int = 0
-    skipped: list[str] = field(default_factory=list)  # files of a folder that no reader knows
+    skipped: list[str] = field(default_factory=list)  # files of a folder that no reader knows, archives of such
     failed: list[Failure] = field(default_factory=list)
     partial: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
@@ -208,6 +208,8 @@ class Indexer:
         reason = _reason(end.error, open_file.unread)
         path = open_file.file.path
         if not reason:
+            if not open_file.seen:  # an archive of pictures, say
+                self.summary.skipped.append(path)
             self._drop(source for source in open_file.before if source not in open_file.seen)
             self._note(open_file.file, end, "ok", "")
         elif open_file.seen:

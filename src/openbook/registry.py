@@ -133,7 +133,7 @@ def _fits(value: Value, wanted: Any) -> bool:
 
 
 def make(kind: str, spec: Spec, **given: Any) -> Any:
-    """The component a spec names, with what the book gives it (a store's folder and dim).
+    """The component a spec names, with what the book gives it (a store's folder and dim, a splitter's spans).
 
     Raises:
         SpecError: As `check`, or a value the component itself refuses.
@@ -155,7 +155,7 @@ def check_recipe(recipe: Recipe) -> None:
             if step == "store":  # is made with a folder
                 check(step, spec)
             else:
-                make(step, spec)
+                make(step, spec, spans=lambda text: ())  # a splitter may want the embedder's tokens
 
 
 def fingerprint(kind: str, spec: Spec) -> str:

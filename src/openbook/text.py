@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +11,33 @@ from itertools import accumulate, cycle, islice
 from openbook.types import Cleaner, Document, Edit, Marks
 
 ROUNDS = 20  # what one edit uncovers is found in the next round; more than three were never seen
+
+# fmt: off
+NAME_FOLLOWS = frozenset({  # no sentence ends after these, whatever follows
+    "mr", "mrs", "ms", "dr", "prof", "st", "mt", "gen", "col", "capt", "lt", "sgt", "gov", "sen", "rep", "hon", "rev",
+    "vs", "cf", "al", "approx", "messrs", "hr", "fr", "hl", "geb", "gest", "bzw", "ca", "evtl", "ggf", "vgl", "inkl",
+    "zzgl", "sog", "bspw", "dipl", "ing", "mme", "sr", "sra", "incl", "resp",
+})
+NUMBER_FOLLOWS = frozenset({  # nor after these before a number
+    "no", "nos", "nr", "pp", "vol", "vols", "fig", "figs", "eq", "sec", "ch", "art", "abs", "bd", "ed", "jan",
+    "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "okt", "dez", "tel", "abb", "tab",
+    "kap", "ver", "par", "item", "ex",
+})
+AFTER_ORDINAL = frozenset({  # '3. Mai'
+    "januar", "jänner", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
+    "dezember", "jahrhundert", "jahrhunderts", "jahrtausend", "jh", "kapitel", "auflage", "klasse",
+})
+# fmt: on
+
+STOP = re.compile(
+    r"""[.!?…]+["'”’»)\]]*(?=\s|$)"""
+    r"""|[。！？]+["'”’」』）]*"""
+    r"|\n[ \t]*\n"
+    r"|\n(?=[ \t]{0,3}(?:[-*•]|\d{1,3}[.)])[ ])"  # a list item
+)
+LAST_WORD = re.compile(r"[^\s(\[{\"'“‘„«]*$")
+NEXT_WORD = re.compile(r"\s*[(\[\"'“‘„«]*(\w*)")
+LONGEST_WORD = 20  # of those that an abbreviation is looked for in
 
 
 def apply(document: Document, edits: Sequence[Edit]) -> Document:
@@ -143,3 +171,41 @@ def well_formed(text: str) -> str:
     No file, database or server takes them. As long as before, so that offsets stay.
     """
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def sentence_ends(text: str) -> Iterator[int]:
+    """Offset after the last character of each sentence, rising; empty lines and list items end one too.
+
+    A line end alone does not: most texts are wrapped somewhere. Of a text without full stops nothing is said.
+
+    >>> text = "Dr. Ahab paid 3.50 on 3. Mai, e.g. to J. Smith. He left. 鱼游。船行。"
+    >>> [text[:end][-5:] for end in sentence_ends(text)]
+    ['mith.', 'left.', '. 鱼游。', '游。船行。']
+    """
+    for found in STOP.finditer(text):
+        if found[0].isspace():
+            yield found.start()
+        elif found[0][0] in "。！？" or _ends_a_sentence(text, found):
+            yield found.end()
+
+
+def _ends_a_sentence(text: str, found: re.Match[str]) -> bool:
+    """Whether these full stops, question or exclamation marks do, with the quotes and brackets that close there."""
+    following = NEXT_WORD.match(text, found.end())
+    word_after = following[1] if following else ""
+    if word_after[:1].islower():
+        return False
+    if found[0] != ".":
+        return True
+    stop = found.start()
+    before = LAST_WORD.search(text, max(0, stop - LONGEST_WORD), stop)
+    word = before[0].lower() if before else ""
+    if "." in word or word in NAME_FOLLOWS or (len(word) == 1 and word.isalpha()):
+        return False
+    if word in NUMBER_FOLLOWS:
+        return not word_after[:1].isdigit()
+    if word.isdigit() and len(word) <= 2:
+        # '3. Mai', and the number of a list item, which begins its line.
+        begins_line = before is not None and (before.start() == 0 or text[before.start() - 1] == "\n")
+        return not begins_line and word_after.lower() not in AFTER_ORDINAL
+    return True

@@ -122,16 +122,20 @@ def _decode(content: bytes, path: Path, declared: str) -> str:
     bad = text.count("\ufffd")
     if 10 * bad < len(text.encode("utf-8", "replace")) - len(text) - 2 * bad:
         return text
-    return content.decode(western(content, path))
+    return content.decode(western(content, path), "replace")
 
 
 def western(content: bytes, path: Path) -> str:
-    """The encoding of a text in Western European letters that is not UTF-8.
+    """The encoding of a text that is not UTF-8: of Western European letters, or another script where it can be told.
 
     Raises:
-        ReadError: So many bytes are no ASCII that it is some other script.
+        ReadError: So many bytes are no ASCII that it is some other script, and no encoding makes sense of them.
     """
     if 3 * len(content.translate(None, HIGH)) < 2 * len(content):
+        from charset_normalizer import from_bytes
+
+        if found := from_bytes(content[:SAMPLE]).best():
+            return found.encoding
         raise ReadError(
             f"{shown(path)} is in an unknown encoding. Convert it, for example with: iconv -f SHIFT_JIS -t UTF-8"
         )
