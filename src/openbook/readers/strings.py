@@ -7,7 +7,7 @@ import re
 SURROGATE = re.compile("[\ud800-\udfff\0]")
 # Control characters, soft hyphens, ...: nobody sees them, and no word is found that has one in it.
 UNSEEN = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\ufeff]+")
-LINE_END = re.compile("[\v\f\u2028\u2029]")
+LINE_END = re.compile("[\v\f\x1c-\x1f\x85\u2028\u2029]")
 LONGEST_REASON = 200  # characters
 
 
@@ -30,7 +30,8 @@ def one_line(text: str) -> str:
     >>> one_line(" a\n\u00a0b\u200b ")
     'a b'
     """
-    return " ".join(clean(text).split())
+    line = " ".join(text.split())
+    return line if line.isprintable() else " ".join(clean(text).split())
 
 
 def reason(error: object) -> str:
