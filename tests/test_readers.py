@@ -25,7 +25,7 @@ from openbook.readers.files import decode
 from openbook.readers.headings import heading_marks
 from openbook.readers.html import Html
 from openbook.readers.markdown import Markdown
-from openbook.readers.pages import join_words
+from openbook.readers.pdf_pages import join_words
 from openbook.readers.pypdf import Pypdf
 from openbook.readers.pypdfium2 import Pypdfium2
 from openbook.readers.rows import Rows

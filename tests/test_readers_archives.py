@@ -21,7 +21,7 @@ import pytest
 from contracts import ReaderContract, read
 from openbook import registry
 from openbook.errors import ReadError
-from openbook.readers import budget, known
+from openbook.readers import known, limits
 from openbook.readers.archives import Archive
 from openbook.readers.auto import Auto
 from openbook.recipe import Spec
@@ -275,7 +275,7 @@ class TestHostileArchives:
 
     def test_overlapping_files_are_counted_each_time(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         """Many names in the directory for one body, which is how a zip of 10 MB becomes 281 TB."""
-        monkeypatch.setattr(budget, "RATIO_FROM", 1 << 20)
+        monkeypatch.setattr(limits, "RATIO_FROM", 1 << 20)
         body = zipped({"a.txt": b"fish " * 40_000})
         at, end = body.index(b"PK\1\2"), body.rindex(b"PK\5\6")
         entry, count = body[at:end], 2000
@@ -288,13 +288,13 @@ class TestHostileArchives:
 
     def test_more_than_the_limits_is_refused_in_one_line(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write("a.zip", zipped({f"{n}.txt": b"fish %d" % n for n in range(20)}))
-        monkeypatch.setattr(budget, "MOST_MEMBERS", 10)
+        monkeypatch.setattr(limits, "MOST_MEMBERS", 10)
         texts, reasons, ended = outcome(path)
         assert (len(texts), reasons) == (10, {})
         assert ended == " holds more than 10 files. The rest was not read: unpack it yourself and add the folder."
-        monkeypatch.setattr(budget, "MOST_MEMBERS", 100)
-        monkeypatch.setattr(budget, "MOST_BYTES", 50)
-        monkeypatch.setattr(budget, "MOST_TIMES", 0)
+        monkeypatch.setattr(limits, "MOST_MEMBERS", 100)
+        monkeypatch.setattr(limits, "MOST_BYTES", 50)
+        monkeypatch.setattr(limits, "MOST_TIMES", 0)
         assert "holds more than 0 GB when unpacked" in outcome(path)[2]
 
     def test_a_full_disk_is_said(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,14 +27,15 @@ from openbook import registry
 from openbook.errors import ReadError
 from openbook.finding import find
 from openbook.readers import known
-from openbook.readers.auto import Auto, sniff
-from openbook.readers.lzfu import decompressed
+from openbook.readers.auto import Auto
+from openbook.readers.compressed_rtf import decompressed
 from openbook.readers.mail import Mail
+from openbook.readers.mail_quotes import tell_apart
 from openbook.readers.mbox import Mbox
 from openbook.readers.mhtml import Mhtml
 from openbook.readers.mime import characters, date_of, flowed, words
 from openbook.readers.msg import Msg
-from openbook.readers.quotes import tell_apart
+from openbook.readers.sniffing import sniff
 from openbook.recipe import Spec
 from openbook.types import Document, Reader, Unread
 

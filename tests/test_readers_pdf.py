@@ -24,8 +24,8 @@ from openbook.errors import ReadError
 from openbook.readers import files, ocr
 from openbook.readers.auto import Auto
 from openbook.readers.ocr import OcrError, Tesseract
-from openbook.readers.outline import Bookmark, Look, from_bookmarks, from_looks
-from openbook.readers.pages import ranges
+from openbook.readers.pdf_headings import Bookmark, Look, from_bookmarks, from_looks
+from openbook.readers.pdf_pages import ranges
 from openbook.readers.pypdf import Pypdf
 from openbook.readers.pypdfium2 import Pypdfium2
 from openbook.types import Document, Reader, Unread

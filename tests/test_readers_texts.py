@@ -13,7 +13,7 @@ import pytest
 
 from contracts import ReaderContract, read
 from openbook.errors import ReadError
-from openbook.readers.auto import Auto, sniff
+from openbook.readers.auto import Auto
 from openbook.readers.check import flaw
 from openbook.readers.code import PATTERNS, Code
 from openbook.readers.epub import Epub
@@ -26,6 +26,7 @@ from openbook.readers.notebook import Notebook
 from openbook.readers.rows import Rows
 from openbook.readers.rst import Rst
 from openbook.readers.rtf import Rtf
+from openbook.readers.sniffing import sniff
 from openbook.readers.subtitles import Subtitles
 from openbook.readers.xml import Xml
 from openbook.types import Document, Field, Reader, Unread

@@ -1,6 +1,6 @@
 """Archives: each file in one is unpacked into a temporary folder, read by `auto`, and deleted, one after the other.
 
-Nothing is ever written where a name in the archive says. What counts against the limits (see `budget`) is what was
+Nothing is ever written where a name in the archive says. What counts against the limits (see `limits`) is what was
 inflated, not what the archive claims.
 """
 
@@ -23,9 +23,11 @@ from typing import IO, BinaryIO, ClassVar, Protocol, cast
 from openbook.errors import ReadError
 from openbook.readers import PACKED, hidden, known
 from openbook.readers.auto import Auto
-from openbook.readers.budget import Budget, Inside
 from openbook.readers.files import opened, shown
-from openbook.readers.inside import Names, read_inside
+from openbook.readers.limits import Budget, Inside
+from openbook.readers.nested import read_inside
+from openbook.readers.strings import one_line, reason
+from openbook.readers.unique import Names
 from openbook.types import Document, Unread
 
 BLOCK = 1 << 20
@@ -102,16 +104,15 @@ class _Unpack:
             raise self.damaged(error, source) from error
 
     def damaged(self, error: Exception, source: str = "") -> ReadError:
-        reason = " ".join(str(error).split())[:80] or type(error).__name__
-        return ReadError(f"{source or shown(self.path)} is damaged ({reason}). Get the archive again.")
+        return ReadError(f"{source or shown(self.path)} is damaged ({reason(error)}). Get the archive again.")
 
     def outside(self, name: str) -> Unread:
         source = self.source(name)
         return Unread(source, f"{source}: its path leads out of the archive, so it was refused. Unpack it by hand.")
 
-    def refused(self, name: str, reason: str) -> Unread:
+    def refused(self, name: str, why: str) -> Unread:
         source = self.source(name)
-        return Unread(source, f"{source} {reason}")
+        return Unread(source, f"{source} {why}")
 
 
 def leads_out(name: str) -> bool:
@@ -187,12 +188,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> 
                 budget.inflate(len(block))
                 yield block
     except (NotImplementedError, RuntimeError) as error:  # a compression Python does not know, a password
-        raise ReadError(f"{unpack_name(info)} cannot be unpacked ({error}). Unpack it by hand.") from error
-
-
-def unpack_name(info: zipfile.ZipInfo) -> str:
-    """A member's name to show."""
-    return " ".join(_name(info).split())
+        raise ReadError(f"{one_line(_name(info))} cannot be unpacked ({error}). Unpack it by hand.") from error
 
 
 class _Stream(Protocol):

@@ -1,27 +1,18 @@
-"""Picks the reader by a file's suffix, and by its first bytes where the suffix says nothing."""
+"""The default reader: picks the one made for a file, and reads with it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from openbook.errors import ReadError
-from openbook.readers import HOLD_FILES, REFUSED, SUFFIXES, in_maildir
-from openbook.readers.budget import Inside
+from openbook.readers import HOLD_FILES, SUFFIXES, in_maildir
 from openbook.readers.check import checked
-from openbook.readers.files import BOMS, SAMPLE, check_text, opened, shown
-from openbook.readers.kinds import suffix_of
+from openbook.readers.limits import Inside
+from openbook.readers.sniffing import sniff
 from openbook.registry import load
 from openbook.types import Document, Reader, Unread
-
-MAILBOX = re.compile(rb"From [^\n]*\d\d:\d\d[^\n]*\r?\n>?[!-9;-~]+:")
-HEAD_FIELD = re.compile(
-    rb"(received|return-path|delivered-to|from|to|subject|date|message-id|mime-version|dkim-signature):", re.IGNORECASE
-)
-FIELD_NAME = re.compile(rb"[!-9;-~]+:|[ \t]|>?From ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,52 +44,3 @@ class Auto:
     def inside(self) -> Inside:
         """Where the files lie that it is given."""
         return self._inside
-
-
-def sniff(path: Path) -> str:
-    """The reader for a file whose suffix is not in the table, by what is in it.
-
-    A mail has two fields that only mails have in its head, or one where it lies in a Maildir's `cur` or `new`.
-
-    Raises:
-        ReadError: There is none for it.
-    """
-    with opened(path) as file:
-        head = file.read(SAMPLE)
-    suffix = suffix_of(head, path)
-    if reason := REFUSED.get(path.suffix.lower()) or REFUSED.get(suffix):
-        raise ReadError(f"{shown(path)} is not read: {reason}.")
-    if suffix in SUFFIXES:
-        return SUFFIXES[suffix]
-    if MAILBOX.match(head):
-        return "mbox"
-    if len(mail_fields(head)) >= (1 if in_maildir(path) else 2):
-        return "mail"
-    if any(head.startswith(bom) for bom, _ in BOMS):
-        return "text"
-    try:
-        check_text(head, path)
-    except ReadError:
-        pass
-    else:
-        return "text"
-    kind = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix that are not text"
-    known = ", ".join(sorted(suffix for suffix, name in SUFFIXES.items() if name != "code"))
-    raise ReadError(
-        f"{shown(path)} cannot be read: no reader for files {kind}. Known: {known}, source code and any plain text."
-    )
-
-
-def mail_fields(head: bytes) -> set[bytes]:
-    r"""Names of the fields that begin a mail and stand at the beginning of these bytes; none when they are no head.
-
-    >>> sorted(mail_fields(b"From: a@b.example\nSubject: Fish\n\nDate: no field of the head"))
-    [b'from', b'subject']
-    """
-    found: set[bytes] = set()
-    for line in head.lstrip(b"\xef\xbb\xbf").splitlines():
-        if not line.strip() or not FIELD_NAME.match(line):
-            return found if not line.strip() else set()
-        if match := HEAD_FIELD.match(line):
-            found.add(match[1].lower())
-    return found

@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from openbook.errors import ReadError
-from openbook.readers.files import safe, shown
+from openbook.readers.files import shown
 from openbook.readers.headings import Heading, heading_marks
-from openbook.types import Document, Field
+from openbook.readers.strings import clean, one_line
+from openbook.types import Document, Field, Marks
 
-CELL = " | "
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\ufeff]+"
-)  # control characters, soft hyphens, ...
+CELL = " | "  # between the cells of a row
 SPACES = re.compile("[ \xa0\u2002-\u200a\u202f]+")
-
-Part = Literal["text", "table", "code"]
 
 
 @dataclass(slots=True)
@@ -31,9 +27,14 @@ class Blocks:
     headings: list[Heading] = field(default_factory=list)
     parts: list[tuple[int, str]] = field(default_factory=list)
     length: int = 0
-    tight: str = ""  # what the last block is one of several of
+    tight: Literal["", "item", "row", "code"] = ""  # what the last block is one of several of
     label: str = ""  # of the place that the next block begins
     name: str = ""  # of that place
+
+    @property
+    def text(self) -> str:
+        """What was put together so far."""
+        return "".join(self.pieces)
 
     def place(self, label: str, name: str = "") -> None:
         """The next block is the first of a page, slide or sheet; a name, which the text does not say, is a heading."""
@@ -41,43 +42,52 @@ class Blocks:
 
     def heading(self, words: str, level: int) -> None:
         """A heading, 1 the highest; an empty one is left out."""
-        words = one_line(words)
-        if words:
-            self.headings.append((self._put(words, "text"), level, words))
+        if words := one_line(words):
+            self.headings.append((self._put(words), level, words))
 
-    def text(self, words: str) -> None:
+    def paragraph(self, words: str) -> None:
         """A paragraph; its line breaks are kept."""
         lines = [SPACES.sub(" ", line).strip(" ") for line in clean(words).split("\n")]
-        self._put("\n".join(lines).strip(), "text")
+        if words := "\n".join(lines).strip():
+            self._put(words)
 
     def item(self, words: str, sign: str = "- ") -> None:
         """A point of a list, on a line of its own."""
-        words = one_line(words)
-        if words:
-            self._put(sign + words, "text", tight="item")
+        if words := one_line(words):
+            self._put(sign + words, tight="item")
 
-    def code(self, line: str) -> None:
+    def code(self, lines: str) -> None:
         """A line of code, or several; the next one follows right below it."""
-        line = clean(line).rstrip()
-        if line.strip() or self.tight == "code":
-            self._put(line, "code", tight="code")
+        lines = clean(lines).rstrip()
+        if self.tight != "code":
+            lines = lines.lstrip("\n")
+        if lines or self.tight == "code":
+            self._put(lines, "code", tight="code")
+
+    def row(self, cells: Sequence[str]) -> None:
+        """A row of a table, below the one before it. One without any words is left out, empty cells are kept."""
+        cells = [one_line(cell) for cell in cells]
+        if any(cells):
+            self._put(CELL.join(cells).strip(" "), "table", tight="row")
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
-        """A table, its column names first. Rows without any words are left out, empty cells are kept."""
-        self.tight = ""
+        """A table of its own, its column names first."""
+        self.end()
         for row in rows:
-            cells = [" ".join(cell.split()) for cell in row]
-            if any(cells):
-                self._put(clean(CELL.join(cells)).strip(" "), "table", tight="table")
+            self.row(row)
+        self.end()
+
+    def end(self) -> None:
+        """End a list, table or block of code: the next one is another."""
         self.tight = ""
 
-    def add(self, other: Blocks) -> None:
-        """Blocks collected elsewhere, such as in a table's cell."""
-        if not other.pieces:
-            return
-        start = self._put("".join(other.pieces), "text")
-        self.headings += [(start + offset, level, words) for offset, level, words in other.headings]
-        self.parts += [(start + offset, part) for offset, part in other.parts]
+    def extend(self, text: str, parts: Marks = (), headings: Iterable[Heading] = ()) -> None:
+        """A text with marks of its own, such as a page of a book or a table's cell."""
+        if text.strip():
+            begins = parts[0][1] if parts and parts[0][0] == 0 else "text"
+            start = self._put(text, begins)
+            self.parts += [(start + offset, part) for offset, part in parts if offset]
+            self.headings += [(start + offset, level, words) for offset, level, words in headings]
 
     def document(self, path: Path, title: str = "", fields: Mapping[str, Field] | None = None) -> Document:
         """All blocks as one document; without a title, a first heading that is the only one of its level is the title.
@@ -85,7 +95,7 @@ class Blocks:
         Raises:
             ReadError: There are no blocks.
         """
-        text = "".join(self.pieces).rstrip()
+        text = self.text.rstrip()
         if not text:
             raise ReadError(
                 f"{shown(path)} has no text in it, at most pictures or embedded files. "
@@ -97,43 +107,19 @@ class Blocks:
         headings = heading_marks(self.headings)
         return Document(text, str(path), one_line(title), tuple(self.marks), headings, tuple(self.parts), fields or {})
 
-    def _put(self, block: str, part: Part, tight: str = "") -> int:
+    def _put(self, block: str, part: str = "text", tight: Literal["", "item", "row", "code"] = "") -> int:
         """Append a block; the offset it begins at."""
-        if not block and not tight:
-            return self.length
-        between = "" if not self.pieces else "\n" if tight and tight == self.tight else "\n\n"
+        goes_on = bool(tight) and tight == self.tight
+        between = "" if not self.pieces else "\n" if goes_on else "\n\n"
         start = self.length + len(between)
         if self.label:
             self.marks.append((start, self.label))
             self.headings += [(start, 1, self.name)] if self.name else []
             self.label = self.name = ""
-        is_next = part == (self.parts[-1][1] if self.parts else "text") and (part == "text" or tight == self.tight)
-        if not is_next:
+        # Two tables are two parts; code after code is one, with an empty line in it.
+        if part != (self.parts[-1][1] if self.parts else "text") or (part == "table" and not goes_on):
             self.parts.append((start, part))
         self.pieces += [between, block]
         self.length = start + len(block)
         self.tight = tight
         return start
-
-
-def clean(words: str) -> str:
-    """Words without characters that nobody sees."""
-    return UNSEEN.sub("", safe(words.replace("\v", "\n").replace("\f", "\n")))
-
-
-def one_line(words: str) -> str:
-    r"""Words on one line.
-
-    >>> one_line(" a\n\u00a0b ")
-    'a b'
-    """
-    return " ".join(clean(words).split())
-
-
-def number(value: float) -> str:
-    """A number without the noise of its binary form.
-
-    >>> number(0.1 + 0.2), number(12.0), number(1e300), number(7)
-    ('0.3', '12', '1e+300', '7')
-    """
-    return str(value) if isinstance(value, int) else f"{value:.15g}"

@@ -34,7 +34,7 @@ def checked(parts: Iterable[Document | Unread], path: Path, *, is_mail: bool = F
         elif part.source == str(path):
             raise ReadError(f"{shown(path)} {reason}")
         else:
-            yield Unread(part.source, f"{part.source if part.source.isprintable() else repr(part.source)} {reason}")
+            yield Unread(part.source, f"{shown(part.source)} {reason}")
 
 
 def flaw(text: str, *, is_mail: bool = False) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from openbook.readers.files import read_text
 from openbook.readers.headings import Heading, heading_marks
+from openbook.readers.strings import one_line
 from openbook.types import Document
 
 # What stands at the beginning of a line and names something, for each family of languages; a group is the heading.
@@ -90,4 +91,4 @@ def _headings(text: str, suffix: str) -> Iterator[Heading]:
             name = NAME.search(words)
             words = name[0].strip() if name else ""
         if words and words not in NO_NAME:
-            yield found.start(), 1, " ".join(words.split())
+            yield found.start(), 1, one_line(words)

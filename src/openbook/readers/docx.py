@@ -12,19 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from openbook.readers.blocks import CELL, Blocks, one_line
+from openbook.readers.blocks import CELL, Blocks
+from openbook.readers.headings import STYLES
 from openbook.readers.numbering import VAL, Numbering, W, numbering, value
 from openbook.readers.omml import M, linear
 from openbook.readers.ooxml import MC, REFERENCES, Parts, chosen, parts_of, write_graphic
-from openbook.readers.packages import Element, damaged
+from openbook.readers.packages import damaged
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import one_line, whole
 from openbook.types import Document, Unread
 
-# Word writes the English name of its own styles into every file; other programs and old templates their language's.
-HEADING = re.compile(
-    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|otsikko|nagłówek|nadpis|заголовок|見出し|标题|標題)"
-    r"\s*([1-9])$",
-    re.IGNORECASE,
-)
+HEADING = re.compile(rf"{STYLES}\s*([1-9])$", re.IGNORECASE)
 TITLE = re.compile(r"(?:document )?title$|titel$", re.IGNORECASE)
 CODE = re.compile(
     r"(?:source |program ?)?code(?: block)?$|html preformatted$|preformatted text$|verbatim$", re.IGNORECASE
@@ -109,7 +107,7 @@ class _Text:
             for number, one in enumerate(ids, 1):
                 if one in found:
                     self.blocks.item(self._inside(found[one]), f"{number}. ")
-            self.blocks.tight = ""
+            self.blocks.end()
         for comment in self._children_of("comments"):
             author, words = comment.get(W + "author", ""), self._inside(comment)
             self.blocks.item(f"{author}: {words}" if author and words else words)
@@ -120,7 +118,7 @@ class _Text:
 
     def _inside(self, container: Element) -> str:
         """The words of a cell or note, on one line."""
-        return one_line("".join(self._apart(container).pieces))
+        return one_line(self._apart(container).text)
 
     def _apart(self, container: Element) -> Blocks:
         outer, self.blocks = self.blocks, Blocks()
@@ -148,11 +146,11 @@ class _Text:
             self.blocks.code(words)
         elif _listed(properties, style)[0] not in {"", "0"}:
             sign = self._sign(properties, name, style)
-            self.blocks.item(words, sign) if sign else self.blocks.text(words)
+            self.blocks.item(words, sign) if sign else self.blocks.paragraph(words)
         elif self._is_monospaced(node, style):
             self.blocks.code(words)
         else:
-            self.blocks.text(words)
+            self.blocks.paragraph(words)
         for one in drawn:
             self._drawn(one)
 
@@ -214,15 +212,14 @@ class _Text:
             wide = wide or (is_layout and sum(one.length for one in cells) > WIDE)
         if wide or sum(len(cells) for cells in rows) == 1:
             for one in (one for cells in rows for one in cells):
-                self.blocks.add(one)
+                self.blocks.extend(one.text, tuple(one.parts), one.headings)
         else:
             self.blocks.table([_cell(one) for one in cells] for cells in rows)
 
 
 def _cell(blocks: Blocks) -> str:
     """A cell's words; the cells of a table inside it are not cells of the row."""
-    words = "".join(blocks.pieces)
-    return words.replace(CELL, ", ") if any(part == "table" for _, part in blocks.parts) else words
+    return blocks.text.replace(CELL, ", ") if any(part == "table" for _, part in blocks.parts) else blocks.text
 
 
 def _inner(node: Element, tag: str) -> Iterator[Element]:
@@ -242,8 +239,7 @@ def _inner(node: Element, tag: str) -> Iterator[Element]:
 
 def _count(node: Element | None) -> int:
     """Columns that a cell covers or that a row leaves free."""
-    words = "" if node is None else node.get(VAL, "")
-    return min(int(words), 63) if words.isascii() and words.isdecimal() and len(words) < 5 else 0  # 63: Word's limit
+    return 0 if node is None else min(whole(node.get(VAL)), 63)  # Word's limit
 
 
 def _listed(properties: Element | None, style: _Style) -> tuple[str, str]:

@@ -11,12 +11,14 @@ from urllib.parse import unquote
 from zipfile import ZipFile
 
 from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks
 from openbook.readers.fields import iso_language, put, put_date
 from openbook.readers.files import SAMPLE, decode, shown
 from openbook.readers.headings import Heading
 from openbook.readers.html import DECLARED, Page, html_page
-from openbook.readers.packages import Element, damaged, member, package, xml
-from openbook.readers.pieces import Pieces
+from openbook.readers.packages import damaged, member, package, xml
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import one_line
 from openbook.types import Document, Field, Unread
 
 CONTAINER = "META-INF/container.xml"
@@ -38,7 +40,7 @@ class Epub:
         with package(path) as archive:
             _check_plain(archive, path)
             book = _book(archive, path)
-            blocks = Pieces()
+            blocks = Blocks()
             above = 0  # depth in the table of contents of the chapter we are in
             for name in book.chapters:
                 try:
@@ -123,7 +125,7 @@ def _metadata(root: Element) -> tuple[str, dict[str, Field], str]:
     """Title, fields and language."""
     said: dict[str, list[str]] = {}
     for one in root.iterfind(".//{http://purl.org/dc/elements/1.1/}*"):
-        if words := " ".join("".join(one.itertext()).split()):
+        if words := one_line("".join(one.itertext())):
             said.setdefault(one.tag.rpartition("}")[2].lower(), []).append(words)
     fields: dict[str, Field] = {}
     put(fields, "author", ", ".join(said.get("creator", [])))
@@ -152,7 +154,7 @@ def _contents(archive: ZipFile, name: str, path: Path) -> list[Entry]:
     return [
         Entry(_member(name, link), max(1, depth), title)
         for link, depth, words in entries[:MOST_ENTRIES]
-        if (title := " ".join("".join(words.itertext()).split()))
+        if (title := one_line("".join(words.itertext())))
     ]
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
+from openbook.readers.strings import one_line
 from openbook.types import Field
 
 LONGEST = 300  # characters of a field: a description is a line or two
@@ -27,7 +28,7 @@ WORDED = re.compile(r"(?:(\d{1,2})\.? )?([A-Za-z]{3,9})\.? (?:(\d{1,2}),? )?(\d{
 
 def put(fields: dict[str, Field], name: str, words: object) -> None:
     """Add a field, if there are words; long ones are shortened."""
-    if isinstance(words, str) and (line := " ".join(words.split())):
+    if isinstance(words, str) and (line := one_line(words)):
         fields[name] = line[:LONGEST]
 
 

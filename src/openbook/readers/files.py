@@ -24,7 +24,6 @@ SAMPLE = 1 << 16
 LARGEST = 1 << 28  # bytes of one text: four times that, as characters, must fit into memory with all that is made of it
 CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 HIGH = bytes(range(128, 256))
-SURROGATE = re.compile("[\ud800-\udfff\0]")
 
 ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
 
@@ -60,6 +59,19 @@ def opened(path: Path) -> Generator[BinaryIO, None, None]:
         raise ReadError(
             f"{name} cannot be read: {error.strerror or error}. Copy it to a local disk and try again."
         ) from error
+
+
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """The bytes of a file, all or the first so many.
+
+    Raises:
+        ReadError: As `opened`, or there is nothing but white space.
+    """
+    with opened(path) as file:
+        content = file.read(most)
+        if not content or (content.isspace() and not file.read(1)):
+            raise empty(path)
+    return content
 
 
 def read_text(path: Path, declared: re.Pattern[bytes] | None = None) -> str:
@@ -170,21 +182,13 @@ def encoding_of(path: Path) -> str:
     return "utf-8" if is_utf8 else western(head, path)
 
 
-def safe(text: str) -> str:
-    r"""A text that every store can keep: half characters and NUL become U+FFFD, line ends `\n`."""
-    if SURROGATE.search(text):
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        text = SURROGATE.sub("\ufffd", whole)
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
 def empty(path: Path) -> ReadError:
     """What to raise for a file without a character to read."""
     return ReadError(f"{shown(path)} is empty. Leave it out, or check how it was saved.")
 
 
-def shown(path: Path) -> str:
-    """A path to put into a message of one line."""
+def shown(path: Path | str) -> str:
+    """A path, or what a citation names, to put into a message of one line."""
     return str(path) if str(path).isprintable() else repr(str(path))
 
 

@@ -10,6 +10,13 @@ from openbook.types import Marks
 Heading = tuple[int, int, str]
 """Offset, level (1 is the highest), words."""
 
+STYLES = (
+    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|otsikko|nagłówek|nadpis|заголовок"
+    r"|見出し|标题|標題)"
+)
+"""What word processors call the style of a heading, before its level. They write the English name of their own styles
+into most files; old templates have their language's."""
+
 LONGEST = 80  # characters of one heading in a label
 
 

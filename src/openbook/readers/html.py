@@ -14,7 +14,8 @@ from openbook.errors import ReadError
 from openbook.readers.fields import put, put_date
 from openbook.readers.files import read_text, shown
 from openbook.readers.headings import Heading, heading_marks
-from openbook.readers.writer import INVISIBLE, MOST_SPAN, SPACE, Row, Writer
+from openbook.readers.html_writer import MOST_SPAN, SPACE, Row, Writer
+from openbook.readers.strings import UNSEEN, whole
 from openbook.types import Document, Field, Marks
 
 DECLARED = re.compile(
@@ -55,7 +56,6 @@ OWN_PARTS = frozenset({"pre", "blockquote"})
 LISTS = frozenset({"ul", "ol", "li"})
 Attributes: TypeAlias = Mapping[str, str | None]
 
-LONGEST_NUMBER = 9  # digits of a list's number
 LONGEST_ROW = 1000  # characters of a row that holds another table, to be one line all the same
 DEEPEST_LIST = 8  # levels that are indented
 
@@ -219,9 +219,7 @@ def _enter_cell(attributes: Attributes, writer: Writer) -> None:
     if writer.row is None or writer.inner:
         writer.want(1)
         return
-    wide, high = (
-        (_number(attributes.get("colspan"), 1), _number(attributes.get("rowspan"), 1)) if attributes else (1, 1)
-    )
+    wide, high = (whole(attributes.get("colspan"), 1), whole(attributes.get("rowspan"), 1)) if attributes else (1, 1)
     writer.row.cells.append(([], min(wide, MOST_SPAN), min(high, MOST_SPAN)))
     writer.space = False
 
@@ -240,7 +238,7 @@ def _enter_list(tag: str, attributes: Attributes, writer: Writer) -> None:
     if tag == "ul":
         writer.lists.append(-1)
     elif tag == "ol":
-        writer.lists.append(_number(attributes.get("start"), 1))
+        writer.lists.append(whole(attributes.get("start"), 1))
     elif writer.row is None:
         writer.bullet = _bullet(attributes, writer)
 
@@ -251,13 +249,9 @@ def _bullet(attributes: Attributes, writer: Writer) -> str:
     number = writer.lists[-1] if writer.lists else -1
     if number < 0:
         return f"{indent}- "
-    number = _number(attributes.get("value"), number)
+    number = whole(attributes.get("value"), number)
     writer.lists[-1] = number + 1
     return f"{indent}{number}. "
-
-
-def _number(digits: str | None, otherwise: int) -> int:
-    return int(digits) if digits and len(digits) <= LONGEST_NUMBER and digits.isdecimal() else otherwise
 
 
 def _leave(node: LexborNode, tag: str, writer: Writer) -> None:
@@ -296,4 +290,4 @@ def _follows_definition(term: LexborNode) -> bool:
 def _one_line(node: LexborNode | None) -> str:
     if node is None:
         return ""
-    return SPACE.sub(" ", INVISIBLE.sub("", node.text())).strip(" ¶")
+    return SPACE.sub(" ", UNSEEN.sub("", node.text())).strip(" ¶")

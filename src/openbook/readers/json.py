@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.files import empty, opened, read_text, safe, shown
+from openbook.readers.files import empty, opened, read_text, shown
 from openbook.readers.rows import TEXTS, documents, row_fields
+from openbook.readers.strings import one_line, safe
 from openbook.types import Document
 
 LARGEST_BYTES = 64 << 20  # parsed, a file takes ten times its size
@@ -36,7 +37,7 @@ class Json:
         if not text.strip():
             raise empty(path)
         title = value.get("title")
-        said = " ".join(safe(title).split()) if isinstance(title, str) else ""
+        said = one_line(title) if isinstance(title, str) else ""
         yield Document(text, str(path), said, fields=row_fields(value))
 
 

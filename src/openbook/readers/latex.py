@@ -11,6 +11,7 @@ from typing import ClassVar
 from openbook.readers.fields import put
 from openbook.readers.files import read_text
 from openbook.readers.headings import Heading, heading_marks
+from openbook.readers.strings import one_line
 from openbook.types import Document, Field
 
 LEVELS = {name: level for level, name in enumerate(("part", "chapter", "section", "subsection", "subsubsection"), 1)}
@@ -46,4 +47,4 @@ def _plain(words: str) -> str:
     >>> _plain(r"The \emph{deep} sea\label{sea} \\ and $x$")
     'The deep sea and x'
     """
-    return " ".join(COMMAND.sub(" ", words).split()).replace(" ,", ",")
+    return one_line(COMMAND.sub(" ", words)).replace(" ,", ",")

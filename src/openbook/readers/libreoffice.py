@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.files import empty, opened, shown
+from openbook.readers.files import opened, read_bytes, shown
 from openbook.readers.packages import OLE
 from openbook.registry import load
 from openbook.types import Document, Reader, Unread
@@ -57,10 +57,7 @@ class LibreOffice:
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         kind, suffix = KINDS.get(path.suffix.lower(), ("Office", "docx"))
-        with opened(path) as file:
-            head = file.read(len(OLE))
-        if not head:
-            raise empty(path)
+        head = read_bytes(path, len(OLE))
         if head.startswith(ZIP):  # a newer file under an old name
             yield from load("reader", suffix)()(path)
             return

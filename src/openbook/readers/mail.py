@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
-from openbook.readers.files import empty, opened, shown
-from openbook.readers.letters import documents
+from openbook.readers.files import read_bytes, shown
+from openbook.readers.mail_documents import documents
 from openbook.readers.mime import LARGEST, NoMailError, letter_of
 from openbook.types import Document, Unread
 
@@ -31,10 +31,7 @@ class Mail:
     _auto: Auto = field(default=Auto(), repr=False, compare=False)
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
-        with opened(path) as file:
-            content = file.read(LARGEST + 1)
-        if not content.strip():
-            raise empty(path)
+        content = read_bytes(path, LARGEST + 1)
         if path.suffix.lower() == ".emlx" and (found := EMLX.match(content)):
             content = content[found.end() : found.end() + int(found[1])]
         try:

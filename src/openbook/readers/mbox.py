@@ -11,9 +11,9 @@ from typing import BinaryIO, ClassVar
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
 from openbook.readers.files import empty, opened, shown
-from openbook.readers.inside import Names
-from openbook.readers.letters import documents
+from openbook.readers.mail_documents import documents
 from openbook.readers.mime import LARGEST, NoMailError, letter_of
+from openbook.readers.unique import Names
 from openbook.types import Document, Unread
 
 LONGEST_LINE = 1 << 16  # bytes read at once; a longer line comes in pieces

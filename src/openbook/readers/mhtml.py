@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import email.policy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.message import Message
-from email.parser import BytesParser
 from pathlib import Path
 from typing import ClassVar
 
 from openbook.errors import ReadError
-from openbook.readers.files import empty, opened, safe, shown
+from openbook.readers.files import read_bytes, shown
 from openbook.readers.html import read_page
-from openbook.readers.letters import utc
-from openbook.readers.mime import body_text, date_of, words
+from openbook.readers.mail_documents import utc
+from openbook.readers.mime import DAMAGE, body_text, date_of, parsed, words
+from openbook.readers.strings import safe
 from openbook.types import Document, Field
 
 PAGES = frozenset({"text/html", "application/xhtml+xml"})
@@ -27,16 +26,13 @@ class Mhtml:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        with opened(path) as file:
-            content = file.read()
-        if not content.strip():
-            raise empty(path)
+        content = read_bytes(path)
         try:
-            message = BytesParser(policy=email.policy.compat32).parsebytes(content.lstrip())
+            message = parsed(content.lstrip())
             page = _page(message)
             html = body_text(page) if page else ""
             fields = _fields(message)
-        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        except DAMAGE as error:
             raise ReadError(f"{shown(path)} is damaged ({type(error).__name__}). Save the page again.") from error
         if not page:
             raise ReadError(f"{shown(path)} has no page in it. Save the page again, as a single file.")

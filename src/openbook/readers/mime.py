@@ -20,8 +20,10 @@ from email.utils import collapse_rfc2231_value, parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
 
 from openbook.errors import ReadError
-from openbook.readers.budget import DEEPEST
-from openbook.readers.letters import SUFFIX_OF, Attachment, Letter, is_placeholder, one_line
+from openbook.readers.html import DECLARED
+from openbook.readers.limits import DEEPEST
+from openbook.readers.mail_documents import SUFFIX_OF, Attachment, Letter, is_placeholder
+from openbook.readers.strings import one_line, reason
 
 LARGEST = 150 << 20  # bytes of a mail; servers take 50 MB at most, Outlook 150
 MOST_PARTS = 10_000  # a mail has a few; each costs time
@@ -51,9 +53,7 @@ MEANT = {
     "utf8mb4": "utf-8",
 }
 NO_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "unicode-escape"})
-# A page may say its charset where the mail does not.
-DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-HEAD_SAMPLE = 2048
+HEAD_SAMPLE = 2048  # bytes in which a page says its charset, where the mail does not
 
 PARTING = re.compile(r"^--([\w'()+,./:=?-]{1,70})[ \t]*\r?\n(?:content-[\w-]+:|\r?\n)", re.IGNORECASE | re.MULTILINE)
 PAGES = frozenset({"text/html", "text/enriched", "text/richtext"})  # all have <tags>
@@ -79,8 +79,18 @@ SECRET = {
 SECRET["application/x-pkcs7-mime"] = SECRET["application/pkcs7-mime"]
 
 
+# What the standard library's parser raised when its input was cut and changed at random; AssertionError and
+# RecursionError come from parts that lie in each other.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+
+
 class NoMailError(ReadError):
     """These bytes are no mail; the message is the end of a sentence that begins with the mail's source."""
+
+
+def parsed(content: bytes) -> Message:
+    """The parts of a mail, or of what is stored like one. Raises: one of DAMAGE."""
+    return BytesParser(policy=email.policy.compat32).parsebytes(content)
 
 
 def letter_of(content: bytes) -> Letter:
@@ -92,16 +102,12 @@ def letter_of(content: bytes) -> Letter:
     if len(content) > LARGEST:
         raise NoMailError(f"has more than {LARGEST >> 20} MB. Split it, or save its attachments and add them.")
     try:
-        message = BytesParser(policy=email.policy.compat32).parsebytes(_as_8_bit(content))
+        message = parsed(_as_8_bit(content))
         if not message.keys():
             raise NoMailError("has no head ('From:', 'Subject:', ...) as a mail has. Check how it was saved.")
         return _letter(message, 0)
-    # What the standard library's parser raised when its input was cut and changed at random; AssertionError and
-    # RecursionError come from parts that lie in each other.
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        raise NoMailError(
-            f"is damaged ({one_line(str(error))[:80] or type(error).__name__}). Export it again."
-        ) from error
+    except DAMAGE as error:
+        raise NoMailError(f"is damaged ({reason(error)}). Export it again.") from error
 
 
 def _as_8_bit(content: bytes) -> bytes:
@@ -260,9 +266,7 @@ def _parted(text: str) -> Message | None:
     if not found:
         return None
     head = f'Content-Type: multipart/mixed; boundary="{found[1]}"\n\n'
-    again = BytesParser(policy=email.policy.compat32).parsebytes(
-        head.encode() + text.encode("utf-8", "surrogateescape")
-    )
+    again = parsed(head.encode() + text.encode("utf-8", "surrogateescape"))
     return again if again.is_multipart() else None
 
 
@@ -300,7 +304,7 @@ def _best(alternatives: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
 def _attach_letter(part: Message, letter: Letter, depth: int) -> None:
     payload = part.get_payload()
     if isinstance(payload, str):  # encoded as a whole, which RFC 2046 does not allow and some do
-        payload = [BytesParser(policy=email.policy.compat32).parsebytes(content_of(part))]
+        payload = [parsed(content_of(part))]
     if depth >= DEEPEST:
         letter.unread.append(f"holds mails in mails, more than {DEEPEST} deep: the deeper ones were not read.")
         return

@@ -21,12 +21,13 @@ from oxmsg.storage import Storage
 
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
-from openbook.readers.budget import DEEPEST
-from openbook.readers.files import empty, opened, shown
-from openbook.readers.letters import Attachment, Letter, documents, is_placeholder, one_line
-from openbook.readers.lzfu import decompressed
+from openbook.readers.compressed_rtf import decompressed
+from openbook.readers.files import read_bytes, shown
+from openbook.readers.limits import DEEPEST
+from openbook.readers.mail_documents import Attachment, Letter, documents, is_placeholder
 from openbook.readers.mime import LARGEST, address, characters, head_of
 from openbook.readers.rtf import rich_text
+from openbook.readers.strings import one_line, reason
 from openbook.types import Document, Unread
 
 # Bytes before the first property: of the mail, of a mail in a mail, of an attachment or a recipient ([MS-OXMSG] 2.4).
@@ -64,19 +65,15 @@ class Msg:
     _auto: Auto = field(default=Auto(), repr=False, compare=False)
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
-        with opened(path) as file:
-            content = file.read(LARGEST + 1)
-        if not content.strip():
-            raise empty(path)
+        content = read_bytes(path, LARGEST + 1)
         if len(content) > LARGEST:
             raise ReadError(f"{shown(path)} has more than {LARGEST >> 20} MB. Save its attachments and add them.")
         try:
             with OleFileIO(content) as ole:
                 letter = _letter(_Properties.of(Storage.from_ole(ole), MAIL), 0)
         except DAMAGE as error:
-            reason = one_line(str(error))[:80] or type(error).__name__
             raise ReadError(
-                f"{shown(path)} is no msg file of Outlook's, or damaged ({reason}). Save it again."
+                f"{shown(path)} is no msg file of Outlook's, or damaged ({reason(error)}). Save it again."
             ) from error
         yield from documents(letter, str(path), self._auto, alone=True)
 

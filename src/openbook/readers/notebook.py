@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put
-from openbook.readers.files import safe, shown
+from openbook.readers.files import shown
 from openbook.readers.json import read_json
 from openbook.readers.markdown import scan
-from openbook.readers.pieces import Pieces
+from openbook.readers.strings import safe
 from openbook.types import Document, Field
 
 LONGEST_OUTPUT = 1000  # characters: the beginning of a log says what it is
@@ -28,16 +29,17 @@ class Notebook:
 
     def __call__(self, path: Path) -> Iterator[Document]:
         notebook = read_json(path)
-        blocks = Pieces()
+        blocks = Blocks()
         for cell in _cells(notebook, path):
             kind, source = cell.get("cell_type"), _joined(cell.get("source", cell.get("input")))
             if kind == "code":
-                blocks.add(source, "code")
+                blocks.end()
+                blocks.code(source)
                 for output in _list(cell.get("outputs")):
-                    blocks.add(_output(output))
+                    blocks.extend(_output(output))
             elif kind == "heading":
                 level = cell.get("level")
-                blocks.add(source, level=level if isinstance(level, int) and level > 0 else 1)
+                blocks.heading(source, level if isinstance(level, int) and level > 0 else 1)
             else:
                 text = safe(source).strip("\n").rstrip()
                 headings, parts = scan(text)
@@ -78,7 +80,7 @@ def _output(output: Mapping[str, Any]) -> str:
     text = _joined(output.get("text")) or _joined(shown_as.get("text/plain"))
     if output.get("output_type") == "error" or output.get("output_type") == "pyerr":
         text = f"{output.get('ename')}: {output.get('evalue')}"
-    text = TERMINAL.sub("", text).strip()
+    text = safe(TERMINAL.sub("", text)).strip()
     if len(text) <= LONGEST_OUTPUT:
         return text
     cut = text[:LONGEST_OUTPUT]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from openbook.readers.packages import Element
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import whole
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 VAL = W + "val"
@@ -62,13 +63,13 @@ class Numbering:
         counts[level] = levels[level].start if before is None else before + 1
         counts[level + 1 :] = [None] * (MOST_LEVELS - level - 1)
 
-        def counted(found: re.Match[str]) -> str:
+        def count_of(found: re.Match[str]) -> str:
             index = int(found[1]) - 1
             one = levels.get(index, Level())
             count = counts[index]
-            return shown(one.start if count is None else count, one.form)
+            return counted(one.start if count is None else count, one.form)
 
-        words = COUNTED.sub(counted, levels[level].words).strip()
+        words = COUNTED.sub(count_of, levels[level].words).strip()
         return f"{words} " if words else ""
 
     def level_of(self, name: str, style: str) -> int:
@@ -86,7 +87,7 @@ def numbering(root: Element | None) -> Numbering:
     borrowed: dict[str, str] = {}  # an abstract list -> the list style it borrows its levels from
     for one in [] if root is None else root.iterchildren(W + "abstractNum"):
         name = one.get(W + "abstractNumId", "")
-        levels[name] = {_whole(level.get(W + "ilvl")): _level(level) for level in one.iterchildren(W + "lvl")}
+        levels[name] = {whole(level.get(W + "ilvl")): _level(level) for level in one.iterchildren(W + "lvl")}
         links[value(one, "styleLink")] = name
         borrowed[name] = value(one, "numStyleLink")
     for name, style in borrowed.items():
@@ -96,17 +97,17 @@ def numbering(root: Element | None) -> Numbering:
         name = one.get(W + "numId", "")
         lists[name] = value(one, "abstractNumId")
         starts[name] = {
-            _whole(override.get(W + "ilvl")): _whole(value(override, "startOverride"))
+            whole(override.get(W + "ilvl")): whole(value(override, "startOverride"))
             for override in one.iterchildren(W + "lvlOverride")
             if value(override, "startOverride")
         }
     return Numbering(levels, lists, starts)
 
 
-def shown(count: int, form: str) -> str:
+def counted(count: int, form: str) -> str:
     """A count as a list shows it.
 
-    >>> shown(3, "decimal"), shown(28, "lowerLetter"), shown(14, "upperRoman"), shown(7, "decimalZero")
+    >>> counted(3, "decimal"), counted(28, "lowerLetter"), counted(14, "upperRoman"), counted(7, "decimalZero")
     ('3', 'bb', 'XIV', '07')
     """
     if form in {"lowerLetter", "upperLetter"} and count > 0:
@@ -138,10 +139,5 @@ def value(node: Element | None, name: str) -> str:
 def _level(node: Element) -> Level:
     start = value(node, "start")
     return Level(
-        value(node, "numFmt") or "decimal", value(node, "lvlText"), _whole(start) if start else 1, value(node, "pStyle")
+        value(node, "numFmt") or "decimal", value(node, "lvlText"), whole(start) if start else 1, value(node, "pStyle")
     )
-
-
-def _whole(words: str | None) -> int:
-    """A level or count; hostile ones are 0."""
-    return min(int(words), 10**6) if words and words.isascii() and words.isdecimal() and len(words) < 10 else 0

@@ -11,11 +11,13 @@ from typing import ClassVar
 from zipfile import ZipFile
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import CELL, Blocks, one_line
+from openbook.readers.blocks import CELL, Blocks
 from openbook.readers.files import shown
-from openbook.readers.numbering import shown as counted
-from openbook.readers.opendocument import open_document, properties
-from openbook.readers.packages import Element, damaged, member, xml
+from openbook.readers.numbering import counted
+from openbook.readers.odf_package import open_document, properties
+from openbook.readers.packages import damaged, member, xml
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import one_line, whole
 from openbook.types import Document, Unread
 
 NAMES = "{urn:oasis:names:tc:opendocument:xmlns:"
@@ -106,7 +108,7 @@ class _Text:
         for notes in list(self.notes.values()):
             for number, note in enumerate(notes, 1):
                 self.blocks.item(self._inside(note), f"{number}. ")
-            self.blocks.tight = ""
+            self.blocks.end()
         for comment in self.comments:
             author = one_line(comment.findtext(DC + "creator", ""))
             words = " ".join("".join(self._words(one, [])) for one in comment.iter(TEXT + "p"))
@@ -136,13 +138,13 @@ class _Text:
             self.title = self.title or one_line(words)
             self.blocks.heading(words, 1)
         elif node.tag == TEXT + "h":
-            self.blocks.heading(words, 1 + _whole(node.get(TEXT + "outline-level"), 1))
+            self.blocks.heading(words, 1 + whole(node.get(TEXT + "outline-level"), 1))
         elif "Preformatted_20_Text" in ancestry:
             self.blocks.code(words)
         elif sign:
             self.blocks.item(words, sign)
         else:
-            self.blocks.text(words)
+            self.blocks.paragraph(words)
         for one in drawn:
             self._block(one)
 
@@ -158,7 +160,7 @@ class _Text:
         yield one_break(node.text)
         for child in node.iterchildren("*"):
             if child.tag == TEXT + "s":
-                yield " " * _whole(child.get(TEXT + "c"), 1)
+                yield " " * whole(child.get(TEXT + "c"), 1)
             elif child.tag == TEXT + "tab":
                 yield "\t"
             elif child.tag == TEXT + "line-break":
@@ -194,9 +196,9 @@ class _Text:
         kind = "" if form is None else form.get(STYLE + "num-format", "")
         if form is None or form.tag != TEXT + "list-level-style-number" or not kind:
             return "- "
-        start = _whole(form.get(TEXT + "start-value"), 1)
+        start = whole(form.get(TEXT + "start-value"), 1)
         before = self.counts.get((style, level), 0)
-        count = _whole(item.get(TEXT + "start-value"), before + 1 if before else start)
+        count = whole(item.get(TEXT + "start-value"), before + 1 if before else start)
         self.counts[style, level] = count
         end = form.get(STYLE + "num-suffix", "")
         return f"{form.get(STYLE + 'num-prefix', '')}{counted(count, FORMS.get(kind, 'decimal'))}{end} "
@@ -206,8 +208,7 @@ class _Text:
         outer, self.blocks = self.blocks, Blocks()
         try:
             self.write(container)
-            words = "".join(self.blocks.pieces)
-            return one_line(words.replace(CELL, ", ") if self.blocks.parts else words)
+            return one_line(self.blocks.text.replace(CELL, ", ") if self.blocks.parts else self.blocks.text)
         finally:
             self.blocks = outer
 
@@ -260,7 +261,7 @@ class _Text:
         if root is None:
             return
         for node in root.iter("{*}annotation"):
-            self.blocks.text(node.text or "")
+            self.blocks.paragraph(node.text or "")
         if (body := root.find(OFFICE + "body")) is not None:
             self.write(body)
 
@@ -286,7 +287,7 @@ def _parents(roots: Iterable[Element]) -> dict[str, str]:
 
 def _lists(roots: Iterable[Element]) -> dict[str, dict[int, Element]]:
     return {
-        one.get(STYLE + "name", ""): {_whole(level.get(TEXT + "level"), 1): level for level in one.iterchildren("*")}
+        one.get(STYLE + "name", ""): {whole(level.get(TEXT + "level"), 1): level for level in one.iterchildren("*")}
         for root in roots
         for one in root.iter(TEXT + "list-style")
     }
@@ -301,7 +302,7 @@ def _rows(table: Element) -> Iterator[Element]:
 
 
 def _repeats(node: Element, what: str) -> int:
-    return min(MOST_REPEATS, max(1, _whole(node.get(f"{TABLE}number-{what}-repeated"), 1)))
+    return min(MOST_REPEATS, max(1, whole(node.get(f"{TABLE}number-{what}-repeated"), 1)))
 
 
 def _in_order(shapes: Iterable[Element]) -> list[Element]:
@@ -321,8 +322,3 @@ def _cm(words: str | None) -> float:
         return float(found[1]) * UNITS[found[2] or "px"] if found else 0.0
     except ValueError:
         return 0.0
-
-
-def _whole(words: str | None, usual: int) -> int:
-    """A count, or the usual one when there is none that makes sense."""
-    return int(words) if words and words.isascii() and words.isdecimal() and len(words) < 8 else usual

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from openbook.readers.packages import Element
+from openbook.readers.safe_xml import Element
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 

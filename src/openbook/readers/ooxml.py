@@ -7,14 +7,16 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from zipfile import ZipFile
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import Blocks, number, one_line
+from openbook.readers.blocks import Blocks
+from openbook.readers.fields import iso_date
 from openbook.readers.files import shown
-from openbook.readers.packages import Element, damaged, member, package, xml
+from openbook.readers.packages import damaged, member, package, xml
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import number, one_line
 from openbook.types import Field, Unread
 
 # 'Strict' files use other names for the same things.
@@ -37,7 +39,7 @@ POOR_TITLE = re.compile(
 )
 PROGRAMS = frozenset({"python-docx", "openpyxl", "apache poi", "unknown", "administrator", "microsoft office user"})
 TEMPLATES = frozenset({"2013-12-23", "2013-01-27"})  # of python-docx and python-pptx: the day their templates were made
-FIRST_YEAR = 1981  # what is older is a clock that was not set
+FIRST_YEAR = "1981"  # what is older is a clock that was not set
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,8 @@ def real_date(words: str) -> str:
     >>> real_date("2024-05-06T07:08:09Z"), real_date("1601-01-01T00:00:00Z"), real_date("soon")
     ('2024-05-06', '', '')
     """
-    try:
-        day = date.fromisoformat(words[:10])
-    except ValueError:
-        return ""
-    return "" if day.year < FIRST_YEAR or words[:10] in TEMPLATES else day.isoformat()
+    day = iso_date(words)
+    return "" if day < FIRST_YEAR or day in TEMPLATES else day
 
 
 def write_graphic(reference: Element, part: str, parts: Parts, blocks: Blocks) -> None:
@@ -169,7 +168,7 @@ def write_chart(root: Element, blocks: Blocks) -> None:
     """A chart's title, and its numbers as a table: a row for each category, a column for each series."""
     title = root.find(f".//{C}chart/{C}title")
     if title is not None:
-        blocks.text("".join(node.text or "" for node in title.iter(A + "t")))
+        blocks.paragraph("".join(node.text or "" for node in title.iter(A + "t")))
     names: list[str] = []
     columns: list[dict[int, str]] = []
     categories: dict[int, str] = {}

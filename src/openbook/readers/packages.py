@@ -7,21 +7,18 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
-
-from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
 from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, shown
+from openbook.readers.safe_xml import Element, parsed
+from openbook.readers.strings import reason
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 512 << 20  # of all members together, unpacked
 LARGEST_BYTES = 256 << 20  # of one member, unpacked
 MOST_RATIO = 200  # unpacked to packed; XML of real sheets reaches 30
 SMALL_BYTES = 10 << 20  # below this any ratio is harmless
-
-Element: TypeAlias = Any  # of lxml, which has no types
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
@@ -46,7 +43,7 @@ def package(path: Path) -> Generator[ZipFile, None, None]:
         try:
             archive = ZipFile(file)
         except DAMAGE as error:
-            raise damaged(path, str(error)) from error
+            raise damaged(path, error) from error
         with archive:
             _check(archive.infolist(), path)
             yield archive
@@ -67,22 +64,22 @@ def member(archive: ZipFile, name: str, path: Path) -> bytes:
 
 
 def xml(content: bytes, path: Path, name: str) -> Element:
-    """The root of a document of XML. No entity is expanded, nothing outside is looked at, depth and size have limits.
+    """The root of a member of that name.
 
     Raises:
         ReadError: It is no well-formed XML.
     """
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_pis=True)
     try:
-        return etree.fromstring(content, parser)
-    except (etree.LxmlError, ValueError) as error:
+        return parsed(content)
+    except ValueError as error:
         raise damaged(path, f"{name}: {error}") from error
 
 
-def damaged(path: Path, reason: str) -> ReadError:
+def damaged(path: Path, error: object) -> ReadError:
     """What to raise for a package that cannot be unpacked or parsed."""
-    reason = " ".join(reason.split()).rstrip(".")[:200] or "no reason given"
-    return ReadError(f"{shown(path)} is damaged ({reason}). Get it again, or open it in its program and save it anew.")
+    return ReadError(
+        f"{shown(path)} is damaged ({reason(error)}). Get it again, or open it in its program and save it anew."
+    )
 
 
 def encrypted(path: Path) -> ReadError:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from openbook.readers.blocks import Blocks, one_line
-from openbook.readers.numbering import shown
+from openbook.readers.blocks import Blocks
+from openbook.readers.numbering import counted
 from openbook.readers.omml import M, linear
 from openbook.readers.ooxml import MC, REFERENCES, A, Parts, R, chosen, parts_of, write_graphic
-from openbook.readers.packages import Element, damaged
+from openbook.readers.packages import damaged
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import whole
 from openbook.types import Document, Unread
 
 P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -24,6 +26,7 @@ REPEATED = frozenset({"dt", "ftr", "hdr", "sldNum", "sldImg"})  # date, footer a
 BULLETED = frozenset({"body", "obj", "", "half", "quarter", "tbl"})  # placeholders that take the master's bullets
 SAME_LINE = 20  # shapes whose tops differ by less than this part of the slide's height stand beside each other
 HEIGHT = 6_858_000  # of a slide that does not say, in EMU
+FARTHEST = 10**11  # EMU: what is farther out is no place
 
 Place = tuple[float, float]
 """Top and left, in EMU; what says neither stays where the file has it."""
@@ -43,7 +46,7 @@ class Pptx:
             if root is None:
                 raise damaged(path, "it has no presentation in it")
             size = root.find(P + "sldSz")
-            height = _whole(None if size is None else size.get("cy"), HEIGHT)
+            height = whole(None if size is None else size.get("cy"), HEIGHT, most=FARTHEST)
             relations = parts.relations(name)
             slides = [relations.get(one.get(R + "id", "")) for one in root.iterfind(f"{P}sldIdLst/{P}sldId")]
             for number, relation in enumerate(slides, 1):
@@ -123,16 +126,16 @@ class _Slide:
     def _text(self, shape: Element, *, bulleted: bool) -> None:
         counts: dict[int, int] = {}
         for words, properties in _paragraphs(shape):
-            level = _whole(None if properties is None else properties.get("lvl"), 0)
+            level = whole(None if properties is None else properties.get("lvl"))
             bullet = self._bullet(shape, properties, level) if words.strip() else None
             counts = {one: count for one, count in counts.items() if one <= level}
             if bullet is not None and bullet.tag == A + "buAutoNum":
-                counts[level] = counts.get(level, _whole(bullet.get("startAt"), 1) - 1) + 1
+                counts[level] = counts.get(level, whole(bullet.get("startAt"), 1) - 1) + 1
                 self.blocks.item(words, _numbered(counts[level], bullet.get("type", "")))
             elif bullet is not None and bullet.tag != A + "buNone" and (bulleted or bullet.getparent() is properties):
                 self.blocks.item(words)
             else:
-                self.blocks.text(words)
+                self.blocks.paragraph(words)
 
     def _bullet(self, shape: Element, properties: Element | None, level: int) -> Element | None:
         """What says how a paragraph begins: itself, its shape, the layout's or the master's like shape, the master."""
@@ -154,7 +157,7 @@ class _Slide:
             if one is not None and one.tag == P + "graphicFrame":
                 found = one.find(f"{P}xfrm/{A}off")
             if found is not None:
-                return float(_whole(found.get("y"), 0)), float(_whole(found.get("x"), 0))
+                return _emu(found.get("y")), _emu(found.get("x"))
         return None
 
 
@@ -231,15 +234,13 @@ def _numbered(count: int, kind: str) -> str:
     """A count as 'arabicPeriod', 'alphaLcParenR' and the like show it."""
     found = AUTO.match(kind)
     form, end = (found[1], found[2]) if found else ("", "")
-    return ENDS.get(end, "{}. ").format(shown(count, FORMS.get(form, "decimal")))
+    return ENDS.get(end, "{}. ").format(counted(count, FORMS.get(form, "decimal")))
 
 
 def _only_title(blocks: Blocks) -> str:
     """The title of the first slide."""
-    return one_line(blocks.headings[0][2]) if blocks.headings and blocks.headings[0][0] == 0 else ""
+    return blocks.headings[0][2] if blocks.headings and blocks.headings[0][0] == 0 else ""
 
 
-def _whole(words: str | None, usual: int) -> int:
-    """A whole number, or the usual one when there is none that makes sense."""
-    digits = (words or "").removeprefix("-")
-    return int(words or 0) if digits.isascii() and digits.isdecimal() and len(digits) < 12 else usual
+def _emu(words: str | None) -> float:
+    return float(whole(words, least=-FARTHEST, most=FARTHEST))

@@ -15,8 +15,18 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 from pypdf.generic import Destination
 
 from openbook.readers.files import opened
-from openbook.readers.outline import MOST_BOOKMARKS, Bookmark
-from openbook.readers.pages import ABOUT, HYPHEN, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.pdf_headings import MOST_BOOKMARKS, Bookmark
+from openbook.readers.pdf_pages import (
+    ABOUT,
+    HYPHEN,
+    Page,
+    check_count,
+    check_pdf,
+    damaged,
+    encrypted,
+    failed,
+    to_document,
+)
 from openbook.types import Document, Unread
 
 # What pypdf lets through, besides its own errors, from files that are not as the standard says (seen in 7.1).
@@ -56,7 +66,7 @@ class Pypdf:
             except (FileNotDecryptedError, DependencyError) as error:
                 raise encrypted(path) from error
             except FAILURES as error:
-                raise damaged(path, str(error)) from error
+                raise damaged(path, error) from error
             check_count(path, count)
             pages = [_page(file, index) for index in range(count)]
             about, bookmarks = _about(file), _bookmarks(file)
@@ -67,7 +77,7 @@ def _page(file: pypdf.PdfReader, index: int) -> Page:
     try:
         return Page(LINE_END_HYPHEN.sub(HYPHEN, file.pages[index].extract_text()))
     except FAILURES as error:
-        return failed(str(error) or type(error).__name__)
+        return failed(error)
 
 
 def _about(file: pypdf.PdfReader) -> dict[str, str]:

@@ -19,8 +19,9 @@ import pypdfium2.raw as c  # type: ignore[import-untyped]
 
 from openbook.readers.files import alive
 from openbook.readers.ocr import OcrError, Tesseract
-from openbook.readers.outline import LONGEST, MOST_BOOKMARKS, Bookmark, Look
-from openbook.readers.pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.pdf_headings import LONGEST, MOST_BOOKMARKS, Bookmark, Look
+from openbook.readers.pdf_pages import ABOUT, Page, check_count, check_pdf, damaged, encrypted, failed, to_document
+from openbook.readers.strings import one_line
 from openbook.types import Document, Unread
 
 # It warns of bookmarks in a circle and of forms that only Adobe shows; both are dealt with here.
@@ -84,7 +85,7 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
     except pypdfium2.PdfiumError as error:
         if error.err_code in {c.FPDF_ERR_PASSWORD, c.FPDF_ERR_SECURITY}:
             raise encrypted(path) from error
-        raise damaged(path, str(error)) from error
+        raise damaged(path, error) from error
 
 
 def _read(path: Path) -> _Content:
@@ -115,7 +116,7 @@ def _page(file: pypdfium2.PdfDocument, index: int) -> Page:
                 scanned=_is_scanned(page, text),
             )
     except FAILURES as error:
-        return failed(str(error))
+        return failed(error)
 
 
 def _looks(letters: pypdfium2.PdfTextPage, text: str) -> list[Look | None]:
@@ -175,7 +176,7 @@ def _annotations(file: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> list[s
         if kind == c.FPDF_ANNOT_WIDGET and file.formenv:
             lines += _field(file.formenv, annotation)
         elif kind in NOTES:
-            lines += [" ".join(_string(c.FPDFAnnot_GetStringValue, annotation, b"Contents").split())]
+            lines += [one_line(_string(c.FPDFAnnot_GetStringValue, annotation, b"Contents"))]
         c.FPDFPage_CloseAnnot(annotation)
     return [line for line in lines if line]
 
@@ -191,7 +192,7 @@ def _field(form: object, annotation: object) -> list[str]:
     name = _string(c.FPDFAnnot_GetFormFieldAlternateName, form, annotation) or _string(
         c.FPDFAnnot_GetFormFieldName, form, annotation
     )
-    value = " ".join(value.split())
+    value = one_line(value)
     is_path = "[" in name  # 'form[0].page[0].f1_01[0]' says nothing
     return [f"{name}: {value}" if name and not is_path else value] if value else []
 
@@ -269,7 +270,7 @@ def _recognized(path: Path, index: int, page: Page, tesseract: Tesseract) -> Pag
         # Few letters on a picture are its caption, which is read.
         return replace(page, scanned=False, problem="" if page.text.strip() else f"is a picture: {error}")
     except FAILURES as error:
-        return replace(failed(str(error)), notes=page.notes)
+        return replace(failed(error), notes=page.notes)
     return replace(page, text=text or page.text, looks=(), scanned=False, recognized=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from io import TextIOWrapper
 from itertools import islice
@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 from openbook.errors import ReadError
 from openbook.readers.fields import put_scalar
-from openbook.readers.files import SAMPLE, empty, encoding_of, opened, safe, shown
+from openbook.readers.files import SAMPLE, empty, encoding_of, opened, shown
+from openbook.readers.strings import one_line, safe
+from openbook.readers.unique import Names
 from openbook.types import Document, Field
 
 IDS = ("_id", "id")
@@ -58,7 +60,7 @@ def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
     Raises:
         ReadError: There is none.
     """
-    names = _Names()
+    names = Names()
     found = False
     for line, row in rows:
         cells = {_folded(name): value for name, value in row.items()}
@@ -67,7 +69,7 @@ def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
         if text and not text.isspace():
             found = True
             source = f"{path}#{names.unique(_id(cells) or str(line))}"
-            yield Document(text, source, " ".join(title.split()), fields=row_fields(cells))
+            yield Document(text, source, one_line(title), fields=row_fields(cells))
     if not found:
         raise empty(path)
 
@@ -184,26 +186,8 @@ def _id(fields: Mapping[str, Any]) -> str:
     for name in IDS:
         value = fields.get(name)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
-            return " ".join(safe(str(value)).split())
+            return one_line(str(value))
     return ""
-
-
-@dataclass(slots=True)
-class _Names:
-    """Makes names unique: a citation must lead to one row."""
-
-    seen: dict[str, int] = field(default_factory=dict)
-
-    def unique(self, name: str) -> str:
-        if name not in self.seen:
-            self.seen[name] = 1
-            return name
-        while True:
-            self.seen[name] += 1
-            another = f"{name}~{self.seen[name]}"
-            if another not in self.seen:
-                self.seen[another] = 1
-                return another
 
 
 def _bad(path: Path, line: int, reason: str, advice: str = "Correct or delete that line.") -> ReadError:

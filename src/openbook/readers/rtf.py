@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from openbook.errors import ReadError
+from openbook.readers.blocks import Blocks
 from openbook.readers.fields import put, put_date
-from openbook.readers.files import empty, opened, shown
-from openbook.readers.pieces import Pieces
+from openbook.readers.files import empty, read_bytes, shown
+from openbook.readers.headings import STYLES
+from openbook.readers.strings import one_line
 from openbook.types import Document, Field
 
 TOKEN = re.compile(
     r"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z'])|([{}])|[\r\n\0]+|([^\\{}\r\n\0]+)|\\"
 )
 MANY_LINES = re.compile(r"\n{3,}")
-HEADING_STYLE = re.compile(
-    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок) (\d)\b", re.IGNORECASE
-)
+HEADING_STYLE = re.compile(rf"{STYLES} (\d)\b", re.IGNORECASE)
 DEEPEST = 9  # level of a heading; what is deeper is text
 
 # What is no part of the text. Unknown groups that begin with \* are left out, too.
@@ -56,14 +56,13 @@ class Rtf:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        with opened(path) as file:
-            content = file.read().decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip()
-        if not content:
-            raise empty(path)
+        content = read_bytes(path).decode("latin-1").removeprefix("\xef\xbb\xbf").lstrip()
         if not content.startswith("{\\rtf"):
             raise ReadError(f"{shown(path)} is not RTF, only named like one. Give it the suffix of what it is.")
         parser = _Parser()
         parser.read(content)
+        if not parser.blocks.pieces:
+            raise empty(path)
         yield parser.blocks.document(path, parser.said.get("title", ""), parser.fields())
 
 
@@ -71,7 +70,7 @@ def rich_text(content: str) -> str:
     """The words of RTF, where only these are wanted."""
     parser = _Parser()
     parser.read(content)
-    return "".join(parser.blocks.pieces).strip()
+    return parser.blocks.text.strip()
 
 
 @dataclass(slots=True)
@@ -91,7 +90,7 @@ class _State:
 class _Parser:
     """One pass over the tokens."""
 
-    blocks: Pieces = field(default_factory=Pieces)
+    blocks: Blocks = field(default_factory=Blocks)
     said: dict[str, str] = field(default_factory=dict)
     state: _State = field(default_factory=_State)
     stack: list[_State] = field(default_factory=list)
@@ -106,8 +105,6 @@ class _Parser:
     notes: list[str] = field(default_factory=list)  # at the foot of the page
     bullet: str = ""
     cells: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)  # rows of a table, or points of a list
-    are_rows: bool = False
 
     def read(self, content: str) -> None:
         at = 0
@@ -129,7 +126,6 @@ class _Parser:
                 self._symbol(symbol)
         self._paragraph()
         self._row()
-        self._lines()
 
     def fields(self) -> dict[str, Field]:
         fields: dict[str, Field] = {}
@@ -182,9 +178,9 @@ class _Parser:
             number = "".join(self.collected).strip()
             self.bullet = f"{number} " if any(sign.isdigit() for sign in number) else "- "
         elif inner.target == "footnote":
-            self.notes.append(" ".join("".join(self.collected).split()))
+            self.notes.append(one_line("".join(self.collected)))
         elif inner.target != "fonttbl":
-            self.said.setdefault(inner.target, " ".join("".join(self.collected).split()))
+            self.said.setdefault(inner.target, one_line("".join(self.collected)))
         self.collected = []
 
     def _symbol(self, symbol: str) -> None:
@@ -235,7 +231,7 @@ class _Parser:
         if word in BREAKS:
             self._paragraph()
         elif word == "cell":
-            self.cells.append(" ".join("".join(self.words).split()))
+            self.cells.append("".join(self.words))
             self.words, self.bullet = [], ""
         elif word == "row":
             self._row()
@@ -283,38 +279,26 @@ class _Parser:
         words = MANY_LINES.sub("\n\n", "\n".join(" ".join(line.split()) for line in "".join(self.words).split("\n")))
         bullet, self.words, self.bullet = self.bullet, [], ""
         level = self.state.outline or self.levels.get(self.state.style, 0)
-        if bullet and words.strip() and not 0 < level <= DEEPEST:
-            self._line(bullet + " ".join(words.split()), is_row=False)
-        elif words.strip():
-            self._lines()
-            self.blocks.add(words, level=level if level <= DEEPEST else 0)
+        if 0 < level <= DEEPEST:
+            self.blocks.heading(words, level)
+        elif bullet:
+            self.blocks.item(words, bullet)
+        else:
+            self.blocks.paragraph(words)
         self._notes()
 
     def _notes(self) -> None:
         notes, self.notes = self.notes, []
-        if notes:
-            self._lines()
         for note in notes:
-            self.blocks.add(note)
+            self.blocks.paragraph(note)
 
     def _row(self) -> None:
         cells, self.cells = self.cells, []
-        if rest := " ".join("".join(self.words).split()):
+        rest, self.words = "".join(self.words), []
+        if rest.strip():
             cells.append(rest)
-        self.words = []
-        if any(cells):
-            self._line(" | ".join(cells).strip(), is_row=True)
+        self.blocks.row(cells)
         self._notes()
-
-    def _line(self, words: str, *, is_row: bool) -> None:
-        if is_row != self.are_rows:
-            self._lines()
-            self.are_rows = is_row
-        self.lines.append(words)
-
-    def _lines(self) -> None:
-        lines, self.lines = self.lines, []
-        self.blocks.add("\n".join(lines), "table" if self.are_rows else "text")
 
 
 def _page(number: int | None) -> str:

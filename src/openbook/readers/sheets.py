@@ -14,12 +14,14 @@ from zipfile import ZipFile
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from openbook.errors import ReadError
-from openbook.readers.blocks import Blocks, number, one_line
-from openbook.readers.files import empty, opened, shown
+from openbook.readers.blocks import Blocks
+from openbook.readers.files import opened, read_bytes, shown
+from openbook.readers.odf_package import open_document, properties
 from openbook.readers.ole import check_chains
-from openbook.readers.ooxml import CHART, A, Parts, R, write_chart
-from openbook.readers.opendocument import open_document, properties
-from openbook.readers.packages import DAMAGE, OLE, Element, damaged, encrypted, package
+from openbook.readers.ooxml import CHART, A, Parts, R, write_graphic
+from openbook.readers.packages import DAMAGE, OLE, damaged, encrypted, package
+from openbook.readers.safe_xml import Element
+from openbook.readers.strings import number, one_line, reason
 from openbook.types import Document, Field, Unread
 
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -33,6 +35,7 @@ OLD = frozenset({".xls", ".xlt"})
 UNNAMED = re.compile(
     r"(?:sheet|worksheet|tabelle|feuil|hoja|foglio|planilha|blad|ark|лист|シート)\s*\d*$", re.IGNORECASE
 )
+SAVE = "Open it in its program and save it anew."
 NEARER = "Delete those far out, and add it again."
 BLOCK = 1 << 22
 LONGEST_TAG = 1 << 10
@@ -48,10 +51,7 @@ class Sheets:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
-        with opened(path) as file:
-            head = file.read(len(OLE))
-        if not head:
-            raise empty(path)
+        head = read_bytes(path, len(OLE))
         blocks, unread = Blocks(), list[Unread]()
         title, fields = "", dict[str, Field]()
         if head == OLE and path.suffix.lower() in OLD:
@@ -92,7 +92,7 @@ class _Extras:
         try:
             rows, column = _extent(self.archive, name)
         except DAMAGE as error:
-            return f"is damaged ({' '.join(str(error).split())}). Open it in its program and save it anew."
+            return f"is damaged ({reason(error)}). {SAVE}"
         if rows * _index(column) <= MOST_CELLS:
             return ""
         return f"has cells as far out as {column}{rows}, with little between. {NEARER}"
@@ -109,7 +109,7 @@ class _Extras:
                 author, words = self._author(comment, root), "".join(comment.itertext(S + "t", T + "text"))
                 if not author.startswith("tc="):  # the copy of a thread for older programs
                     blocks.item(f"{comment.get('ref', '')}, {author}: {words}")
-        blocks.tight = ""
+        blocks.end()
 
     def _author(self, comment: Element, root: Element) -> str:
         if comment.tag == S + "comment":
@@ -153,7 +153,7 @@ def _workbook(path: Path, *, renamed: bool = False) -> Generator[CalamineWorkboo
                 raise encrypted(path) from error
             if "limit" in str(error).lower():
                 raise ReadError(f"{shown(path)} has cells too far from each other ({error}). {NEARER}") from error
-            raise damaged(path, str(error)) from error
+            raise damaged(path, error) from error
         with workbook:
             yield workbook
 
@@ -177,16 +177,14 @@ def _write(workbook: CalamineWorkbook, path: Path, extras: _Extras, blocks: Bloc
     for sheet in workbook.sheet_names:
         source = f"{path}#sheet {one_line(sheet)}"
         blocks.place(f"sheet {one_line(sheet)}", "" if UNNAMED.match(sheet) else sheet)
-        reason = extras.far(sheet)
-        if reason:
-            yield Unread(source, reason)
+        if why := extras.far(sheet):
+            yield Unread(source, why)
             continue
         try:
             with _no_panic():
                 rows = workbook.get_sheet_by_name(sheet).iter_rows()
         except (CalamineError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            yield Unread(source, f"is damaged ({reason}). Open it in its program and save it anew.")
+            yield Unread(source, f"is damaged ({reason(error)}). {SAVE}")
             continue
         _write_rows(rows, blocks)
         extras.write(sheet, blocks)
@@ -220,11 +218,11 @@ def _write_table(rows: Rows, blocks: Blocks) -> None:
     """Words alone in the first column above a table are its caption. Columns without anything are left out."""
     columns = sorted(_columns(rows))
     while rows and len(columns) > 1 and not any(rows[0][column] != "" for column in columns[1:]):
-        blocks.text(_cell(rows[0][columns[0]]))
+        blocks.paragraph(_cell(rows[0][columns[0]]))
         rows = rows[1:]
         columns = sorted(_columns(rows))
     if len(rows) == len(columns) == 1:
-        blocks.text(_cell(rows[0][columns[0]]))
+        blocks.paragraph(_cell(rows[0][columns[0]]))
     else:
         blocks.table([_cell(row[column]) for column in columns] for row in rows)
 
@@ -293,10 +291,7 @@ def _write_drawing(parts: Parts, name: str, blocks: Blocks) -> None:
     root = parts.root(name)
     for node in [] if root is None else root.iter(CHART, XDR + "txBody"):
         if node.tag == CHART:
-            relation = parts.relations(name).get(node.get(R + "id", ""))
-            chart = parts.root(relation.target) if relation and relation.target else None
-            if chart is not None:
-                write_chart(chart, blocks)
+            write_graphic(node, name, parts, blocks)
         else:
             for paragraph in node.iter(A + "p"):
-                blocks.text("".join(one.text or "" for one in paragraph.iter(A + "t")))
+                blocks.paragraph("".join(one.text or "" for one in paragraph.iter(A + "t")))

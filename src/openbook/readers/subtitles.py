@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from openbook.errors import ReadError
 from openbook.readers.files import read_text, shown
+from openbook.readers.strings import one_line
 from openbook.types import Document
 
 TIME = r"[ \t]*(?:(\d{1,3}):)?(\d{1,2}):(\d{2})(?:[.,]\d{1,3})?[ \t]*"
@@ -84,7 +85,7 @@ def _cues(text: str) -> Iterator[Cue]:
 
 def _plain(line: str) -> str:
     """A line without tags, who speaks before what is said."""
-    return " ".join(html.unescape(TAG.sub("", VOICE.sub(r"\1: ", line))).split())
+    return one_line(html.unescape(TAG.sub("", VOICE.sub(r"\1: ", line))))
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str) -> int:

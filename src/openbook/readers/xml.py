@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from html.entities import html5
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar
 
 from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
 from openbook.errors import ReadError
-from openbook.readers.files import check_text, empty, opened, shown
+from openbook.readers.blocks import Blocks
+from openbook.readers.files import check_text, read_bytes, shown
 from openbook.readers.html import html_page
-from openbook.readers.pieces import Part, Pieces
+from openbook.readers.safe_xml import Element, parsed
+from openbook.readers.strings import one_line
 from openbook.types import Document
-
-Element: TypeAlias = Any  # of lxml, which has no types
 
 ENTITY = re.compile(r"&\w{1,40};")
 LARGEST_RECORD = 60  # elements
@@ -47,13 +47,13 @@ class Xml:
     VERSION: ClassVar[int] = 1
 
     def __call__(self, path: Path) -> Iterator[Document]:
-        root = _parsed(path)
+        root = _root(path)
         name = _name(root)
         if name == "svg":
             raise ReadError(f"{shown(path)} is a drawing (SVG). Save it as PDF, or leave it out.")
         if name == "html":
             page = html_page(etree.tostring(root, encoding="unicode", method="html"))
-            blocks = Pieces()
+            blocks = Blocks()
             blocks.extend(page.text, page.parts, page.headings)
             yield blocks.document(path, page.title, page.fields)
             return
@@ -63,56 +63,46 @@ class Xml:
         yield writer.blocks.document(path, writer.title)
 
 
-def _parsed(path: Path) -> Element:
-    with opened(path) as file:
-        content = file.read(LARGEST_BYTES + 1)
+def _root(path: Path) -> Element:
+    content = read_bytes(path, LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise ReadError(
             f"{shown(path)} holds more XML than the {LARGEST_BYTES >> 20} MB read at once. Save it in smaller files."
         )
-    if not content.strip():
-        raise empty(path)
     if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
         check_text(content, path)
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )
     try:
-        return etree.fromstring(content, parser)
-    except (etree.LxmlError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".")
+        return parsed(content)
+    except ValueError as error:
         raise ReadError(
-            f"{shown(path)} is not well-formed XML ({reason}). Correct it, or end its name in .txt to read it as it is."
+            f"{shown(path)} is not well-formed XML ({error}). Correct it, or end its name in .txt to read it as it is."
         ) from error
 
 
 @dataclass(slots=True)
 class _Writer:
-    """Pieces, and the lines of data that are to become the next one."""
+    """Blocks, and the lines that are to become the next one."""
 
     is_prose: bool
-    blocks: Pieces = field(default_factory=Pieces)
+    blocks: Blocks = field(default_factory=Blocks)
     lines: list[str] = field(default_factory=list)
     title: str = ""
-    part: Part = "text"  # that the lines are
     level: int = 0  # sections we are in
     listed: int = 0  # points of a list we are in
     fresh: bool = False  # the point has no words yet
 
-    def block(self, words: str, part: Part = "text", level: int = 0) -> None:
-        self.end()
-        self.blocks.add(words, part, level=level)
-
-    def line(self, words: str, part: Part = "text") -> None:
-        if part != self.part:
-            self.end()
-            self.part = part
-        self.lines.append(words)
+    def row(self, cells: list[str]) -> None:
+        self._flush()
+        self.blocks.row(cells)
 
     def end(self) -> None:
-        if self.lines:
-            lines, self.lines = self.lines, []
-            self.blocks.add("\n".join(lines), self.part)
+        """What comes next is a block of its own."""
+        self._flush()
+        self.blocks.end()
+
+    def _flush(self) -> None:
+        self.blocks.paragraph("\n".join(self.lines))
+        self.lines.clear()
 
 
 def _write(root: Element, writer: _Writer) -> None:
@@ -126,7 +116,8 @@ def _write(root: Element, writer: _Writer) -> None:
         if leaving:
             _leave(name, writer)
         elif name in CODE and writer.is_prose:
-            writer.block(_text(node), "code")
+            writer.end()
+            writer.blocks.code(_text(node))
         elif name in ROWS and len(node) and writer.is_prose:
             _write_row(node, writer)
         elif not len(node) or _is_mixed(node):
@@ -157,24 +148,25 @@ def _leave(name: str, writer: _Writer) -> None:
 
 
 def _write_leaf(node: Element, name: str, writer: _Writer) -> None:
-    words = " ".join(_text(node).split())
+    words = one_line(_text(node))
     parent = node.getparent()
     if name in LISTED and words:
-        writer.line(f"- {words}")
+        writer.lines.append(f"- {words}")
     elif writer.listed and words:
         if writer.fresh:
-            writer.line(f"- {words}")
+            writer.lines.append(f"- {words}")
         else:
             writer.lines[-1:] = [f"{writer.lines[-1]} {words}" if writer.lines else words]
         writer.fresh = False
     elif writer.is_prose and name in HEADINGS and words and (parent is None or _name(parent) in SECTIONS):
         writer.title = writer.title or words
-        writer.block(words, level=max(1, writer.level))
+        writer.end()
+        writer.blocks.heading(words, max(1, writer.level))
     elif (writer.is_prose and name in PROSE) or (len(node) and _is_mixed(node)):
-        writer.block(words)
+        writer.end()
+        writer.blocks.paragraph(words)
     else:
-        for line in _named(node, name, words):
-            writer.line(line)
+        writer.lines += _named(node, name, words)
 
 
 def _named(node: Element, name: str, words: str) -> Iterator[str]:
@@ -196,7 +188,7 @@ def _write_record(record: Element, writer: _Writer) -> None:
     """A record is one block, a line for each value."""
     writer.end()
     for key, value in record.attrib.items():
-        writer.line(f"{_plain(key)}: {value}")
+        writer.lines.append(f"{_plain(key)}: {value}")
     stack: list[tuple[Element, str]] = [(child, "") for child in reversed(record)]
     while stack:
         node, above = stack.pop()
@@ -204,8 +196,7 @@ def _write_record(record: Element, writer: _Writer) -> None:
         if not name:
             continue
         if not len(node) or _is_mixed(node):
-            for line in _named(node, above + name, " ".join(_text(node).split())):
-                writer.line(line)
+            writer.lines += _named(node, above + name, one_line(_text(node)))
         else:
             stack += [(child, f"{above}{name}.") for child in reversed(node)]
     writer.end()
@@ -213,9 +204,7 @@ def _write_record(record: Element, writer: _Writer) -> None:
 
 def _write_row(row: Element, writer: _Writer) -> None:
     """A row of a table is a line; the rows of one table are one block."""
-    cells = [" ".join(_text(cell).split()) for cell in row]
-    if any(cells):
-        writer.line(" | ".join(cells).strip(), "table")
+    writer.row([_text(cell) for cell in row])
 
 
 def _is_mixed(node: Element) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from openbook.readers.strings import one_line
+
 PageHeading: TypeAlias = tuple[int, int, int, str]
 """Page counted from 0, offset in its text, level (1 is the highest), words."""
 
@@ -71,7 +73,7 @@ def from_bookmarks(
     """Each bookmark where its words are found on its page, else at its height, else at the page's beginning."""
     headings: list[PageHeading] = []
     for mark in bookmarks:
-        words = " ".join(mark.words.split())
+        words = one_line(mark.words)
         if 0 <= mark.page < len(pages) and not PAGE_NAME.fullmatch(words):
             at = _find(words, pages[mark.page])
             if at < 0:

@@ -1,15 +1,16 @@
-"""Text put together piece by piece, with as much space between two pieces as is wanted, and its headings and parts."""
+"""The text of a page of HTML, put together piece by piece as its elements begin and end."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
+from openbook.readers.blocks import CELL
 from openbook.readers.headings import Heading
+from openbook.readers.strings import UNSEEN
 from openbook.types import Marks
 
 SPACE = re.compile(r"[ \t\n\r\f\v\xa0\u2002-\u200a\u202f]+")
-INVISIBLE = re.compile(r"[\0-\x08\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff]+")
 MOST_SPAN = 100  # columns or rows a cell may span
 LONGEST_REPEATED = 40  # characters of a cell that is said again in each row it spans
 
@@ -26,7 +27,7 @@ class Writer:
     space: bool = False  # a space wanted before the next piece
     part: str = ""  # the next piece begins a part of that kind
     bullet: str = ""  # what stands before the next piece: '- ', '2. '
-    lists: list[int] = field(default_factory=list)  # the number of the next point of each list we are in, 0: bullets
+    lists: list[int] = field(default_factory=list)  # the number of the next point of each list we are in, -1: bullets
     row: Row | None = None  # the row we are in: it stays on one line, whatever its cells are made of
     spans: dict[int, tuple[int, str]] = field(default_factory=dict)  # column -> rows still spanned, words
     headed: bool = True  # the table we are in has its first row
@@ -45,7 +46,7 @@ class Writer:
         if not self.pres and words.isspace():
             self.space = True
             return
-        words = INVISIBLE.sub("", words)
+        words = UNSEEN.sub("", words)
         if self.pres and self.row is None:
             words = words.replace("\r", "\n")
             kept = words.rstrip("\n")
@@ -100,7 +101,7 @@ class Writer:
         if row is not None:
             columns = row.filled(self.spans)
             if row.said:
-                self._put(" | ".join(columns).strip())
+                self._put(CELL.join(columns).strip())
 
     def marks(self, length: int) -> Marks:
         """The parts that begin before `length`; text goes on where it was text."""

@@ -6,15 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
 from os import SEEK_END
 from pathlib import Path
 
 from openbook.errors import ReadError
-from openbook.readers.files import opened, safe, shown
+from openbook.readers.fields import iso_date
+from openbook.readers.files import opened, read_bytes, shown
 from openbook.readers.headings import heading_marks
-from openbook.readers.outline import Bookmark, Look, from_bookmarks, from_looks
+from openbook.readers.pdf_headings import Bookmark, Look, from_bookmarks, from_looks
+from openbook.readers.strings import one_line, reason, safe
 from openbook.types import Document, Field, Unread
 
 MOST_PAGES = 200_000  # a file may claim any number in three bytes; the longest real ones have some 50,000
@@ -56,11 +57,7 @@ class Page:
 
 def check_pdf(path: Path) -> None:
     """Raises: ReadError, when there is no such file or its beginning is not a PDF's."""
-    with opened(path) as file:
-        head = file.read(HEAD)
-    if not head:
-        raise ReadError(f"{shown(path)} is empty. Leave it out, or get it again.")
-    if b"%PDF-" not in head:
+    if b"%PDF-" not in read_bytes(path, HEAD):
         raise ReadError(f"{shown(path)} is not a PDF, only named like one. Give it the suffix of what it is.")
 
 
@@ -77,19 +74,14 @@ def encrypted(path: Path) -> ReadError:
     )
 
 
-def damaged(path: Path, reason: str) -> ReadError:
+def damaged(path: Path, error: object) -> ReadError:
     """What to raise for a PDF that the library cannot open."""
-    return ReadError(f"{shown(path)} is damaged ({one_line(reason)}). {REPAIR}")
+    return ReadError(f"{shown(path)} is damaged ({reason(error)}). {REPAIR}")
 
 
-def failed(reason: str) -> Page:
+def failed(error: object) -> Page:
     """A page that the library cannot read."""
-    return Page(problem=f"cannot be read ({one_line(reason)}). {REPAIR}")
-
-
-def one_line(reason: str) -> str:
-    """What a library says went wrong, to put in brackets."""
-    return " ".join(safe(reason).split()).rstrip(".")[:200] or "no reason given"
+    return Page(problem=f"cannot be read ({reason(error)}). {REPAIR}")
 
 
 def to_document(
@@ -230,12 +222,7 @@ def _fields(about: Mapping[str, str | None]) -> dict[str, Field]:
 def _day(stamp: str | None) -> str:
     """The day of a time as PDF writes it, D:20240822125427+02'00'; '' when it is none."""
     found = DATE.match((stamp or "").strip())
-    if not found:
-        return ""
-    try:
-        return date(int(found[1]), int(found[2]), int(found[3])).isoformat()
-    except ValueError:
-        return ""
+    return iso_date("-".join(found.groups())) if found else ""
 
 
 def _title(title: str | None) -> str:
@@ -245,4 +232,4 @@ def _title(title: str | None) -> str:
 
 
 def _words(value: str | None) -> str:
-    return " ".join(safe((value or "").replace("\0", " ")).split())
+    return one_line(value or "")

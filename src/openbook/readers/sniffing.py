@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: for files whose suffix says nothing."""
+"""What a file is, by its first bytes, where its suffix says nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from zipfile import ZipFile
 
-from openbook.readers.files import SAMPLE
+from openbook.errors import ReadError
+from openbook.readers import REFUSED, SUFFIXES, in_maildir
+from openbook.readers.files import BOMS, SAMPLE, check_text, opened, shown
 from openbook.readers.packages import DAMAGE
 
 MIMETYPES = {
@@ -21,6 +23,60 @@ FOLDERS = {"word/": ".docx", "xl/": ".xlsx", "ppt/": ".pptx"}  # in a package of
 LONGEST_MIMETYPE = 100
 HTML = re.compile(rb"<!doctype html|<html", re.IGNORECASE)
 XML = re.compile(rb"<\?xml[ \t]|<!DOCTYPE[ \t]")
+MAILBOX = re.compile(rb"From [^\n]*\d\d:\d\d[^\n]*\r?\n>?[!-9;-~]+:")
+HEAD_FIELD = re.compile(
+    rb"(received|return-path|delivered-to|from|to|subject|date|message-id|mime-version|dkim-signature):", re.IGNORECASE
+)
+FIELD_NAME = re.compile(rb"[!-9;-~]+:|[ \t]|>?From ")
+
+
+def sniff(path: Path) -> str:
+    """The reader for a file whose suffix is not in the table, by what is in it.
+
+    A mail has two fields that only mails have in its head, or one where it lies in a Maildir's `cur` or `new`.
+
+    Raises:
+        ReadError: There is none for it.
+    """
+    with opened(path) as file:
+        head = file.read(SAMPLE)
+    suffix = suffix_of(head, path)
+    if reason := REFUSED.get(path.suffix.lower()) or REFUSED.get(suffix):
+        raise ReadError(f"{shown(path)} is not read: {reason}.")
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if MAILBOX.match(head):
+        return "mbox"
+    if len(mail_fields(head)) >= (1 if in_maildir(path) else 2):
+        return "mail"
+    if any(head.startswith(bom) for bom, _ in BOMS):
+        return "text"
+    try:
+        check_text(head, path)
+    except ReadError:
+        pass
+    else:
+        return "text"
+    kind = f"with the suffix {path.suffix!r}" if path.suffix else "without a suffix that are not text"
+    known = ", ".join(sorted(suffix for suffix, name in SUFFIXES.items() if name != "code"))
+    raise ReadError(
+        f"{shown(path)} cannot be read: no reader for files {kind}. Known: {known}, source code and any plain text."
+    )
+
+
+def mail_fields(head: bytes) -> set[bytes]:
+    r"""Names of the fields that begin a mail and stand at the beginning of these bytes; none when they are no head.
+
+    >>> sorted(mail_fields(b"From: a@b.example\nSubject: Fish\n\nDate: no field of the head"))
+    [b'from', b'subject']
+    """
+    found: set[bytes] = set()
+    for line in head.lstrip(b"\xef\xbb\xbf").splitlines():
+        if not line.strip() or not FIELD_NAME.match(line):
+            return found if not line.strip() else set()
+        if match := HEAD_FIELD.match(line):
+            found.add(match[1].lower())
+    return found
 
 
 def suffix_of(head: bytes, path: Path) -> str:

@@ -28,16 +28,16 @@ from selectolax.lexbor import LexborHTMLParser
 
 from openbook.readers import known
 from openbook.readers.auto import Auto
-from openbook.readers.budget import TooDeepError
-from openbook.readers.files import safe
 from openbook.readers.html import page_text
-from openbook.readers.inside import Names, read_inside
-from openbook.readers.quotes import Part, tell_apart
+from openbook.readers.limits import TooDeepError
+from openbook.readers.mail_quotes import Part, tell_apart
+from openbook.readers.nested import read_inside
+from openbook.readers.strings import clean, one_line
+from openbook.readers.unique import Names
 from openbook.types import Document, Field, Marks, Unread
 
 LONGEST_FIELD = 10_000  # characters; more is no address book but an attack
 LONGEST_LINE = 500  # characters of a line of the head: a mail to 900 people need not say so in what is searched
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\x85\u2028\u2029]")
 MANY_BLANKS = re.compile(r"\n(?:[ \t]*\n){2,}")
 
 # What a mail program writes around what it quotes, and around a signature. Gmail's `gmail_quote` holds the answers
@@ -148,7 +148,7 @@ def documents(letter: Letter, source: str, auto: Auto, *, alone: bool) -> Iterat
             continue
         yield from read_inside(auto, deeper, name, [attachment.content], place)
     for attached in letter.letters:
-        name = shorten(" ".join(attached.subject.replace("/", " ").split()), 80, placeholder="…") or "message"
+        name = shorten(one_line(attached.subject.replace("/", " ")), 80, placeholder="…") or "message"
         place = f"{source}{sign}{names.unique(f'{name}.eml')}"
         yield from documents(attached, place, auto, alone=False)
 
@@ -229,20 +229,14 @@ def _joined(lines: Sequence[str], parts: Sequence[Part]) -> tuple[str, Marks]:
     return "\n".join(lines), tuple(marks)
 
 
-def clean(text: str) -> str:
-    """Text without what no text has, and without white space at ends of lines."""
-    text = safe(CONTROL.sub("", text.replace("\f", "\n")))
-    return MANY_BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip("\n")
-
-
-def one_line(text: str) -> str:
-    """A subject, an address or a name in one line."""
-    return " ".join(safe(CONTROL.sub(" ", text)).split())
+def _tidy(text: str) -> str:
+    """Without white space at ends of lines, and without several empty lines."""
+    return MANY_BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in clean(text).split("\n"))).strip("\n")
 
 
 def _plain_lines(text: str) -> list[str]:
     # '-- ' loses its space here, as it often does on the way; a line of two dashes is the same sign.
-    cleaned = clean(text)
+    cleaned = _tidy(text)
     return cleaned.split("\n") if cleaned.strip() else []
 
 
@@ -257,7 +251,7 @@ def _page_lines(html: str) -> tuple[list[str], list[Part]]:
         if MARKERS.match(piece):
             quoted += {"\ue000": 1, "\ue001": -1}.get(piece, 0)
             signed += {"\ue002": 1, "\ue003": -1}.get(piece, 0)
-        elif cleaned := clean(piece).strip():
+        elif cleaned := _tidy(piece).strip():
             part: Part = "quote" if quoted > 0 else "signature" if signed > 0 else "text"
             if lines:
                 lines.append("")

@@ -14,7 +14,6 @@ from typing import Literal
 Part = Literal["text", "quote", "signature"]
 
 MARKED = re.compile(r"[ \t]?[A-Za-z]{0,3}>")  # '> ', ' > ', and the 'AB> ' of older programs
-BLANK = re.compile(r"[>\s]*$")
 LONGEST = 250  # characters of a line that may be one of the signs below
 
 # The line, or two or three of them, that says whose words follow.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from openbook.errors import OpenbookError, ReadError
 from openbook.readers.auto import Auto
-from openbook.readers.budget import ExhaustedError, Inside, TooDeepError
-from openbook.readers.files import safe
+from openbook.readers.limits import ExhaustedError, Inside, TooDeepError
 from openbook.types import Document, Unread
 
 UNSAFE = re.compile(r"[^\w .,()\[\]+=@&#~-]")
@@ -81,21 +80,3 @@ def file_name(name: str) -> str:
     if not dot or len(suffix) > LONGEST_NAME // 2:
         return last[:LONGEST_NAME]
     return f"{stem[: LONGEST_NAME - len(suffix) - 1]}.{suffix}"
-
-
-@dataclass(slots=True)
-class Names:
-    """Makes names unique, in one line, with little memory: a mailbox has a million."""
-
-    seen: set[int] = field(default_factory=set)  # hashes: two that are equal by chance only get a number more
-    again: dict[str, int] = field(default_factory=dict)
-
-    def unique(self, name: str) -> str:
-        """That name, or the name with '~2', '~3' where it was given before."""
-        name = " ".join(safe(name).split())
-        another = name
-        while hash(another) in self.seen:
-            self.again[name] = self.again.get(name, 1) + 1
-            another = f"{name}~{self.again[name]}"
-        self.seen.add(hash(another))
-        return another
