@@ -99,7 +99,7 @@ def test_list_and_status_show_the_book(book: str, capsys: pytest.CaptureFixture[
     assert run(["status", "-b", book]) == 0
     out = capsys.readouterr().out
     assert "1 document in 1 file" in out
-    assert "splitter = chars(size=500)" in out
+    assert "splitter = structure(size=500)" in out
     assert run(["status", "-b", book, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["files"][0]["state"] == "ok"
 

@@ -244,7 +244,7 @@ def test_list_items_and_verses_are_whole(bible: Document) -> None:
     assert all(piece.startswith(("- item", "Fish")) for _, piece in shown(Document(text, "a"), 100))
     starts = {offset for offset, _ in bible.marks}
     chunks = list(Structure()(bible, ""))
-    assert sum(chunk.start in starts for chunk in chunks) > 0.99 * len(chunks)
+    assert sum(chunk.start in starts for chunk in chunks) > 0.85 * len(chunks)
     assert max(len(chunk.text) for chunk in chunks) <= 500
 
 

@@ -98,12 +98,12 @@ class Recipe:
     """
 
     reader: Spec = Spec("auto")
-    cleaners: tuple[Spec, ...] = ()
-    splitter: Spec = Spec("chars", {"size": 500})
+    cleaners: tuple[Spec, ...] = (Spec("repair"),)
+    splitter: Spec = Spec("structure", {"size": 500})
     embedder: Spec = Spec("minilm")
     store: Spec = Spec("lance")
     retriever: Spec = Spec("hybrid")
-    refiners: tuple[Spec, ...] = ()
+    refiners: tuple[Spec, ...] = (Spec("duplicates"),)
     prompt: Spec = Spec("cited")
     llm: Spec = Spec("llamacpp", {"model": "qwen2.5-coder-1.5b"})
 
