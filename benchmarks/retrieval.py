@@ -28,7 +28,7 @@ from measure import machine, table
 from metrics import Relevant, ndcg, p_value, recall, reciprocal_rank
 
 from openbook import registry
-from openbook.recipe import Spec, digest
+from openbook.recipe import Recipe, Spec, digest
 from openbook.types import Chunk, Document, Embedder, Retriever, Store, Vectors
 
 RETRIEVERS = ("bm25", "dense", "hybrid")
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("OPENBOOK_DATA", "../shared/data")))
     parser.add_argument("--sets", default="squad1,xquad-en,scifact-small,clapnq,til-posts,bible-kjv,bible-kjv.nave")
     parser.add_argument("--embedder", default="minilm")
-    parser.add_argument("--splitter", default="chars(size=500)")
+    parser.add_argument("--splitter", default=str(Recipe().splitter))
     parser.add_argument("--store", default="lance")
     parser.add_argument("--hybrid", default="hybrid", help="such as 'hybrid(weight=0.5)'")
     parser.add_argument("--titles", action="store_true", help="put each document's title before its text, as BEIR does")
@@ -146,7 +146,7 @@ def main() -> None:
         corpus = documents(options.data / folder, titles=options.titles)
         chunks = [chunk for identity, document in corpus for chunk in splitter(document, identity)]
         asked = questions(options.data / folder, variant and f".{variant}")
-        vectors = embedded(embedder, [chunk.text for chunk in chunks], "document", options.cache)
+        vectors = embedded(embedder, [chunk.indexed for chunk in chunks], "document", options.cache)
         asked_vectors = embedded(embedder, [question.text for question in asked], "query", options.cache)
         with tempfile.TemporaryDirectory() as scratch:
             store = registry.make("store", Spec.parse(options.store), folder=Path(scratch), dim=embedder.dim)
