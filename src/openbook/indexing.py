@@ -130,8 +130,11 @@ class Indexer:
                 todo[file.path] = file
                 jobs.append(job)
         self._bytes_total = sum(max(0, file.size_bytes) for file in todo.values())
-        self._report(Progress("read", 0, 0))
+        ended = 0
         for job, event in reading.read(jobs):
+            if not self._embedded and not self._committed:  # from then on the chunks are counted
+                self._report(Progress("read", ended, len(jobs), "files"))
+            ended += isinstance(event, End)
             if job.path not in self._open:
                 self._open[job.path] = _Open(todo[job.path], self._documents.sources(job.path))
             self._hear(self._open[job.path], event, known.get(job.path))
