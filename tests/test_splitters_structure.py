@@ -19,7 +19,9 @@ from openbook.demo import kjv
 from openbook.embedders.hashed import Hashed
 from openbook.embedders.minilm import MiniLM
 from openbook.errors import SpecError
+from openbook.fitting import fitting
 from openbook.recipe import Spec
+from openbook.splitters.chars import Chars
 from openbook.splitters.code import Code
 from openbook.splitters.sentences import Sentences
 from openbook.splitters.structure import LONGEST_COLUMNS, LONGEST_CONTEXT, Structure
@@ -433,7 +435,7 @@ def test_no_chunk_of_default_size_is_longer_than_the_window_of_the_embedder(spec
             text, "a", "A title of some length, as documents have", headings=((0, "Chapter > Section"),)
         )
         longest = max(len(embedder.tokens(chunk.indexed)) for chunk in splitter(document, ""))
-        assert longest <= embedder.window - 2  # which marks its begin and end with a token each
+        assert longest <= embedder.window
 
 
 def test_the_end_of_a_chunk_that_is_longer_than_the_window_counts() -> None:
@@ -472,3 +474,31 @@ def bible(tmp_path_factory: pytest.TempPathFactory) -> Document:
     (document,) = registry.make("reader", Spec("text"))(kjv(Path(tmp_path_factory.mktemp("bible"))))
     assert isinstance(document, Document)
     return document
+
+
+class TestFitting(SplitterContract):
+    """What goes to an embedder: chunks of any splitter, cut where its window ends."""
+
+    size = 300
+
+    @pytest.fixture
+    def splitter(self) -> Splitter:
+        return fitting(Chars(300), Narrow())
+
+    def test_chunks_that_are_too_long_for_the_real_tokenizer_are_cut_and_nothing_is_lost(self) -> None:
+        embedder = MiniLM()
+        korean = "대한민국의 헌법은 국민의 기본권을 보장하고 국가의 권력을 나눈다. " * 60
+        document = Document(korean, "a", "제목", headings=((0, "장"),))
+        assert max(len(embedder.tokens(one.indexed)) for one in Structure()(document, "")) > embedder.window
+        chunks = list(fitting(Structure(), embedder)(document, ""))
+        assert max(len(embedder.tokens(one.indexed)) for one in chunks) <= embedder.window
+        assert "".join("".join(one.text.split()) for one in chunks) == "".join(korean.split())
+        assert all(korean[one.start : one.end] == one.text for one in chunks)
+
+
+class Narrow(Hashed):
+    """An embedder of a small window."""
+
+    @property
+    def window(self) -> int:
+        return 9

@@ -24,6 +24,7 @@ from openbook.checking import Check
 from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
 from openbook.finding import find
+from openbook.fitting import fitting
 from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
@@ -237,7 +238,7 @@ class Book:
     ) -> Indexer:
         reading = digest(*(registry.fingerprint(step, spec) for step in READING for spec in recipe.specs(step)))
         return Indexer(
-            splitter=registry.make("splitter", recipe.splitter, spans=embedder.tokens),
+            splitter=_splitter(recipe, embedder),
             embedder=embedder,
             store=store,
             documents=self.documents,
@@ -301,9 +302,7 @@ class Book:
         Documents that are damaged themselves are read again from their files, where these still are.
         """
         with self._changing(report):
-            splitter: Splitter = registry.make(
-                "splitter", self._manifest.recipe.splitter, spans=lambda text: self.embedder.tokens(text)
-            )
+            splitter = _splitter(self._manifest.recipe, self.embedder)
             found = checking.check(self.documents, self.store, splitter, report)
             if not repair or found.sound:
                 return found
@@ -495,3 +494,7 @@ class Book:
             size,
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
+
+
+def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:
+    return fitting(registry.make("splitter", recipe.splitter, spans=embedder.tokens), embedder)

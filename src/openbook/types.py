@@ -230,7 +230,7 @@ class Embedder(Protocol):
 
     @property
     def window(self) -> int:
-        """Tokens of a text the model can take in; 0 when there is no limit."""
+        """Tokens of a text, as `tokens` counts them, that the model can take in; 0 when there is no limit."""
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Embed texts in order: shape (len(texts), dim), rows of length 1; no texts give shape (0, dim).

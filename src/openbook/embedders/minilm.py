@@ -94,7 +94,7 @@ class MiniLM:
 
     @property
     def window(self) -> int:
-        return WINDOW
+        return WINDOW - 2
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         self._tokenizer = self._tokenizer or _tokenizer()
