@@ -11,8 +11,8 @@ from openbook.types import Chunk, Document, Embedder, Splitter
 def fitting(splitter: Splitter, embedder: Embedder) -> Splitter:
     """The splitter, its chunks cut in halves, at a space near the middle, until each fits.
 
-    500 characters of English are some 110 tokens of MiniLM's 510, of Korean up to 794. The vector of a text that does not
-    fit would be the mean of two; a chunk that is cut is found by what it says.
+    500 characters of English are some 110 tokens of MiniLM's 510, of Korean up to 794. The vector of a text that does
+    not fit would be the mean of two; a chunk that is cut is found by what it says.
     """
 
     def split(document: Document, document_id: str) -> Iterator[Chunk]:
