@@ -113,7 +113,7 @@ def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
 
 def _is_maildir(folder: str) -> bool:
     """A Maildir's folders but the first are hidden, and hold mails all the same."""
-    return os.path.isdir(f"{folder}/cur")  # noqa: PTH112
+    return os.path.isdir(os.path.join(folder, "cur"))  # noqa: PTH112, PTH118
 
 
 def _stat(path: str) -> tuple[int, int]:

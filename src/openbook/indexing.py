@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -267,7 +268,7 @@ class Indexer:
     def _drop_gone(self, found: Found, known: Mapping[str, File]) -> None:
         """Remove the documents of files that are no longer in a folder that was looked through."""
         for path, reason in found.unlisted:
-            kept = sum(name.startswith(path + "/") for name in known)
+            kept = sum(name.startswith(path + os.sep) for name in known)
             if reason:
                 self.summary.failed.append(Failure(path, f"{reason} Check its permissions."))
             elif kept:

@@ -33,6 +33,9 @@ MOST_WORKERS = 4  # readers of text are limited by the disk and by what comes af
 QUEUED = 8  # events that wait for the parent; more would only fill its memory
 WAKE_SECONDS = 0.2
 
+# How a process ends whose memory is denied: by PDFium and by C++, and by a system that has none left. Not on Windows.
+OUT_OF_MEMORY = {int(getattr(signal, name, 0)) for name in ("SIGTRAP", "SIGABRT", "SIGKILL")} - {0}
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -242,7 +245,7 @@ class _Worker:
         """What ended the worker in the middle of a file."""
         code = self._process.wait()
         name = shown(Path(job.path))
-        if code in {MEMORY_EXIT, -signal.SIGABRT, -signal.SIGTRAP, -signal.SIGKILL}:
+        if code == MEMORY_EXIT or -code in OUT_OF_MEMORY:
             return (
                 f"{name} needs more than {self._memory_bytes >> 20:,} MB of memory to be read. "
                 "Leave it out, or allow more with: --memory-limit MB"

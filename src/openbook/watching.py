@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ def changes(paths: Sequence[Path], but: Path) -> Iterator[None]:
     from watchfiles import DefaultFilter, watch
 
     usual = DefaultFilter()
-    own = str(but) + "/"
+    own = str(but) + os.sep
     for _ in watch(
         *paths,
         debounce=QUIET_MS * 4,
