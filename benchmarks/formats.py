@@ -1,6 +1,6 @@
 """What the readers make of a folder of sample files, beside what another program's Markdown of them holds.
 
-python benchmarks/formats.py DATA/formats [--suffix docx] [--verbose]    prints a Markdown table
+python benchmarks/formats.py DATA/formats [--suffix docx] [--verbose] [--peer markitdown]    prints a Markdown table
 
 DATA/formats has files/SUFFIX/NAME and, for some, expected/NAME.md. Counted are, of the expected Markdown: words, as a
 multiset, found in our text, title or marks; headings whose words are among ours; table rows that stand on one line.
@@ -14,14 +14,14 @@ import re
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
-from openbook.types import Document
+from openbook.types import Document, Unread
 
 WORD = re.compile(r"\w+")
 COMMENT = re.compile(
@@ -103,13 +103,40 @@ def judge(result: Result, documents: list[Document], expected: str) -> None:
     result.missing += [f"| {' '.join(row)}" for row, is_whole in zip(rows, whole, strict=True) if not is_whole]
 
 
-def outcome(path: Path, folder: Path) -> Result:
+def by_markitdown(path: Path) -> Iterator[Document]:
+    """What the package markitdown makes of a file; headings are the lines it begins with '#'."""
+    from markitdown import MarkItDown  # type: ignore[import-not-found]  # ty: ignore[unresolved-import]
+
+    text = plain(MarkItDown(enable_plugins=False).convert(path).markdown)
+    titles = ((found.start(), found[1]) for found in re.finditer(HEADING.pattern, text))
+    yield Document(text, str(path), headings=tuple(titles))
+
+
+def by_python_docx(path: Path) -> Iterator[Document]:
+    """What python-docx gives of a Word file's body in order: paragraphs and tables."""
+    import docx  # type: ignore[import-untyped,import-not-found]  # ty: ignore[unresolved-import]
+
+    lines = []
+    for block in docx.Document(str(path)).iter_inner_content():
+        rows = block.rows if hasattr(block, "rows") else []
+        lines += [" | ".join(cell.text for cell in row.cells) for row in rows] or [getattr(block, "text", "")]
+    yield Document("\n".join(lines), str(path))
+
+
+READERS: dict[str, Callable[[Path], Iterable[Document | Unread]]] = {
+    "openbook": Auto(),
+    "markitdown": by_markitdown,
+    "python-docx": by_python_docx,
+}
+
+
+def outcome(path: Path, folder: Path, reader: str = "openbook") -> Result:
     """Read one file and judge it."""
     result = Result(path)
     documents: list[Document] = []
     began = time.perf_counter()
     try:
-        for part in Auto()(path):
+        for part in READERS[reader](path):
             if isinstance(part, Document):
                 documents.append(part)
             else:
@@ -158,13 +185,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds files/ and expected/")
     parser.add_argument("--suffix", action="append", default=[], help="only these folders of files/")
+    parser.add_argument("--peer", default="openbook", choices=READERS, help="read with this instead, if installed")
     parser.add_argument("--verbose", action="store_true", help="a line for each file, and what it lacks")
     options = parser.parse_args()
     folder: Path = options.folder
     results: dict[str, list[Result]] = {}
     for path in sorted((folder / "files").glob("*/*")):
         if not options.suffix or path.parent.name in options.suffix:
-            result = outcome(path, folder)
+            result = outcome(path, folder, options.peer)
             results.setdefault(path.parent.name, []).append(result)
             if options.verbose:
                 shares = [
