@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import importlib
 import re
 import time
 import traceback
@@ -105,17 +106,15 @@ def judge(result: Result, documents: list[Document], expected: str) -> None:
 
 def by_markitdown(path: Path) -> Iterator[Document]:
     """What the package markitdown makes of a file; headings are the lines it begins with '#'."""
-    from markitdown import MarkItDown  # type: ignore[import-not-found]  # ty: ignore[unresolved-import]
-
-    text = plain(MarkItDown(enable_plugins=False).convert(path).markdown)
+    converter = importlib.import_module("markitdown").MarkItDown
+    text = plain(converter(enable_plugins=False).convert(path).markdown)
     titles = ((found.start(), found[1]) for found in re.finditer(HEADING.pattern, text))
     yield Document(text, str(path), headings=tuple(titles))
 
 
 def by_python_docx(path: Path) -> Iterator[Document]:
     """What python-docx gives of a Word file's body in order: paragraphs and tables."""
-    import docx  # type: ignore[import-untyped,import-not-found]  # ty: ignore[unresolved-import]
-
+    docx = importlib.import_module("docx")
     lines = []
     for block in docx.Document(str(path)).iter_inner_content():
         rows = block.rows if hasattr(block, "rows") else []
