@@ -140,6 +140,7 @@ class TestMail(ReaderContract):
         assert document.title == "Invoice for October"
         assert document.parts == ()
         assert document.fields == {
+            "subject": "Invoice for October",
             "from": "Berg, Anna <anna@berg.example>",
             "to": "Bob <bob@fish.example>",
             "cc": "carl@fish.example",
@@ -736,6 +737,7 @@ class TestMsg(ReaderContract):
         first, text, inner = read(Auto(), sample)
         assert first.title == "Grüße"
         assert first.fields == {
+            "subject": "Grüße",
             "from": "Anna Berg <anna@berg.example>",
             "to": "Bob <bob@fish.example>",
             "cc": "carl@fish.example",

@@ -182,6 +182,7 @@ def _head(letter: Letter) -> str:
 
 def _fields(letter: Letter) -> dict[str, Field]:
     said = {
+        "subject": letter.subject,
         "from": letter.sender,
         "to": letter.to,
         "cc": letter.cc,
