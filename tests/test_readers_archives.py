@@ -345,6 +345,7 @@ def test_known_kinds() -> None:
     assert not known("a.iso.gz")
     assert not known("gz")
     assert not known("a.docx.png")
+    assert not known("old/~$letter.docx")  # who has letter.docx open, as Office notes it
 
 
 def test_a_zip_that_is_none_says_so(write: Write) -> None:

@@ -130,10 +130,14 @@ PACKED = frozenset({".gz", ".bz2", ".xz"})
 def known(name: str | Path) -> bool:
     """Whether a file of this name, found in a folder, is one we read. A mail in a Maildir has no suffix.
 
+    What Office leaves beside an open file, `~$letter.docx`, is none.
+
     >>> known("a.pdf"), known("a.png"), known("a.png.gz"), known("Mail/cur/1700000000.M1P2.host:2,S")
     (True, False, False, True)
     """
     path = PurePath(name)
+    if path.name.startswith("~$"):
+        return False
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] in PACKED and len(suffixes) == 2:
         return suffixes[0] in SUFFIXES
