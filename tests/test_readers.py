@@ -216,6 +216,11 @@ class TestRows(ReaderContract):
             ("2~2", "Eel", "id: 2\nName: Eel\nNote: electric"),
         ]
 
+    def test_a_first_line_that_tells_excel_the_delimiter_is_no_header(self, write: Write) -> None:
+        cod, eel = Rows()(write("a.csv", "sep=;\r\nname;price\r\nCod;1,99\r\nEel;2,49\r\n"))
+        assert (cod.text, cod.source.rpartition("#")[2]) == ("name: Cod\nprice: 1,99", "3")
+        assert (eel.text, eel.source.rpartition("#")[2]) == ("name: Eel\nprice: 2,49", "4")
+
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [

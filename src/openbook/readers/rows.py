@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,7 @@ MOST_FIELDS = 50
 TABLES = frozenset({".csv", ".tsv"})
 DELIMITERS = ",;\t|"
 TRIED = 20  # rows a delimiter is judged by
+SAID_DELIMITER = re.compile(r"\ufeff?\"?sep=([^\"\r\n])\"?\r?\n", re.IGNORECASE)  # a first line that Excel understands
 LONGEST_CELL = 1 << 30
 
 Row = tuple[int, Mapping[str, Any]]
@@ -113,9 +115,14 @@ def _table(file: TextIOWrapper, path: Path) -> Iterator[Row]:
     csv.field_size_limit(LONGEST_CELL)
     sample = file.read(SAMPLE)
     file.seek(0)
-    rows = csv.reader(file, delimiter=_delimiter(sample, path), strict=True, skipinitialspace=True)
+    said = SAID_DELIMITER.match(sample)
+    if said:
+        next(file)
+    delimiter = said[1] if said else _delimiter(sample, path)
+    rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
     header: list[str] | None = None
-    begins = 1
+    first = 2 if said else 1
+    begins = first
     while True:
         try:
             cells = next(rows, None)
@@ -133,7 +140,7 @@ def _table(file: TextIOWrapper, path: Path) -> Iterator[Row]:
             raise _bad(path, begins, reason, "Quote a cell that holds the delimiter.")
         else:
             yield begins, dict(zip(header, cells, strict=False))
-        begins = rows.line_num + 1
+        begins = first + rows.line_num
 
 
 def _delimiter(sample: str, path: Path) -> str:
