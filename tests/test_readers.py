@@ -76,6 +76,18 @@ class TestText(ReaderContract):
         assert one(Text(), SAMPLES / "utf16.txt").text == "Ein großer Fisch.\n"
         assert one(Text(), SAMPLES / "latin1.txt").text == "Café – naïve € 5\n"
 
+    @pytest.mark.parametrize(
+        ("encoding", "text"),
+        [
+            ("cp850", "Grüße aus München, schöne Ferien und ärgerliche Züge.\n"),
+            ("cp850", "Le café était fermé; la crème brûlée, les élèves.\n"),
+            ("cp1252", "He said “no” – “never”—and left… the ‘naïve’ café™.\n"),
+            ("cp1252", "„Grüße“, sagte der „Gruß“: Straße für Züge • Škoda, Žižek, cœur.\n"),
+        ],
+    )
+    def test_letters_of_dos_and_of_windows_are_told_apart(self, write: Write, encoding: str, text: str) -> None:
+        assert one(Text(), write("a.txt", text.encode(encoding))).text == text
+
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
     def test_a_byte_order_mark_is_no_part_of_the_text(self, write: Write, encoding: str) -> None:
         assert one(Text(), write("a.txt", "größe 前 𝒳".encode(encoding))).text == "größe 前 𝒳"

@@ -24,6 +24,9 @@ SAMPLE = 1 << 16
 LARGEST = 1 << 28  # bytes of one text: four times that, as characters, must fit into memory with all that is made of it
 CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1a\x1b"))
 HIGH = bytes(range(128, 256))
+# Letters of DOS (code page 850) inside a word, where Windows-1252 has quotation marks, bullets and nothing at all.
+DOS = re.compile(rb"(?<=[A-Za-z])(?:[\x81\x82\x84\x88-\x8d\x8f\x90]|[\x85\x87\x93-\x95\x99](?=[a-z]))")
+FEWEST_DOS = 2
 
 ALIVE: ContextVar[Callable[[], None]] = ContextVar("ALIVE", default=lambda: None)
 
@@ -139,6 +142,10 @@ def western(content: bytes, path: Path) -> str:
         raise ReadError(
             f"{shown(path)} is in an unknown encoding. Convert it, for example with: iconv -f SHIFT_JIS -t UTF-8"
         )
+    sample = content[:SAMPLE]
+    dos = len(DOS.findall(sample))
+    if dos >= FEWEST_DOS and 2 * dos > len(sample) - len(sample.translate(None, HIGH)):
+        return "cp850"
     try:
         content.decode("cp1252")
     except UnicodeDecodeError:
