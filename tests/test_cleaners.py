@@ -137,6 +137,18 @@ LIST = """\
 - the first point of a list, which is long enough to be taken for prose
 and goes on in a second line
 - the second point"""
+LABELS = """\
+description: a tool that reads documents and answers questions about them
+version: one
+author: anna"""
+LINKS = "\n".join(
+    f"https://fish.example/a/very/long/path/that/goes/on/and/on/{word}" for word in ("cod", "eel", "tuna")
+)
+PATHS = "\n".join(f"reports/2019/the-quarter/a-very-long-file-name-with-words-{word}.pdf" for word in ("a", "b"))
+DIALOGUE = """\
+anna: did you send the papers for the landlord of the flat, or shall i do it
+bob: no, i will do that in the evening, when i am at home and find some time
+anna: ok"""
 MAIL = "> The quick brown fox jumps over the lazy dog and then runs away from\n> angry bears and so on."
 
 
@@ -221,7 +233,9 @@ class TestRepair(CleanerContract):
         indented = "\n".join(f"       {line}" for line in WRAPPED.split("\n"))
         assert clean(Repair(), indented).strip() == " ".join(WRAPPED.split())
 
-    @pytest.mark.parametrize("text", [VERSE, FREE_VERSE, ADDRESS, CODE, COLUMNS, LIST, MAIL])
+    @pytest.mark.parametrize(
+        "text", [VERSE, FREE_VERSE, ADDRESS, CODE, COLUMNS, LIST, LABELS, LINKS, PATHS, DIALOGUE, MAIL]
+    )
     def test_lines_that_mean_something_stay(self, text: str) -> None:
         assert clean(Repair(), text) == text
         assert clean(Repair(), f"{WRAPPED}\n\n{text}").endswith(text)

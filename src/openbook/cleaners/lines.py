@@ -24,6 +24,7 @@ SIGNS = re.compile(
 # A point of a list, a line of a quoted mail.
 POINT = r"[ \t]*(?:[-*+•·▪◦‣⁃–—>#%@$]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxlc]{2,5})[.)][ \t])"
 FIRST_POINT, LATER_POINT = re.compile(POINT), re.compile(rf"\n{POINT}")
+LABEL = re.compile(r"[a-z][\w.-]{0,30}:(?:[ \t]|//)")  # 'version: 1', 'anna: ok', 'https://': one a line is a list
 NARROWEST = 50  # characters: verse and addresses are narrower
 SHORTEST = 40  # a line that a program ended because a word of ten characters did not fit in the narrowest
 WIDEST = 200  # a line this long was not broken by a program that breaks lines
@@ -139,6 +140,8 @@ def _goes_on(text: str, upper: Line, last: Line, lower: Line) -> bool:
     return (
         upper.right - upper.indent >= LONG
         and upper.indent == lower.indent
+        and not LABEL.match(text, lower.start)
+        and text.find(" ", upper.start, upper.end) >= 0
         and ((end := text[last.end - 1]).isalpha() or end in ",;")
         and _is_prose(text, last if last is upper else lower, lower)  # one that was joined is known to be
     )
@@ -150,6 +153,9 @@ def _wrapped(text: str, lines: list[Line]) -> bool:
     if not NARROWEST <= width <= WIDEST:
         return False
     small, before, indent = 0, lines[0].right, lines[-1].indent
+    words = sum(text.find(" ", line.start, line.end) < 0 for line in lines[:-1])  # lines of one: paths, keys, addresses
+    if 2 * words >= len(lines) or sum(LABEL.match(text, line.start) is not None for line in lines) > 1:
+        return False
     for start, end, column, right in lines[1:]:
         space = text.find(" ", start, end)
         if before + 1 + (space if space > 0 else end) - start <= width or column != indent:
