@@ -184,6 +184,17 @@ def test_equal_files_are_kept_once_with_both_sources(book: Book, folder: Path) -
     assert state(book) == fresh(folder)
 
 
+def test_the_name_of_a_file_in_an_archive_says_as_much_as_that_of_any_other(book: Book, folder: Path) -> None:
+    with zipfile.ZipFile(folder / "report 2021.zip", "w") as archive:
+        archive.writestr("below/NIKE_2023_10K.txt", "Shoes.")
+        archive.writestr("letter.txt", "Dear Anna.")
+    book.add([folder])
+    assert [passage.source.rpartition("/")[2] for passage in book.search("x", where="company = 'NIKE'")] == [
+        "NIKE_2023_10K.txt"
+    ]
+    assert len(book.documents.where("year = 2023")) == len(book.documents.where("year = 2021")) == 1
+
+
 def test_a_file_that_cannot_be_read_any_more_keeps_what_was_read_and_is_named_each_time(
     book: Book, folder: Path
 ) -> None:

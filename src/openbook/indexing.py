@@ -250,7 +250,8 @@ class Indexer:
             self._batch[document_id] = document
             self._characters += len(document.text)
         path = open_file.file.path
-        self._sources.append(Source(document.source, document_id, path, name_fields(path)))
+        said = name_fields(path) | name_fields(document.source)  # of an archive, and of the file in it
+        self._sources.append(Source(document.source, document_id, path, said))
         self._arrived.add(document_id)
         if before:
             self.summary.updated += 1
