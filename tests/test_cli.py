@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,21 @@ def test_read_shows_text_places_and_what_cannot_be_read(tmp_path: Path, capsys: 
     assert (bad["documents"], "looks binary" in bad["error"]) == ([], True)
     (document,) = good["documents"]
     assert document["text"][document["headings"][1][0] :].startswith("## Red")
+
+
+def test_read_shows_what_a_name_says_and_names_what_is_missing_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../NIKE.txt", "Shoes.")
+        archive.writestr("NIKE_2023_10K.txt", "Shoes.")
+    assert run(["read", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:4] == ["company: NIKE", "year: 2023", "form: 10-K"]
+    assert err.count("NIKE.txt") == 1
+    assert run(["read", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["documents"][0]["fields"]["year"] == 2023
 
 
 def test_add_names_what_failed_grouped_and_ends_with_one(

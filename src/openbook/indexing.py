@@ -416,9 +416,7 @@ def _key(text: str) -> bytes:
 def _reason(error: str, unread: Sequence[Unread]) -> str:
     """Why a file was not read, or not all of it, in one line; '' when it was."""
     said = [error] if error else []
-    for part in unread[:REASONS]:
-        name = part.source.rsplit("/", 1)[-1]
-        said.append(part.reason if name in part.reason else f"{part.source}: {part.reason}")
+    said += map(str, unread[:REASONS])
     if len(unread) > REASONS:
         said.append(f"And {len(unread) - REASONS} more parts of it.")
     return " ".join(said)

@@ -76,6 +76,10 @@ class Unread:
     source: str  # 'a.pdf#page 7', 'box.mbox#12', 'old.zip#b.doc'
     reason: str  # one line: what happened, and the next step
 
+    def __str__(self) -> str:
+        name = self.source.rsplit("/", 1)[-1]
+        return self.reason if name in self.reason else f"{self.source}: {self.reason}"
+
 
 def label_at(marks: Marks, offset: int) -> str:
     """Label of the last mark at or before an offset, or ''."""

@@ -168,7 +168,7 @@ def read(paths: tuple[str, ...], choices: tuple[str, ...], time_limit: float, me
                 show.as_json(said)
                 failed = failed or bool(said["error"] or said["unread"])
             else:
-                failed = show_documents.read(events) or failed
+                failed = show_documents.read(file.path, events) or failed
     if failed:
         raise click.exceptions.Exit(USER_ERROR)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ import click
 
 from openbook.app.show import count, error, path, recipe, table
 from openbook.models.catalogue import readable
+from openbook.readers.names import name_fields
 from openbook.reading import Edits, Event
-from openbook.types import Document, Unread
+from openbook.types import Document, Field, Unread
 
 if TYPE_CHECKING:
     from openbook.book import Book, Status
@@ -195,7 +196,7 @@ def check_json(found: Check) -> dict[str, object]:
     }
 
 
-def read(events: Iterable[Event]) -> bool:
+def read(name: str, events: Iterable[Event]) -> bool:
     """What openbook sees in a file: text, places, headings, what cleaning took out; whether any of it failed."""
     edits: list[tuple[str, str, str]] = []
     failed = False
@@ -203,10 +204,10 @@ def read(events: Iterable[Event]) -> bool:
         if isinstance(event, Edits):
             edits += event.edits
         elif isinstance(event, Unread):
-            error(f"{event.source}: {event.reason}")
+            error(str(event))
             failed = True
         elif isinstance(event, Document):
-            _document(event)
+            _document(event, _fields(name, event))
             _edits(edits)
             edits = []
         elif event.error:
@@ -215,9 +216,14 @@ def read(events: Iterable[Event]) -> bool:
     return failed
 
 
-def _document(document: Document) -> None:
+def _fields(name: str, document: Document) -> dict[str, Field]:
+    """What a search can ask for: what the names of the file and of one in it say, and what is written in it."""
+    return name_fields(name) | name_fields(document.source) | dict(document.fields)
+
+
+def _document(document: Document, fields: Mapping[str, Field]) -> None:
     click.secho(document.source, bold=True)
-    known = {"title": document.title, "language": document.language, **document.fields}
+    known = {"title": document.title, "language": document.language, **fields}
     for name, value in known.items():
         if value:
             click.secho(f"{name}: {value}", dim=True)
@@ -261,7 +267,7 @@ def read_json(name: str, events: Iterable[Event]) -> dict[str, object]:
                     "source": event.source,
                     "title": event.title,
                     "language": event.language,
-                    "fields": dict(event.fields),
+                    "fields": _fields(name, event),
                     "text": event.text,
                     "marks": event.marks,
                     "headings": event.headings,
