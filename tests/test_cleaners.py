@@ -403,6 +403,18 @@ class TestBoilerplate(CleanerContract):
         assert Counter(edit.reason for edit in changes) == {"menu": 4, "cookie banner": 3}
 
     @pytest.mark.parametrize(
+        "banner",
+        [
+            "Wir verwenden Cookies, um Ihnen das beste Erlebnis zu bieten.",
+            "Diese Website verwendet Cookies, um unsere Dienste laufend zu verbessern. Mehr dazu hier.",
+            "We use cookies to give you the best experience on our website.",
+            "This site uses cookies to improve our services.",
+        ],
+    )
+    def test_a_banner_whose_buttons_are_gone_is_known_by_its_reason(self, banner: str) -> None:
+        assert clean(Boilerplate(), f"{banner}\n\nHow to fish") == "\nHow to fish"
+
+    @pytest.mark.parametrize(
         "text",
         [
             "Home",

@@ -34,7 +34,10 @@ COOKIES = re.compile(
 )
 CONSENT = re.compile(
     r"""\b(?:you\s(?:agree|accept|consent)|by\s(?:continuing|using|clicking)|continuing\sto\suse|accept\s(?:all|cookies)
-    |cookie\s(?:settings|preferences)|stimmen\ssie|sind\ssie\sdamit\seinverstanden|cookies\s(?:akzeptieren|zu))\b""",
+    |cookie\s(?:settings|preferences)|stimmen\ssie|sind\ssie\sdamit\seinverstanden|cookies\s(?:akzeptieren|zu)
+    |to\s(?:give|offer|ensure|improve|enhance|provide|personali[sz]e)\s(?:\w+\s){0,6}(?:experience|site|website|services)
+    |um\s(?:\w+\s){0,8}(?:erlebnis|nutzererfahrung|nutzererlebnis|website|webseite|seite|dienste)\s(?:\w+\s){0,4}zu
+    )\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 BUTTON = re.compile(
