@@ -150,6 +150,11 @@ class TestMail(ReaderContract):
             "labels": "Gelöscht,Inbox",
         }
 
+    def test_what_a_page_hides_is_not_in_the_mail(self, mail: ReadMail) -> None:
+        preview = '<div style="font-size:0; DISPLAY: none"><p>Preview <b style="display:none">x</b></p></div>'
+        page = f"<body>{preview}<p>The fish."
+        assert body(mail(composed("", page).as_bytes())) == "The fish."
+
     def test_the_plain_text_is_taken_unless_it_only_points_to_the_page(self, mail: ReadMail) -> None:
         page = "<html><body><h1>Fish</h1><p>The fish swims.<p>" + "More of it. " * 40
         assert body(mail(composed("The plain fish.", page).as_bytes())) == "The plain fish."

@@ -44,6 +44,8 @@ MANY_BLANKS = re.compile(r"\n(?:[ \t]*\n){2,}")
 # between quotations too; its blockquotes do not.
 QUOTES = "blockquote, .gmail_attr, .gmail_quote:not(:has(blockquote)), .moz-cite-prefix, .yahoo_quoted"
 SIGNATURES = ".gmail_signature, .moz-signature, #Signature, #ms-outlook-mobile-signature"
+# A preview for lists of mails, or what another program is to show instead. In a page a script may show it; not here.
+HIDDEN = '[style*="display:none" i], [style*="display: none" i]'
 MARKERS = re.compile("([\ue000-\ue003])")  # put into the page around these: quote on, off, signature on, off
 MOST_MARKED = 10_000  # elements; a page of more is no mail, and marking takes time
 
@@ -243,6 +245,8 @@ def _plain_lines(text: str) -> list[str]:
 
 def _page_lines(html: str) -> tuple[list[str], list[Part]]:
     page = LexborHTMLParser(MARKERS.sub("", html))
+    for node in page.css(HIDDEN):
+        node.attrs["hidden"] = ""
     _mark(page, QUOTES, "\ue000", "\ue001")
     _mark(page, SIGNATURES, "\ue002", "\ue003")
     lines: list[str] = []
