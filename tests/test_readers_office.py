@@ -493,6 +493,8 @@ class TestHostile:
         path.write_bytes(b"")
         assert "is empty" in reason(Auto(), path)
         path.write_bytes(b"<html>Not what it says</html>")
+        assert "only named like one" in reason(Auto(), path)
+        path.write_bytes(b"PK\3\4 that was cut")
         assert "is damaged" in reason(Auto(), path)
 
     def test_a_chain_of_sectors_that_goes_round_is_refused(self, tmp_path: Path) -> None:
@@ -572,3 +574,18 @@ def test_samples_of_other_programs_give_text_or_a_reason(suffix: str) -> None:
             assert "has no text" in reason(Auto(), path) or "is encrypted" in reason(Auto(), path)
         else:
             assert all(document.text.strip() for document in read(Auto(), path))
+
+
+@pytest.mark.parametrize("name", ["export.xls", "export.XLS", "letter.doc"])
+def test_a_page_that_is_named_for_excel_or_word_to_open_is_read(tmp_path: Path, name: str) -> None:
+    page = "<html><body><table><tr><td>Name<td>Age<tr><td>Anna<td>5</table></body></html>"
+    (tmp_path / name).write_text(page, encoding="utf-8")
+    (document,) = read(Auto(), tmp_path / name)
+    assert document.text == "Name | Age\nAnna | 5"
+
+
+def test_a_file_only_named_like_a_package_says_so(tmp_path: Path) -> None:
+    for name in ("a.docx", "a.xls", "a.odt"):
+        (tmp_path / name).write_text("Name\tAge\n", encoding="utf-8")
+        with pytest.raises(ReadError, match=rf"is no {name[2:]} file, only named like one\. Give it the suffix"):
+            list(Auto()(tmp_path / name))

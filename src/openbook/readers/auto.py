@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Literal
 from openbook.readers import HOLD_FILES, SUFFIXES, in_maildir
 from openbook.readers.check import checked
 from openbook.readers.limits import Inside
-from openbook.readers.sniffing import sniff
+from openbook.readers.sniffing import is_html, sniff
 from openbook.registry import load
 from openbook.types import Document, Reader, Unread
+
+OLD_OFFICE = frozenset({".xls", ".doc"})  # banks and shops give pages such names, for Excel and Word to open
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Auto:
     def __call__(self, path: Path) -> Iterator[Document | Unread]:
         # The suffix of a mail in a Maildir is the end of a host's name, and may be anything.
         name = "" if in_maildir(path) else SUFFIXES.get(path.suffix.lower(), "")
-        name = name or sniff(path)
+        name = "html" if path.suffix.lower() in OLD_OFFICE and is_html(path) else name or sniff(path)
         yield from checked(self._reader(name)(path), path, is_mail=name in HOLD_FILES)
 
     def _reader(self, name: str) -> Reader:

@@ -43,6 +43,11 @@ def package(path: Path) -> Generator[ZipFile, None, None]:
         try:
             archive = ZipFile(file)
         except DAMAGE as error:
+            if not head.startswith(b"PK"):
+                kind = path.suffix.lower().removeprefix(".")
+                raise ReadError(
+                    f"{shown(path)} is no {kind} file, only named like one. Give it the suffix of what it is."
+                ) from error
             raise damaged(path, error) from error
         with archive:
             _check(archive.infolist(), path)

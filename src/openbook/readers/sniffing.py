@@ -64,6 +64,17 @@ def sniff(path: Path) -> str:
     )
 
 
+def is_html(path: Path) -> bool:
+    """Whether a file begins as a web page does.
+
+    Raises:
+        ReadError: It cannot be opened.
+    """
+    with opened(path) as file:
+        head = file.read(SAMPLE)
+    return not head.startswith(b"PK") and suffix_of(head, path) == ".html"  # what is packed need not be opened
+
+
 def mail_fields(head: bytes) -> set[bytes]:
     r"""Names of the fields that begin a mail and stand at the beginning of these bytes; none when they are no head.
 
