@@ -32,7 +32,7 @@ from openbook.readers.rows import Rows
 from openbook.readers.text import Text, chapter_marks
 from openbook.readers.verses import verse_marks
 from openbook.recipe import Spec
-from openbook.types import Document, Reader
+from openbook.types import Document, Reader, Unread
 
 SAMPLES = Path(__file__).parent / "data"
 
@@ -213,7 +213,7 @@ class TestRows(ReaderContract):
         return SAMPLES / "corpus.jsonl"
 
     def test_each_row_is_a_document_named_by_its_id_or_line(self, sample: Path) -> None:
-        assert [(row.source.rpartition("#")[2], row.title, row.text) for row in Rows()(sample)] == [
+        assert [(row.source.rpartition("#")[2], row.title, row.text) for row in read(Rows(), sample)] == [
             ("a1", "Jonah", "A great fish\nswallowed him."),
             ("a1~2", "", "The second of that name."),
             ("7", "", "Called otherwise."),
@@ -222,46 +222,61 @@ class TestRows(ReaderContract):
         ]
 
     def test_csv_knows_semicolons_quotes_and_byte_order_marks(self) -> None:
-        assert [(row.source.rpartition("#")[2], row.title, row.text) for row in Rows()(SAMPLES / "fish.csv")] == [
+        assert [(row.source.rpartition("#")[2], row.title, row.text) for row in read(Rows(), SAMPLES / "fish.csv")] == [
             ("1", "Cod", 'id: 1\nName: Cod\nNote: swims; deep\nand "well"'),
             ("2", "Herring", "id: 2\nName: Herring"),
             ("2~2", "Eel", "id: 2\nName: Eel\nNote: electric"),
         ]
 
     def test_a_first_line_that_tells_excel_the_delimiter_is_no_header(self, write: Write) -> None:
-        cod, eel = Rows()(write("a.csv", "sep=;\r\nname;price\r\nCod;1,99\r\nEel;2,49\r\n"))
+        cod, eel = read(Rows(), write("a.csv", "sep=;\r\nname;price\r\nCod;1,99\r\nEel;2,49\r\n"))
         assert (cod.text, cod.source.rpartition("#")[2]) == ("name: Cod\nprice: 1,99", "3")
         assert (eel.text, eel.source.rpartition("#")[2]) == ("name: Eel\nprice: 2,49", "4")
 
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.jsonl", '{"text": "a"}\n{"text": \n', "line 2 is not JSON (Expecting value at character 9)"),
-            ("a.jsonl", '{"text": "a"}\n\n["b"]\n', "line 3 is a JSON list, not an object"),
             ("a.jsonl", "[" * 100_000, "line 1 is not JSON that can be read"),
             ("a.jsonl", "\n\n", "is empty"),
             ("a.jsonl", '{"text": " "}', "is empty"),
-            (
-                "a.csv",
-                "a,b\n1,2\n1,2,3\n",
-                "line 3 has 3 cells, the header has 2. Quote a cell that holds the delimiter.",
-            ),
+            ("a.csv", "a,b\n1,2,3\n", "line 2 has 3 cells, the header has 2. Quote a cell that holds the delimiter."),
+            ("a.csv", "a,b\n1,2\n" + "1,2,3\n" * 99, "line 23 has 3 cells, the header has 2"),
             ("a.csv", 'a,b\n1,"2\n1,2\n', "line 2 cannot be read as CSV (unexpected end of data)"),
             ("a.csv", "a,b\n", "is empty"),
         ],
     )
-    def test_a_bad_row_is_named(self, write: Write, name: str, content: str, reason: str) -> None:
+    def test_rows_that_cannot_be_read_are_a_reason(self, write: Write, name: str, content: str, reason: str) -> None:
         path = write(name, content)
         with pytest.raises(ReadError) as caught:
             list(Rows()(path))
         assert str(caught.value).startswith(f"{path} {reason}")
         assert "\n" not in str(caught.value)
 
-    def test_rows_before_a_bad_one_come_first(self, write: Write) -> None:
-        rows = Rows()(write("a.jsonl", '{"text": "a"}\nnonsense'))
-        assert next(rows).text == "a"
-        with pytest.raises(ReadError):
-            next(rows)
+    @pytest.mark.parametrize(
+        ("name", "content", "line", "reason"),
+        [
+            ("a.jsonl", '{"a": "x"}\n{"text": \n{"a": "y"}', 2, "is not JSON (Expecting value at character 9)"),
+            ("a.jsonl", '{"a": "x"}\n\n["b"]\n{"a": "y"}', 3, "is a JSON list, not an object"),
+            ("a.csv", "a,b\nx,\n1,2,3\ny,\n", 3, "has 3 cells, the header has 2"),
+        ],
+    )
+    def test_a_bad_row_is_named_and_costs_that_row(
+        self, write: Write, name: str, content: str, line: int, reason: str
+    ) -> None:
+        path = write(name, content)
+        *rows, bad = Rows()(path)
+        assert [row.text for row in rows if isinstance(row, Document)] == ["a: x", "a: y"]
+        assert isinstance(bad, Unread)
+        assert str(bad).startswith(f"{path}#{line}: line {line} {reason}")
+
+    def test_a_wider_row_after_an_empty_line_is_a_header(self, write: Write) -> None:
+        bank = "Turnover of May\n\nAccount;DE12\nOwner;Anna\n\nDay;Name;Sum\n1.5.;Cod;5,00\n\n2.5.;Eel;6,00\n"
+        assert [(row.source.rpartition("#")[2], row.text) for row in read(Rows(), write("a.csv", bank))] == [
+            ("1", "Turnover of May"),
+            ("4", "Account: Owner\nDE12: Anna"),
+            ("7", "Day: 1.5.\nName: Cod\nSum: 5,00"),
+            ("9", "Day: 2.5.\nName: Eel\nSum: 6,00"),
+        ]
 
     def test_half_characters_and_nul_do_not_reach_a_store(self, write: Write) -> None:
         text = one(Rows(), write("a.jsonl", r'{"text": "a\ud83d b\u0000 \ud83d\ude00\r\nc"}')).text
@@ -295,7 +310,7 @@ class TestRows(ReaderContract):
 
 def _rows_or_none(path: Path) -> list[Document]:
     try:
-        return list(Rows()(path))
+        return read(Rows(), path)
     except ReadError as error:
         if "is empty" not in str(error):
             raise

@@ -12,7 +12,7 @@ from openbook.errors import ReadError
 from openbook.readers.files import empty, opened, read_text, shown
 from openbook.readers.rows import TEXTS, documents, row_fields
 from openbook.readers.strings import one_line, safe
-from openbook.types import Document
+from openbook.types import Document, Unread
 
 LARGEST_BYTES = 64 << 20  # parsed, a file takes ten times its size
 
@@ -23,7 +23,7 @@ class Json:
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         value = read_json(path)
         if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             yield from documents(((number, one) for number, one in enumerate(value, 1)), path)

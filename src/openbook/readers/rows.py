@@ -18,7 +18,7 @@ from openbook.readers.fields import put_scalar
 from openbook.readers.files import SAMPLE, empty, encoding_of, opened, shown
 from openbook.readers.strings import one_line, safe
 from openbook.readers.unique import Names
-from openbook.types import Document, Field
+from openbook.types import Document, Field, Unread
 
 IDS = ("_id", "id")
 TEXTS = ("text", "content", "contents", "body", "passage", "document", "page_content")
@@ -26,6 +26,7 @@ TITLES = ("title", "headline", "subject", "name")
 SAID = frozenset({*TEXTS, *TITLES})  # in a document's text and title already
 METADATA = frozenset({"metadata", "meta"})
 MOST_FIELDS = 50
+MOST_UNREAD = 20  # rows; more, and the file is not what it seems
 TABLES = frozenset({".csv", ".tsv"})
 DELIMITERS = ",;\t|"
 TRIED = 20  # rows a delimiter is judged by
@@ -41,12 +42,13 @@ class Rows:
     """A row's `text` (or `content`, `body`, ...) is the document; without one, all fields as 'name: value' lines.
 
     `_id` or `id` goes into the source, as in `corpus.jsonl#17`, else the line's number does; the second row of an id
-    becomes `#17~2`. A row without any text is left out, as an empty line is.
+    becomes `#17~2`. A row without any text is left out, as an empty line is. In CSV a wider row after an empty line is
+    the header of what follows: exports of banks begin with lines about the account.
     """
 
     VERSION: ClassVar[int] = 1
 
-    def __call__(self, path: Path) -> Iterator[Document]:
+    def __call__(self, path: Path) -> Iterator[Document | Unread]:
         encoding = encoding_of(path)
         is_table = path.suffix.lower() in TABLES
         with (
@@ -56,15 +58,22 @@ class Rows:
             yield from documents(_table(file, path) if is_table else _objects(file, path), path)
 
 
-def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
-    """A document for each row that has text.
+def documents(rows: Iterable[Row | Unread], path: Path) -> Iterator[Document | Unread]:
+    """A document for each row that has text; then the rows that could not be read.
 
     Raises:
-        ReadError: There is none.
+        ReadError: There is no document, or too many rows could not be read.
     """
     names = Names()
     found = False
-    for line, row in rows:
+    unread: list[Unread] = []
+    for one in rows:
+        if isinstance(one, Unread):
+            unread.append(one)
+            if len(unread) > MOST_UNREAD:
+                raise ReadError(f"{shown(path)} {one.reason} So it is with {MOST_UNREAD} rows before it.")
+            continue
+        line, row = one
         cells = {_folded(name): value for name, value in row.items()}
         title = _first(cells, TITLES)
         text = _first(cells, TEXTS) or (title if _has(cells, TEXTS) else _all_fields(row))
@@ -73,7 +82,8 @@ def documents(rows: Iterable[Row], path: Path) -> Iterator[Document]:
             source = f"{path}#{names.unique(_id(cells) or str(line))}"
             yield Document(text, source, one_line(title), fields=row_fields(cells))
     if not found:
-        raise empty(path)
+        raise ReadError(f"{shown(path)} {unread[0].reason}") if unread else empty(path)
+    yield from unread
 
 
 @lru_cache(maxsize=4096)
@@ -95,23 +105,23 @@ def row_fields(cells: Mapping[str, Any]) -> dict[str, Field]:
     return fields
 
 
-def _objects(file: Iterable[str], path: Path) -> Iterator[Row]:
+def _objects(file: Iterable[str], path: Path) -> Iterator[Row | Unread]:
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line.strip())
         except json.JSONDecodeError as error:
-            reason = f"is not JSON ({error.msg} at character {error.colno})"
-            raise _bad(path, number, reason) from error
+            yield _bad(path, number, f"is not JSON ({error.msg} at character {error.colno})")
         except (ValueError, RecursionError) as error:
-            raise _bad(path, number, f"is not JSON that can be read ({error})") from error
-        if not isinstance(row, dict):
-            raise _bad(path, number, f"is a JSON {type(row).__name__}, not an object such as {{'text': '...'}}")
-        yield number, row
+            yield _bad(path, number, f"is not JSON that can be read ({error})")
+        else:
+            is_object = isinstance(row, dict)
+            reason = f"is a JSON {type(row).__name__}, not an object such as {{'text': '...'}}"
+            yield (number, row) if is_object else _bad(path, number, reason)
 
 
-def _table(file: TextIOWrapper, path: Path) -> Iterator[Row]:
+def _table(file: TextIOWrapper, path: Path) -> Iterator[Row | Unread]:
     csv.field_size_limit(LONGEST_CELL)
     sample = file.read(SAMPLE)
     file.seek(0)
@@ -122,24 +132,29 @@ def _table(file: TextIOWrapper, path: Path) -> Iterator[Row]:
     rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
     header: list[str] | None = None
     first = 2 if said else 1
-    begins = first
+    begins = title_line = first
+    alone = after_empty = False  # whether the header has no row, and an empty line came just before
     while True:
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            reason = f"cannot be read as CSV ({error})"
-            raise _bad(path, begins, reason, 'A quote inside a quoted cell is written "".') from error
+            bad = _bad(path, begins, f"cannot be read as CSV ({error})", 'A quote inside a quoted cell is written "".')
+            raise ReadError(f"{shown(path)} {bad.reason}") from error
         if cells is None:
             return
         if not any(cells):
-            pass
-        elif header is None:
-            header = _header(cells)
-        elif any(cells[len(header) :]):
-            reason = f"has {len(cells)} cells, the header has {len(header)}"
-            raise _bad(path, begins, reason, "Quote a cell that holds the delimiter.")
+            after_empty = True
+        elif header is None or (after_empty and any(cells[len(header) :])):
+            if header and alone:  # a title, no header
+                yield title_line, {"text": " ".join(header)}
+            header, title_line, alone, after_empty = _header(cells), begins, True, False
         else:
-            yield begins, dict(zip(header, cells, strict=False))
+            alone = after_empty = False
+            if any(cells[len(header) :]):
+                reason = f"has {len(cells)} cells, the header has {len(header)}"
+                yield _bad(path, begins, reason, "Quote a cell that holds the delimiter.")
+            else:
+                yield begins, dict(zip(header, cells, strict=False))
         begins = first + rows.line_num
 
 
@@ -197,5 +212,5 @@ def _id(fields: Mapping[str, Any]) -> str:
     return ""
 
 
-def _bad(path: Path, line: int, reason: str, advice: str = "Correct or delete that line.") -> ReadError:
-    return ReadError(f"{shown(path)} line {line} {reason}. {advice}")
+def _bad(path: Path, line: int, reason: str, advice: str = "Correct or delete that line.") -> Unread:
+    return Unread(f"{path}#{line}", f"line {line} {reason}. {advice}")
