@@ -171,6 +171,16 @@ def test_a_row_that_is_gone_is_removed_and_a_new_one_added(book: Book, folder: P
     assert state(book) == fresh(folder)
 
 
+def test_a_row_that_cannot_be_read_any_more_stays_and_one_that_is_gone_does_not(book: Book, folder: Path) -> None:
+    rows = folder / "below" / "rows.csv"
+    write(rows, "text,note\n" + "\n".join(f"row {line} of fishes,x" for line in range(2, 31)))
+    book.add(folder)
+    write(rows, "text,note\nrow 2 of fishes,x,y,z\nrow 3 of fishes,x\n")
+    added = book.add(folder)
+    assert [failure.path for failure in added.partial] == [str(rows)]
+    assert sorted(source.rpartition("#")[2] for source in book.documents.sources() if "#" in source) == ["2", "3"]
+
+
 def test_equal_files_are_kept_once_with_both_sources(book: Book, folder: Path) -> None:
     shutil.copy(folder / "1.txt", folder / "copy.txt")
     book.add(folder)

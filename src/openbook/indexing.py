@@ -217,12 +217,13 @@ class Indexer:
             self._drop(source for source in open_file.before if source not in open_file.seen)
             self._note(open_file.file, end, "ok", "")
         elif open_file.seen:
-            lost = () if end.error else tuple(part.source for part in open_file.unread)
+            unread = {part.source for part in open_file.unread}
+            below = tuple(f"{source}{sign}" for source in unread for sign in "#/")  # in an archive in an archive
             if not end.error:  # what could not be read again stays as it was
                 self._drop(
                     source
                     for source in open_file.before
-                    if source not in open_file.seen and not source.startswith(lost)
+                    if source not in open_file.seen and source not in unread and not source.startswith(below)
                 )
             self.summary.partial.append(Failure(path, reason))
             self._note(open_file.file, end, "partial", reason)
