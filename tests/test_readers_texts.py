@@ -603,6 +603,8 @@ class TestAuto:
         ("old.zip#AMCOR_2023Q2_10Q.pdf", {"company": "AMCOR", "year": 2023, "quarter": 2, "form": "10-Q"}),
         ("2023-05-17 Minutes.docx", {"date": "2023-05-17", "year": 2023}),
         ("Annual Report 2023.pdf", {"year": 2023, "form": "annual report"}),
+        ("Rechnung 2021.pdf", {"year": 2021}),
+        ("Mietvertrag_2018.docx", {"year": 2018}),
         ("Q3 2022 results.pdf", {"year": 2022, "quarter": 3}),
         ("EPA2022_report.pdf", {"year": 2022}),
         *((name, {}) for name in (

@@ -23,7 +23,7 @@ QUARTER = re.compile(r"(?:(?<![^\W_])|(?<=\d\d))Q([1-4])(?![^\W_]|\d)|(?<![^\W_]
 # Words of a report; in other names a number of four digits may be anything, as in '2001 A Space Odyssey'.
 REPORT = re.compile(
     r"report|annual|budget|minutes|accounts|statement|results|earnings|proxy|fiscal|financial|balance|invoice|agenda"
-    r"|newsletter|tax(?:es)?(?![^\W_])|bericht|abschluss|protokoll|haushalt|rapport|bilan|budget|relat[oó]rio|informe"
+    r"|newsletter|tax(?:es)?(?![^\W_])|bericht|abschluss|protokoll|haushalt|rechnung|kontoauszug|vertrag|steuer|facture|rapport|bilan|budget|relat[oó]rio|informe"
     r"|(?<![^\W_])(?:10-?[KQ]|8-?K|20-?F|Q[1-4]|[1-4]Q|FY)(?![^\W_])",
     re.IGNORECASE,
 )
