@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,9 @@ class TestFind:
     def known(self, path: Path) -> bool:
         return path.suffix in {".txt", ".md"}
 
+    def found(self, path: Path) -> list[str]:
+        return [file.path for file in find([path], self.known).files]
+
     def test_folders_patterns_and_files_each_once_without_hidden_ones(self, tmp_path: Path) -> None:
         for name in ("b/c.txt", "a.txt", "b/.hidden/d.txt", ".e.txt", "f.xyz", "b/g.md"):
             path = tmp_path / name
@@ -241,6 +245,46 @@ class TestFind:
         (tmp_path / "a.txt").write_text("x", encoding="utf-8")
         (tmp_path / "loop").symlink_to(tmp_path)
         assert len(find([tmp_path], self.known).files) == 1
+
+    def test_a_link_to_itself_and_a_file_that_vanishes_cost_only_themselves(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a.txt", "b.txt"):
+            (tmp_path / name).write_text("x", encoding="utf-8")
+        (tmp_path / "loop.txt").symlink_to("loop.txt")
+        listing = os.scandir
+
+        @contextmanager
+        def vanishes(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+            with listing(folder) as entries:
+                listed = list(entries)
+            (tmp_path / "b.txt").unlink()
+            yield listed
+
+        monkeypatch.setattr(os, "scandir", vanishes)
+        assert self.found(tmp_path) == [str(tmp_path / "a.txt")]
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do anything")
+    def test_a_folder_that_only_says_its_names_costs_only_itself(self, tmp_path: Path) -> None:
+        (tmp_path / "shut").mkdir()
+        (tmp_path / "shut" / "a.txt").write_text("x", encoding="utf-8")
+        (tmp_path / "shut").chmod(0o400)
+        try:
+            found = find([tmp_path], lambda path: True)
+        finally:
+            (tmp_path / "shut").chmod(0o700)
+        assert [(Path(file.path).name, file.size_bytes) for file in found.files] == [("a.txt", -1)]
+        assert not found.gone([str(tmp_path / "shut" / "a.txt")])
+
+    def test_a_path_is_the_same_however_it_is_typed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "below").mkdir()
+        (tmp_path / "~$a.txt").write_text("x", encoding="utf-8")  # Word's, beside a file that is open
+        monkeypatch.chdir(tmp_path / "below")
+        expected = [str(tmp_path / "~$a.txt")]
+        assert self.found(Path("..")) == expected
+        assert self.found(tmp_path / "below" / ".." / "*.txt") == expected
+        monkeypatch.chdir(tmp_path)
+        assert self.found(Path("~$a.txt")) == expected
 
     def test_gone_are_known_files_of_a_folder_that_are_not_there(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("x", encoding="utf-8")

@@ -25,6 +25,7 @@ from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
 from openbook.finding import find
 from openbook.fitting import fitting
+from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
@@ -104,7 +105,7 @@ class Book:
             BookError: No book is there; or the recipe would need other chunks or vectors than the book holds.
             SpecError: The recipe names a component or option that does not exist.
         """
-        folder = Path(folder).expanduser().absolute()
+        folder = absolute(folder)
         if create and not (folder / NAME).exists():
             return cls._create(folder, recipe or Recipe())
         manifest = Manifest.read(folder)

@@ -25,6 +25,7 @@ from typing import Any
 
 from openbook import filtering
 from openbook.errors import BookError
+from openbook.home import absolute
 from openbook.types import Document, Field, Marks
 
 SCHEMA = """
@@ -214,7 +215,7 @@ class Documents:
         sources, files = self.sources(), {file.path for file in self.files()}
         if name in sources and name not in files:
             return {name: sources[name]}, set()
-        path = str(Path(name).expanduser().absolute())
+        path = str(absolute(name))
         whole = {file for file in files if file == path or file.startswith(path + os.sep)}
         if not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
             return {path: sources[path]}, set()

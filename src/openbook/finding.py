@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from openbook.errors import ReadError
+from openbook.home import absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
     found = Found()
     seen: set[str] = set()
     for path in paths:
-        for file, named in _expand(str(path.expanduser().absolute()), found):
+        for file, named in _expand(str(absolute(path)), found):
             if file.path in seen:
                 continue
             seen.add(file.path)
@@ -105,10 +107,23 @@ def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
                     below.append(entry.path)
             elif entry.name.startswith("."):
                 continue
-            elif entry.is_file():
-                stat = entry.stat()
-                yield FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
+            elif file := _file(entry):
+                yield file
         waiting += reversed(below)
+
+
+def _file(entry: os.DirEntry[str]) -> FoundFile | None:
+    """None: it is no file, or not any more."""
+    try:
+        if not entry.is_file():
+            return None
+        stat = entry.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # A link to itself is none; of what may not be looked at it is said when it is read.
+        return None if error.errno == errno.ELOOP else FoundFile(entry.path)
+    return FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
 
 
 def _is_maildir(folder: str) -> bool:
