@@ -25,6 +25,7 @@ from openbook import Book, Recipe
 from openbook.embedders.hashed import Hashed
 from openbook.errors import BookError
 from openbook.indexing import Added
+from openbook.stores.flat import Flat
 from openbook.types import Vectors
 
 LIGHT = Recipe.from_dict({"embedder": "hashed(dim=64)", "store": "flat", "llm": "quote", "splitter": "chars(size=80)"})
@@ -140,6 +141,52 @@ def test_a_changed_file_embeds_only_the_chunks_that_changed(
     assert counts(added) == (0, 1, 10, 0, 0)
     assert 1 <= counted.count <= 3
     assert added.chunks_reused >= 35
+    assert state(book) == fresh(folder)
+
+
+def test_a_file_moved_over_another_is_an_update(book: Book, folder: Path) -> None:
+    book.add(folder)
+    (folder / "1.txt").rename(folder / "2.txt")
+    assert counts(book.add(folder)) == (0, 1, 9, 0, 1)
+    assert state(book) == fresh(folder)
+
+
+def test_of_two_equal_files_one_is_moved_and_one_removed(book: Book, folder: Path) -> None:
+    shutil.copy(folder / "1.txt", folder / "copy.txt")
+    book.add(folder)
+    (folder / "copy.txt").unlink()
+    (folder / "1.txt").rename(folder / "other.txt")
+    assert counts(book.add(folder)) == (0, 0, 10, 1, 1)
+    assert state(book) == fresh(folder)
+
+
+def test_a_file_killed_in_the_middle_is_known_to_be_unfinished(
+    book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbook.indexing.EMBED_WINDOW", 4)
+    monkeypatch.setattr("openbook.indexing.COMMIT_CHUNKS", 8)
+    rows = folder / "below" / "rows.csv"
+    book.add(folder)
+    before, when = rows.read_text(), rows.stat().st_mtime_ns
+    late = folder / "late.csv"
+    for path in (rows, late):
+        path.write_text("id,text\n" + "\n".join(f"{row},new {path.name} {row}" for row in range(50)))
+    real = Flat.add
+
+    def stop(self: Flat, *args: Any) -> None:
+        real(self, *args)
+        if {str(rows), str(late)} <= book.documents.counts().keys() and book.documents.counts()[str(rows)] > 20:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Flat, "add", stop)
+        with pytest.raises(Killed):
+            book.add(folder)
+    # What was half read is as it was before, or gone: neither must stay as half of it.
+    rows.write_text(before)
+    os.utime(rows, ns=(when, when))
+    late.unlink()
+    book.add(folder)
     assert state(book) == fresh(folder)
 
 

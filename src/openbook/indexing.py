@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class Indexer:
         self._files: list[File] = []
         self._dropped: list[str] = []
         self._gone: list[str] = []  # files
-        self._arrived: set[str] = set()  # ids of documents that got a source they had not
+        self._arrived: Counter[str] = Counter()  # ids of documents, and how many sources they got that are new
         self._live = documents.ids()
         self._replaces: dict[str, set[str]] = {}  # id of a document in the batch -> ids whose chunks may be like its
         self._chunks: list[Chunk] = []
@@ -251,11 +252,11 @@ class Indexer:
             self._characters += len(document.text)
         path = open_file.file.path
         self._sources.append(Source(document.source, document_id, path, name_fields(path)))
-        self._arrived.add(document_id)
         if before:
             self.summary.updated += 1
         else:
             self.summary.added += 1
+            self._arrived[document_id] += 1
         self._embed(all_of_it=False)
         if len(self._chunks) >= COMMIT_CHUNKS or self._characters > COMMIT_CHARACTERS:
             self._commit()
@@ -278,7 +279,8 @@ class Indexer:
                 self.summary.failed.append(Failure(path, said))
         for path in found.gone(known):
             sources = self._documents.sources(path)
-            moved = sum(document_id in self._arrived for document_id in sources.values())
+            moved = (Counter(sources.values()) & self._arrived).total()
+            self._arrived -= Counter(sources.values())
             self.summary.moved += moved
             self.summary.added -= moved
             self.summary.removed -= moved
