@@ -26,6 +26,7 @@ import numpy as np
 from openbook.documents import Documents, File, Source
 from openbook.errors import BookError
 from openbook.finding import Found, FoundFile
+from openbook.readers.files import shown
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, End, Event, Job, Reading
 from openbook.recipe import digest
@@ -36,6 +37,7 @@ EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough t
 COMMIT_CHUNKS = 8192  # chunks a commit: one Lance fragment each, so few and large ones
 COMMIT_CHARACTERS = 1 << 26  # of documents that wait for their commit, whatever became of their chunks
 KEY_BYTES = 16  # of a text's SHA-256
+STOPPED = "was not read to its end: the add was stopped. Run it again."
 REASONS = 3  # parts of one file that could not be read are named, before they are only counted
 
 
@@ -174,7 +176,7 @@ class Indexer:
     def _job(self, file: FoundFile, known: File | None, counts: Mapping[str, int]) -> Job | None:
         """What there is to do for a file: None when it is known, or has a name that cannot be."""
         if (name := well_formed(file.path)) != file.path:
-            self.summary.failed.append(Failure(name, f"The name of {name} is not valid UTF-8. Rename it."))
+            self.summary.failed.append(Failure(name, f"The name of {shown(name)} is not valid UTF-8. Rename it."))
             return None
         if known is None or known.reading != (self._reading if known.state == "ok" else self._retrying):
             return Job(file.path)
@@ -371,7 +373,7 @@ class Indexer:
             self._documents.begin(self._batch)
         self._flush()
         old = self._documents.commit(
-            [*self._batch.items()], self._sources, self._files, self._dropped, dropped_files=self._gone
+            [*self._batch.items()], self._sources, self._files + self._begun(), self._dropped, dropped_files=self._gone
         )
         self._live = self._live.union(self._batch).difference(old)
         if old:
@@ -382,6 +384,15 @@ class Indexer:
         self._replaces.clear()
         self._characters = 0
         self._forget_partial()
+
+    def _begun(self) -> list[File]:
+        """Files of which a part is committed now: if this is killed, they are read again, or found to be gone."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        begun = [self._open[path].file for path in sorted({one.file for one in self._sources} & self._open.keys())]
+        return [
+            File(one.path, one.size_bytes, one.mtime_ns, "", "", "partial", f"{shown(one.path)} {STOPPED}", now)
+            for one in begun
+        ]
 
     def _forget_partial(self) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)
