@@ -9,6 +9,7 @@ bible/
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -218,7 +219,9 @@ class Book:
         if isinstance(paths, str | Path):
             paths = [paths]
         found = find(map(Path, paths), known)
-        found.files = [file for file in found.files if self.folder not in Path(file.path).parents]
+        own = str(self.folder) + os.sep
+        found.files = [file for file in found.files if not file.path.startswith(own)]
+        found.skipped = [path for path in found.skipped if not path.startswith(own)]
         recipe, limits = self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
