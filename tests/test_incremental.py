@@ -307,8 +307,63 @@ class TestCheck:
         assert book.check(repair=True).lost == (str(folder / "2.txt"),)
         assert book.check().sound
 
+    def test_a_document_whose_bytes_are_damaged_is_read_again(self, book: Book, folder: Path) -> None:
+        book.add(folder)
+        expected = state(book)
+        document_id = book.documents.sources()[str(folder / "2.txt")]
+        book.documents._db.execute("UPDATE documents SET text = x'0011' WHERE id = ?", (document_id,))
+        with pytest.raises(BookError, match="openbook check --repair"):
+            book.rebuild()
+        assert book.check().damaged == {document_id}
+        assert book.check(repair=True).lost == ()
+        assert book.check().sound
+        assert state(book) == expected
+
+    @pytest.mark.parametrize("store", ["flat", "lance"])
+    def test_a_store_that_cannot_be_used_is_made_again_as_its_error_says(
+        self, tmp_path: Path, folder: Path, store: str
+    ) -> None:
+        with Book.open(tmp_path / "broken", LIGHT.with_step("store", store), create=True) as book:
+            book.add(folder)
+        for path in (tmp_path / "broken").glob("store-*/**/*"):
+            if path.is_file():
+                path.write_bytes(b"rubbish")
+        with Book.open(tmp_path / "broken") as book:
+            with pytest.raises(BookError, match="openbook rebuild"):
+                book.search("chapter")
+            assert book.rebuild()
+            assert book.check().sound
+
+
+def test_a_book_may_lie_in_a_folder_of_any_name(tmp_path: Path, folder: Path) -> None:
+    with Book.open(tmp_path / "a#b %41?c", LIGHT, create=True) as book:
+        book.add(folder)
+        assert "name" in book.status().fields
+        assert book.search("chapter", where="name = '2.txt'")
+
+
+def test_a_book_in_the_folder_that_is_added_is_not_named(folder: Path) -> None:
+    with Book.open(folder / "book", LIGHT, create=True) as book:
+        book.add(folder)
+        assert book.add(folder).skipped == []
+
+
+def test_progress_counts_files_and_then_chunks(book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openbook.indexing.EMBED_WINDOW", 30)
+    units: list[str] = []
+    book.add(folder, report=lambda progress: units.append(progress.unit) if progress.total else None)
+    assert units == sorted(units, reverse=True)
+    assert set(units) == {"files", "chunks"}
+
 
 class TestWhere:
+    def test_fields_may_have_any_name(self, book: Book, tmp_path: Path) -> None:
+        path = tmp_path / "rows.csv"
+        path.write_text("id,text,like,in\n1,one fish swims,5,x\n2,two fishes swim,6,y\n", encoding="utf-8")
+        book.add(path)
+        for where in ("id = 2", "name like 'rows%' and \"like\" > 5", "\"in\" in ('y', 'z')"):
+            assert len(book.documents.where(where)) == 1, where
+
     @pytest.fixture
     def rows(self, book: Book, tmp_path: Path) -> Book:
         for year in (2021, 2022, 2023):

@@ -312,7 +312,8 @@ class Indexer:
             self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
             self._vectors.append(self._window(window))
             self._embedded += len(window)
-        self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
+        if self._done:  # before that, files are counted
+            self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
 
     def _window(self, chunks: Sequence[Chunk]) -> Vectors:
         """Vectors of one window, from `partial/` when a run that was stopped had come so far."""
@@ -332,9 +333,12 @@ class Indexer:
     def _there(self, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
         """Vectors that the documents these chunks replace have already, by what was embedded."""
         ids = {old for chunk in chunks for old in self._replaces.get(chunk.document_id, ())}
-        if not ids or not self._former:
+        if not ids or self._former is None:
             return {}
-        return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        try:
+            return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        except BookError:  # that store cannot be used any more: `rebuild` makes another
+            return {}
 
     def _stopped(self) -> dict[bytes, Vectors]:
         """Vectors of a run that was stopped, by key; a file that was cut off gives those it holds whole."""
