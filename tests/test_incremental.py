@@ -348,6 +348,23 @@ def test_a_book_in_the_folder_that_is_added_is_not_named(folder: Path) -> None:
         assert book.add(folder).skipped == []
 
 
+def test_what_vanishes_while_it_is_measured_costs_nothing(
+    book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.add(folder)
+    (book.folder / "partial" / "below").mkdir(parents=True)
+    (book.folder / "partial" / "x.f32").write_text("x")
+    real = os.walk
+
+    def walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in real(top):
+            shutil.rmtree(book.folder / "partial", ignore_errors=True)  # another process ends its add
+            yield found[0], found[1], [*found[2], "gone.f32"]
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert book.status().size_bytes > 1000
+
+
 def test_progress_counts_files_and_then_chunks(book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("openbook.indexing.EMBED_WINDOW", 30)
     units: list[str] = []

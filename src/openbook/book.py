@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -483,7 +483,6 @@ class Book:
 
     def status(self) -> Status:
         """What the book holds."""
-        size = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
         contents, chunks = self.documents.contents(), self.store.counts()
         return Status(
             self.folder,
@@ -495,9 +494,19 @@ class Book:
             len(self.documents),
             self.documents.characters(),
             sum(chunks.values()),
-            size,
+            _size_bytes(self.folder),
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
+
+
+def _size_bytes(folder: Path) -> int:
+    """Of all files in it; another process may be writing and removing some."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += Path(parent, name).stat().st_size
+    return size
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

@@ -65,7 +65,7 @@ def path(source: str) -> str:
     """A source as short as it can be said from here."""
     try:
         relative = os.path.relpath(source)
-    except ValueError:  # another drive
+    except (ValueError, OSError):  # another drive, or a folder that is deleted
         return source
     return source if relative.startswith("..") else relative
 
