@@ -321,3 +321,21 @@ def test_watch_keeps_up_with_a_folder_and_ends_at_ctrl_c(tmp_path: Path, openboo
     assert process.wait(20) == 0
     process.stdout.close()
     process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name of a file is always text")
+def test_names_that_are_no_text_are_shown_with_question_marks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name in ("x\udcff.png", "y\udcff.txt"):
+        (folder / name).write_text("one fish", encoding="utf-8")
+    add = ["add", "-b", str(tmp_path / "book"), str(folder)]
+    for command in (
+        [*add, "--json", "--set", "embedder=hashed"],
+        [*add, "-v"],
+        ["read", "--json", *map(str, folder.glob("y*"))],
+    ):
+        assert run(command) == 1
+        assert "?" in capsys.readouterr().out
