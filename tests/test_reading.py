@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -330,7 +330,7 @@ class TestFind:
         listing = os.scandir
 
         @contextmanager
-        def vanishes(folder: str) -> Iterator[list[os.DirEntry[str]]]:
+        def vanishes(folder: str) -> Generator[list[os.DirEntry[str]]]:
             with listing(folder) as entries:
                 listed = list(entries)
             (tmp_path / "b.txt").unlink()

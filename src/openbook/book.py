@@ -9,11 +9,10 @@ bible/
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +23,7 @@ from openbook import checking, registry
 from openbook.checking import Check
 from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
-from openbook.finding import find
+from openbook.finding import find, size_bytes
 from openbook.fitting import fitting
 from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
@@ -219,9 +218,7 @@ class Book:
         if isinstance(paths, str | Path):
             paths = [paths]
         found = find(map(Path, paths), known)
-        own = str(self.folder) + os.sep
-        found.files = [file for file in found.files if not file.path.startswith(own)]
-        found.skipped = [path for path in found.skipped if not path.startswith(own)]
+        found.leave_out(self.folder)
         recipe, limits = self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
@@ -494,19 +491,9 @@ class Book:
             len(self.documents),
             self.documents.characters(),
             sum(chunks.values()),
-            _size_bytes(self.folder),
+            size_bytes(self.folder),
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
-
-
-def _size_bytes(folder: Path) -> int:
-    """Of all files in it; another process may be writing and removing some."""
-    size = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                size += Path(parent, name).stat().st_size
-    return size
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

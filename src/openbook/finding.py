@@ -6,6 +6,7 @@ import errno
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,12 @@ class Found:
     skipped: list[str] = field(default_factory=list)  # files in folders that no reader knows
     folders: list[str] = field(default_factory=list)  # looked through
     unlisted: list[tuple[str, str]] = field(default_factory=list)  # folders that could not be, and why
+
+    def leave_out(self, folder: Path) -> None:
+        """Without the files in this folder: the book itself may lie where its documents do."""
+        own = _prefixes([str(folder)])
+        self.files = [file for file in self.files if not file.path.startswith(own)]
+        self.skipped = [path for path in self.skipped if not path.startswith(own)]
 
     def gone(self, known: Iterable[str]) -> list[str]:
         """Those of the known files that were in one of the folders and are not any more.
@@ -137,6 +144,16 @@ def _stat(path: str) -> tuple[int, int]:
     except OSError:
         return -1, -1  # said when it is read
     return stat.st_size, stat.st_mtime_ns
+
+
+def size_bytes(folder: Path) -> int:
+    """Of all files in it; another process may be writing and removing some."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += Path(parent, name).stat().st_size
+    return size
 
 
 def _prefixes(folders: Iterable[str]) -> tuple[str, ...]:
