@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from openbook.app.cli import run
+from openbook.watching import changes
 
 NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
@@ -299,6 +300,21 @@ def test_check_ends_with_one_until_it_is_repaired(
     assert capsys.readouterr().out.endswith("Repaired.\n")
     assert run(["check", "-b", "b", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sound"] is True
+
+
+def test_watch_says_what_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = ["-b", str(tmp_path / "book"), "--set", "embedder=hashed"]
+    assert run(["add", *book, str(tmp_path / "none"), "--watch"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_watch_begins_before_the_first_add_and_takes_patterns(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One fish.", encoding="utf-8")
+    bursts = changes([tmp_path / "*.txt"], tmp_path / "book")
+    next(bursts)
+    (tmp_path / "b.txt").write_text("Two fishes.", encoding="utf-8")  # as while the first add runs
+    next(bursts)
 
 
 @pytest.mark.slow
