@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from openbook.app.cli import run
+from openbook.watching import changes
 
 NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
@@ -317,6 +318,21 @@ def test_check_ends_with_one_until_it_is_repaired(
     assert json.loads(capsys.readouterr().out)["sound"] is True
 
 
+def test_watch_says_what_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = ["-b", str(tmp_path / "book"), "--set", "embedder=hashed"]
+    assert run(["add", *book, str(tmp_path / "none"), "--watch"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_watch_begins_before_the_first_add_and_takes_patterns(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One fish.", encoding="utf-8")
+    bursts = changes([tmp_path / "*.txt"], tmp_path / "book")
+    next(bursts)
+    (tmp_path / "b.txt").write_text("Two fishes.", encoding="utf-8")  # as while the first add runs
+    next(bursts)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="stops it with a signal")
 def test_watch_keeps_up_with_a_folder_and_ends_at_ctrl_c(tmp_path: Path, openbook_home: Path) -> None:
@@ -337,3 +353,21 @@ def test_watch_keeps_up_with_a_folder_and_ends_at_ctrl_c(tmp_path: Path, openboo
     assert process.wait(20) == 0
     process.stdout.close()
     process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name of a file is always text")
+def test_names_that_are_no_text_are_shown_with_question_marks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name in ("x\udcff.png", "y\udcff.txt"):
+        (folder / name).write_text("one fish", encoding="utf-8")
+    add = ["add", "-b", str(tmp_path / "book"), str(folder)]
+    for command in (
+        [*add, "--json", "--set", "embedder=hashed"],
+        [*add, "-v"],
+        ["read", "--json", *map(str, folder.glob("y*"))],
+    ):
+        assert run(command) == 1
+        assert "?" in capsys.readouterr().out

@@ -25,6 +25,7 @@ from openbook import Book, Recipe
 from openbook.embedders.hashed import Hashed
 from openbook.errors import BookError
 from openbook.indexing import Added
+from openbook.stores.flat import Flat
 from openbook.types import Vectors
 
 LIGHT = Recipe.from_dict({"embedder": "hashed(dim=64)", "store": "flat", "llm": "quote", "splitter": "chars(size=80)"})
@@ -140,6 +141,52 @@ def test_a_changed_file_embeds_only_the_chunks_that_changed(
     assert counts(added) == (0, 1, 10, 0, 0)
     assert 1 <= counted.count <= 3
     assert added.chunks_reused >= 35
+    assert state(book) == fresh(folder)
+
+
+def test_a_file_moved_over_another_is_an_update(book: Book, folder: Path) -> None:
+    book.add(folder)
+    (folder / "1.txt").rename(folder / "2.txt")
+    assert counts(book.add(folder)) == (0, 1, 9, 0, 1)
+    assert state(book) == fresh(folder)
+
+
+def test_of_two_equal_files_one_is_moved_and_one_removed(book: Book, folder: Path) -> None:
+    shutil.copy(folder / "1.txt", folder / "copy.txt")
+    book.add(folder)
+    (folder / "copy.txt").unlink()
+    (folder / "1.txt").rename(folder / "other.txt")
+    assert counts(book.add(folder)) == (0, 0, 10, 1, 1)
+    assert state(book) == fresh(folder)
+
+
+def test_a_file_killed_in_the_middle_is_known_to_be_unfinished(
+    book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbook.indexing.EMBED_WINDOW", 4)
+    monkeypatch.setattr("openbook.indexing.COMMIT_CHUNKS", 8)
+    rows = folder / "below" / "rows.csv"
+    book.add(folder)
+    before, when = rows.read_text(), rows.stat().st_mtime_ns
+    late = folder / "late.csv"
+    for path in (rows, late):
+        path.write_text("id,text\n" + "\n".join(f"{row},new {path.name} {row}" for row in range(50)))
+    real = Flat.add
+
+    def stop(self: Flat, *args: Any) -> None:
+        real(self, *args)
+        if {str(rows), str(late)} <= book.documents.counts().keys() and book.documents.counts()[str(rows)] > 20:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Flat, "add", stop)
+        with pytest.raises(Killed):
+            book.add(folder)
+    # What was half read is as it was before, or gone: neither must stay as half of it.
+    rows.write_text(before)
+    os.utime(rows, ns=(when, when))
+    late.unlink()
+    book.add(folder)
     assert state(book) == fresh(folder)
 
 
@@ -281,8 +328,80 @@ class TestCheck:
         assert book.check(repair=True).lost == (str(folder / "2.txt"),)
         assert book.check().sound
 
+    def test_a_document_whose_bytes_are_damaged_is_read_again(self, book: Book, folder: Path) -> None:
+        book.add(folder)
+        expected = state(book)
+        document_id = book.documents.sources()[str(folder / "2.txt")]
+        book.documents._db.execute("UPDATE documents SET text = x'0011' WHERE id = ?", (document_id,))
+        with pytest.raises(BookError, match="openbook check --repair"):
+            book.rebuild()
+        assert book.check().damaged == {document_id}
+        assert book.check(repair=True).lost == ()
+        assert book.check().sound
+        assert state(book) == expected
+
+    @pytest.mark.parametrize("store", ["flat", "lance"])
+    def test_a_store_that_cannot_be_used_is_made_again_as_its_error_says(
+        self, tmp_path: Path, folder: Path, store: str
+    ) -> None:
+        with Book.open(tmp_path / "broken", LIGHT.with_step("store", store), create=True) as book:
+            book.add(folder)
+        for path in (tmp_path / "broken").glob("store-*/**/*"):
+            if path.is_file():
+                path.write_bytes(b"rubbish")
+        with Book.open(tmp_path / "broken") as book:
+            with pytest.raises(BookError, match="openbook rebuild"):
+                book.search("chapter")
+            assert book.rebuild()
+            assert book.check().sound
+
+
+def test_a_book_may_lie_in_a_folder_of_any_name(tmp_path: Path, folder: Path) -> None:
+    with Book.open(tmp_path / "a#b %41?c", LIGHT, create=True) as book:
+        book.add(folder)
+        assert "name" in book.status().fields
+        assert book.search("chapter", where="name = '2.txt'")
+
+
+def test_a_book_in_the_folder_that_is_added_is_not_named(folder: Path) -> None:
+    with Book.open(folder / "book", LIGHT, create=True) as book:
+        book.add(folder)
+        assert book.add(folder).skipped == []
+
+
+def test_what_vanishes_while_it_is_measured_costs_nothing(
+    book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.add(folder)
+    (book.folder / "partial" / "below").mkdir(parents=True)
+    (book.folder / "partial" / "x.f32").write_text("x")
+    real = os.walk
+
+    def walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in real(top):
+            shutil.rmtree(book.folder / "partial", ignore_errors=True)  # another process ends its add
+            yield found[0], found[1], [*found[2], "gone.f32"]
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert book.status().size_bytes > 1000
+
+
+def test_progress_counts_files_and_then_chunks(book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openbook.indexing.EMBED_WINDOW", 30)
+    units: list[str] = []
+    book.add(folder, report=lambda progress: units.append(progress.unit) if progress.total else None)
+    assert units == sorted(units, reverse=True)
+    assert set(units) == {"files", "chunks"}
+
 
 class TestWhere:
+    def test_fields_may_have_any_name(self, book: Book, tmp_path: Path) -> None:
+        path = tmp_path / "rows.csv"
+        path.write_text("id,text,like,in\n1,one fish swims,5,x\n2,two fishes swim,6,y\n", encoding="utf-8")
+        book.add(path)
+        for where in ("id = 2", "name like 'rows%' and \"like\" > 5", "\"in\" in ('y', 'z')"):
+            assert len(book.documents.where(where)) == 1, where
+
     @pytest.fixture
     def rows(self, book: Book, tmp_path: Path) -> Book:
         for year in (2021, 2022, 2023):

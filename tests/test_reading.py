@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openbook.errors import ReadError
 from openbook.finding import find
-from openbook.reading import Edits, End, Event, Job, Limits, Reading
+from openbook.reading import Edits, End, Event, Job, Limits, Reading, _Worker
 from openbook.types import Document, Unread
 
 ENTRY = """
@@ -55,6 +58,22 @@ class Odd:
         elif what == "child":
             import subprocess
             subprocess.Popen(["sleep", "600"])
+            time.sleep(600)
+        elif what == "torn":
+            for number in range(3, 20):  # the pipe is one of them
+                try:
+                    os.write(number, b'{"event": "docu')
+                except OSError:
+                    pass
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif what == "write":
+            with path.open("a") as file:
+                file.write(" more")
+        elif what == "leave":
+            import pathlib, subprocess, tempfile
+            pathlib.Path(tempfile.mkdtemp(), "inflated").write_text("x")
+            subprocess.Popen(["sleep", "611"])
+            pathlib.Path(rest).write_text(tempfile.gettempdir())
             time.sleep(600)
         elif what == "unread":
             yield Unread(f"{path}#2", "it is torn")
@@ -129,6 +148,63 @@ def test_a_file_that_takes_too_long_is_stopped_with_all_it_started(odd: Path) ->
 
 def _processes() -> list[str]:
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_a_reader_that_dies_in_the_middle_of_a_word_costs_that_file_only(odd: Path) -> None:
+    began = time.monotonic()
+    found = told(odd, "torn", "fine", limits=Limits(seconds=5))
+    assert time.monotonic() - began < 5
+    assert "breaks its reader" in end(found["torn"]).error
+    assert texts(found["fine"]) == ["before it", "after it"]
+
+
+def test_a_worker_that_is_dead_before_its_first_job_ends_that_job(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    say = _Worker._say
+
+    def late(self: _Worker, said: Mapping[str, Any]) -> None:
+        self._process.wait()
+        say(self, said)
+
+    monkeypatch.setattr(_Worker, "_say", late)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert "breaks its reader" in end(told(odd, "fine")["fine"]).error
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_hash_yet(odd: Path) -> None:
+    found = told(odd, "write", "fine")
+    assert end(found["write"]) == End(sha256="")
+    assert end(found["fine"]).sha256
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with Reading("auto", "", Limits(seconds=5)) as reading:
+        events = [event for _, event in reading.read([Job(str(tmp_path / "pipe.txt"))])]
+    assert "is a pipe" in end(events).error
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="POSIX")
+def test_a_killed_parent_leaves_no_folder_and_no_program(odd: Path) -> None:
+    (odd / "0.txt").write_text(f"leave {odd / 'where'}", encoding="utf-8")
+    code = f"""
+from openbook.reading import Job, Reading
+with Reading("odd", "") as reading:
+    list(reading.read([Job({str(odd / "0.txt")!r})]))
+"""
+    paths = os.pathsep.join([str(odd / "package"), *filter(None, sys.path)])
+    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths})
+    until = time.monotonic() + 20
+    while not (odd / "where").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    left = Path((odd / "where").read_text(encoding="utf-8"))
+    assert left.exists()
+    parent.kill()
+    parent.wait()
+    while (left.exists() or "sleep 611" in "".join(_processes())) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left.exists()
+    assert "sleep 611" not in "".join(_processes())
 
 
 def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:
@@ -221,6 +297,9 @@ class TestFind:
     def known(self, path: Path) -> bool:
         return path.suffix in {".txt", ".md"}
 
+    def found(self, path: Path) -> list[str]:
+        return [file.path for file in find([path], self.known).files]
+
     def test_folders_patterns_and_files_each_once_without_hidden_ones(self, tmp_path: Path) -> None:
         for name in ("b/c.txt", "a.txt", "b/.hidden/d.txt", ".e.txt", "f.xyz", "b/g.md"):
             path = tmp_path / name
@@ -241,6 +320,46 @@ class TestFind:
         (tmp_path / "a.txt").write_text("x", encoding="utf-8")
         (tmp_path / "loop").symlink_to(tmp_path)
         assert len(find([tmp_path], self.known).files) == 1
+
+    def test_a_link_to_itself_and_a_file_that_vanishes_cost_only_themselves(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a.txt", "b.txt"):
+            (tmp_path / name).write_text("x", encoding="utf-8")
+        (tmp_path / "loop.txt").symlink_to("loop.txt")
+        listing = os.scandir
+
+        @contextmanager
+        def vanishes(folder: str) -> Generator[list[os.DirEntry[str]]]:
+            with listing(folder) as entries:
+                listed = list(entries)
+            (tmp_path / "b.txt").unlink()
+            yield listed
+
+        monkeypatch.setattr(os, "scandir", vanishes)
+        assert self.found(tmp_path) == [str(tmp_path / "a.txt")]
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do anything")
+    def test_a_folder_that_only_says_its_names_costs_only_itself(self, tmp_path: Path) -> None:
+        (tmp_path / "shut").mkdir()
+        (tmp_path / "shut" / "a.txt").write_text("x", encoding="utf-8")
+        (tmp_path / "shut").chmod(0o400)
+        try:
+            found = find([tmp_path], lambda path: True)
+        finally:
+            (tmp_path / "shut").chmod(0o700)
+        assert [(Path(file.path).name, file.size_bytes) for file in found.files] == [("a.txt", -1)]
+        assert not found.gone([str(tmp_path / "shut" / "a.txt")])
+
+    def test_a_path_is_the_same_however_it_is_typed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "below").mkdir()
+        (tmp_path / "~$a.txt").write_text("x", encoding="utf-8")  # Word's, beside a file that is open
+        monkeypatch.chdir(tmp_path / "below")
+        expected = [str(tmp_path / "~$a.txt")]
+        assert self.found(Path("..")) == expected
+        assert self.found(tmp_path / "below" / ".." / "*.txt") == expected
+        monkeypatch.chdir(tmp_path)
+        assert self.found(Path("~$a.txt")) == expected
 
     def test_gone_are_known_files_of_a_folder_that_are_not_there(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("x", encoding="utf-8")

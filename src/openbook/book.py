@@ -23,8 +23,9 @@ from openbook import checking, registry
 from openbook.checking import Check
 from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
-from openbook.finding import find
+from openbook.finding import find, size_bytes
 from openbook.fitting import fitting
+from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
@@ -104,7 +105,7 @@ class Book:
             BookError: No book is there; or the recipe would need other chunks or vectors than the book holds.
             SpecError: The recipe names a component or option that does not exist.
         """
-        folder = Path(folder).expanduser().absolute()
+        folder = absolute(folder)
         if create and not (folder / NAME).exists():
             return cls._create(folder, recipe or Recipe())
         manifest = Manifest.read(folder)
@@ -217,7 +218,7 @@ class Book:
         if isinstance(paths, str | Path):
             paths = [paths]
         found = find(map(Path, paths), known)
-        found.files = [file for file in found.files if self.folder not in Path(file.path).parents]
+        found.leave_out(self.folder)
         recipe, limits = self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
@@ -479,7 +480,6 @@ class Book:
 
     def status(self) -> Status:
         """What the book holds."""
-        size = sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
         contents, chunks = self.documents.contents(), self.store.counts()
         return Status(
             self.folder,
@@ -491,7 +491,7 @@ class Book:
             len(self.documents),
             self.documents.characters(),
             sum(chunks.values()),
-            size,
+            size_bytes(self.folder),
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
 

@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass
 
-from openbook.documents import Documents
+from openbook.documents import DamagedError, Documents
 from openbook.indexing import identity
 from openbook.types import Progress, Report, Splitter, Store
 
@@ -48,10 +48,17 @@ def check(documents: Documents, store: Store, splitter: Splitter, report: Report
         held[chunk.document_id].append(hash(chunk))
     total = len(documents)
     damaged, wrong, live = set(), set(), set()
-    for number, (document_id, document) in enumerate(documents.all()):
+    for number, document_id in enumerate(sorted(documents.ids())):
         if report:
             report(Progress("check", number, total, "documents"))
         live.add(document_id)
+        try:
+            document = documents.get(document_id)
+        except DamagedError:
+            document = None
+        if document is None:
+            damaged.add(document_id)
+            continue
         if identity(document) != document_id:
             damaged.add(document_id)
         if sorted(hash(chunk) for chunk in splitter(document, document_id)) != sorted(held.get(document_id, ())):

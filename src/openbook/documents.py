@@ -25,6 +25,7 @@ from typing import Any
 
 from openbook import filtering
 from openbook.errors import BookError
+from openbook.home import absolute
 from openbook.types import Document, Field, Marks
 
 SCHEMA = """
@@ -90,6 +91,10 @@ class Contents:
     pages: int
     language: str  # the commonest
     document_ids: frozenset[str]
+
+
+class DamagedError(BookError):
+    """The bytes of one document are not those that were written."""
 
 
 class Documents:
@@ -214,7 +219,7 @@ class Documents:
         sources, files = self.sources(), {file.path for file in self.files()}
         if name in sources and name not in files:
             return {name: sources[name]}, set()
-        path = str(Path(name).expanduser().absolute())
+        path = str(absolute(name))
         whole = {file for file in files if file == path or file.startswith(path + os.sep)}
         if not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
             return {path: sources[path]}, set()
@@ -232,7 +237,11 @@ class Documents:
         return {str(row[0]) for row in self._rows("SELECT id FROM documents")}
 
     def get(self, document_id: str) -> Document | None:
-        """A live document with the first of its sources, or None."""
+        """A live document with the first of its sources, or None.
+
+        Raises:
+            DamagedError: Its bytes changed on the disk.
+        """
         for row in self._rows(f"{DOCUMENT} WHERE id = ?", document_id):
             return _document(row)
         return None
@@ -327,17 +336,15 @@ def _json(value: object) -> str:
 
 def _document(row: Sequence[Any]) -> Document:
     _, title, language, fields, text, marks, source = row
-    places, headings, parts = json.loads(zlib.decompress(marks))
-    return Document(
-        zlib.decompress(text).decode("utf-8", "surrogatepass"),
-        source or "",
-        title,
-        _marks(places),
-        _marks(headings),
-        _marks(parts),
-        json.loads(fields),
-        language,
-    )
+    try:
+        places, headings, parts = json.loads(zlib.decompress(marks))
+        said = zlib.decompress(text).decode("utf-8", "surrogatepass")
+        known = json.loads(fields)
+    except (zlib.error, ValueError, TypeError) as error:
+        raise DamagedError(
+            f"The text of {source} is damaged ({error}). Read it again with: openbook check --repair"
+        ) from error
+    return Document(said, source or "", title, _marks(places), _marks(headings), _marks(parts), known, language)
 
 
 def _marks(pairs: Iterable[Sequence[Any]]) -> Marks:

@@ -36,6 +36,10 @@ FUNCTIONS = frozenset(
         "strftime unixepoch abs round coalesce ifnull nullif iif min max json_extract json_patch json_each"
     )
 )
+# A field of such a name is written in quotes.
+OPERATORS = frozenset(
+    WORD.findall("and or not in is null like glob between escape case when then else end exists collate cast as")
+)
 TABLES = frozenset({"documents", "sources", "json_each"})
 ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 MOST_SECONDS = 10.0
@@ -51,7 +55,7 @@ def matching(path: Path, condition: str) -> set[str]:
     if not condition.strip():
         raise BookError("The condition is empty. Write one, such as: --where \"year >= 2023 and name like '%10K%'\"")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30.0)) as database:
             fields = sorted(name for name in known_fields(database) - set(COLUMNS) if name.isidentifier())
             columns = [f'{expression} AS "{name}"' for name, expression in COLUMNS.items()]
             columns += [
@@ -59,7 +63,7 @@ def matching(path: Path, condition: str) -> set[str]:
                 for name in fields
             ]
             query = (
-                f"SELECT DISTINCT id FROM (SELECT documents.id AS id, {', '.join(columns)} "
+                f'SELECT DISTINCT "document id" FROM (SELECT documents.id AS "document id", {", ".join(columns)} '
                 f"FROM sources JOIN documents ON documents.id = sources.document_id) "
                 f"WHERE ({_with_names(condition, fields)}\n)"
             )
@@ -73,7 +77,7 @@ def matching(path: Path, condition: str) -> set[str]:
 
 def known(path: Path) -> list[str]:
     """The names a condition may use, in a book's database."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30.0)) as database:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30.0)) as database:
         return [*COLUMNS, *sorted(known_fields(database))]
 
 
@@ -83,7 +87,7 @@ def _with_names(condition: str, fields: list[str]) -> str:
     >>> _with_names("from like '%from%' and date(date) > 5", ["date", "from"])
     '"from" like \'%from%\' and date("date") > 5'
     """
-    names = {name.casefold(): name for name in fields}
+    names = {name.casefold(): name for name in fields if name.casefold() not in OPERATORS}
 
     def name(found: re.Match[str]) -> str:
         known = names.get(found[0].casefold())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from openbook.errors import ReadError
+from openbook.home import absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Found:
     skipped: list[str] = field(default_factory=list)  # files in folders that no reader knows
     folders: list[str] = field(default_factory=list)  # looked through
     unlisted: list[tuple[str, str]] = field(default_factory=list)  # folders that could not be, and why
+
+    def leave_out(self, folder: Path) -> None:
+        """Without the files in this folder: the book itself may lie where its documents do."""
+        own = _prefixes([str(folder)])
+        self.files = [file for file in self.files if not file.path.startswith(own)]
+        self.skipped = [path for path in self.skipped if not path.startswith(own)]
 
     def gone(self, known: Iterable[str]) -> list[str]:
         """Those of the known files that were in one of the folders and are not any more.
@@ -58,7 +67,7 @@ def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
     found = Found()
     seen: set[str] = set()
     for path in paths:
-        for file, named in _expand(str(path.expanduser().absolute()), found):
+        for file, named in _expand(str(absolute(path)), found):
             if file.path in seen:
                 continue
             seen.add(file.path)
@@ -105,10 +114,23 @@ def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
                     below.append(entry.path)
             elif entry.name.startswith("."):
                 continue
-            elif entry.is_file():
-                stat = entry.stat()
-                yield FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
+            elif file := _file(entry):
+                yield file
         waiting += reversed(below)
+
+
+def _file(entry: os.DirEntry[str]) -> FoundFile | None:
+    """None: it is no file, or not any more."""
+    try:
+        if not entry.is_file():
+            return None
+        stat = entry.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # A link to itself is none; of what may not be looked at it is said when it is read.
+        return None if error.errno == errno.ELOOP else FoundFile(entry.path)
+    return FoundFile(entry.path, stat.st_size, stat.st_mtime_ns)
 
 
 def _is_maildir(folder: str) -> bool:
@@ -122,6 +144,16 @@ def _stat(path: str) -> tuple[int, int]:
     except OSError:
         return -1, -1  # said when it is read
     return stat.st_size, stat.st_mtime_ns
+
+
+def size_bytes(folder: Path) -> int:
+    """Of all files in it; another process may be writing and removing some."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += Path(parent, name).stat().st_size
+    return size
 
 
 def _prefixes(folders: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ import numpy as np
 from openbook.documents import Documents, File, Source
 from openbook.errors import BookError
 from openbook.finding import Found, FoundFile
+from openbook.readers.files import shown
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, End, Event, Job, Reading
 from openbook.recipe import digest
@@ -35,6 +37,7 @@ EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough t
 COMMIT_CHUNKS = 8192  # chunks a commit: one Lance fragment each, so few and large ones
 COMMIT_CHARACTERS = 1 << 26  # of documents that wait for their commit, whatever became of their chunks
 KEY_BYTES = 16  # of a text's SHA-256
+STOPPED = "was not read to its end: the add was stopped. Run it again."
 REASONS = 3  # parts of one file that could not be read are named, before they are only counted
 
 
@@ -105,7 +108,7 @@ class Indexer:
         self._files: list[File] = []
         self._dropped: list[str] = []
         self._gone: list[str] = []  # files
-        self._arrived: set[str] = set()  # ids of documents that got a source they had not
+        self._arrived: Counter[str] = Counter()  # ids of documents, and how many sources they got that are new
         self._live = documents.ids()
         self._replaces: dict[str, set[str]] = {}  # id of a document in the batch -> ids whose chunks may be like its
         self._chunks: list[Chunk] = []
@@ -173,7 +176,7 @@ class Indexer:
     def _job(self, file: FoundFile, known: File | None, counts: Mapping[str, int]) -> Job | None:
         """What there is to do for a file: None when it is known, or has a name that cannot be."""
         if (name := well_formed(file.path)) != file.path:
-            self.summary.failed.append(Failure(name, f"The name of {name} is not valid UTF-8. Rename it."))
+            self.summary.failed.append(Failure(name, f"The name of {shown(name)} is not valid UTF-8. Rename it."))
             return None
         if known is None or known.reading != (self._reading if known.state == "ok" else self._retrying):
             return Job(file.path)
@@ -253,11 +256,11 @@ class Indexer:
         path = open_file.file.path
         said = name_fields(path) | name_fields(document.source)  # of an archive, and of the file in it
         self._sources.append(Source(document.source, document_id, path, said))
-        self._arrived.add(document_id)
         if before:
             self.summary.updated += 1
         else:
             self.summary.added += 1
+            self._arrived[document_id] += 1
         self._embed(all_of_it=False)
         if len(self._chunks) >= COMMIT_CHUNKS or self._characters > COMMIT_CHARACTERS:
             self._commit()
@@ -280,7 +283,8 @@ class Indexer:
                 self.summary.failed.append(Failure(path, said))
         for path in found.gone(known):
             sources = self._documents.sources(path)
-            moved = sum(document_id in self._arrived for document_id in sources.values())
+            moved = (Counter(sources.values()) & self._arrived).total()
+            self._arrived -= Counter(sources.values())
             self.summary.moved += moved
             self.summary.added -= moved
             self.summary.removed -= moved
@@ -310,7 +314,8 @@ class Indexer:
             self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
             self._vectors.append(self._window(window))
             self._embedded += len(window)
-        self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
+        if self._done:  # before that, files are counted
+            self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
 
     def _window(self, chunks: Sequence[Chunk]) -> Vectors:
         """Vectors of one window, from `partial/` when a run that was stopped had come so far."""
@@ -330,9 +335,12 @@ class Indexer:
     def _there(self, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
         """Vectors that the documents these chunks replace have already, by what was embedded."""
         ids = {old for chunk in chunks for old in self._replaces.get(chunk.document_id, ())}
-        if not ids or not self._former:
+        if not ids or self._former is None:
             return {}
-        return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        try:
+            return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        except BookError:  # that store cannot be used any more: `rebuild` makes another
+            return {}
 
     def _stopped(self) -> dict[bytes, Vectors]:
         """Vectors of a run that was stopped, by key; a file that was cut off gives those it holds whole."""
@@ -371,7 +379,7 @@ class Indexer:
             self._documents.begin(self._batch)
         self._flush()
         old = self._documents.commit(
-            [*self._batch.items()], self._sources, self._files, self._dropped, dropped_files=self._gone
+            [*self._batch.items()], self._sources, self._files + self._begun(), self._dropped, dropped_files=self._gone
         )
         self._live = self._live.union(self._batch).difference(old)
         if old:
@@ -382,6 +390,15 @@ class Indexer:
         self._replaces.clear()
         self._characters = 0
         self._forget_partial()
+
+    def _begun(self) -> list[File]:
+        """Files of which a part is committed now: if this is killed, they are read again, or found to be gone."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        begun = [self._open[path].file for path in sorted({one.file for one in self._sources} & self._open.keys())]
+        return [
+            File(one.path, one.size_bytes, one.mtime_ns, "", "", "partial", f"{shown(one.path)} {STOPPED}", now)
+            for one in begun
+        ]
 
     def _forget_partial(self) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)

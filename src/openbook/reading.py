@@ -124,9 +124,8 @@ class Reading:
                 return worker
             worker.kill()
             self._workers.remove(worker)
-        worker = _Worker(self._setup, self._queue)
+        worker = _Worker(self._setup, self._queue, job)
         self._workers.append(worker)
-        worker.start(job)
         return worker
 
     def _events(self, busy: Mapping[_Worker, Job]) -> Iterator[tuple[_Worker, Event]]:
@@ -149,12 +148,13 @@ class Reading:
 class _Worker:
     """One process and the thread that listens to it."""
 
-    def __init__(self, setup: Mapping[str, Any], events: queue.Queue[tuple[_Worker, Event]]) -> None:
+    def __init__(self, setup: Mapping[str, Any], events: queue.Queue[tuple[_Worker, Event]], job: Job) -> None:
+        """It begins with a job: were it dead before its first, that job would have no End."""
         self.heard = time.monotonic()
         self._memory_bytes = setup["memory_bytes"]
         self._events = events
         self._reason = ""  # why it was stopped
-        self._job: Job | None = None
+        self._job: Job | None = job
         self._dead = self._closed = False
         self._lock = threading.Lock()  # over `_job` and `_dead`: a job is either refused or ends with an End
         self._folder = tempfile.mkdtemp(prefix="openbook-")
@@ -172,16 +172,17 @@ class _Worker:
             # Ctrl-C is this process's to handle, and with the worker end the programs it has started.
             start_new_session=True,
         )
-        self._say(setup)
+        self._say({**setup, "folder": self._folder})
+        self._say({"path": job.path, "sha256": job.sha256})
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
     def start(self, job: Job) -> bool:
-        """Begin a job; False: this worker is dead."""
+        """Begin a job; False: this worker is dead, or dies, as it was stopped when it had just ended its job."""
         with self._lock:
-            if self._dead:
+            if self._dead or self._reason:
                 return False
-            self._job, self._reason = job, ""
+            self._job = job
         self.heard = time.monotonic()
         self._say({"path": job.path, "sha256": job.sha256})
         return True
@@ -219,7 +220,7 @@ class _Worker:
     def _listen(self) -> None:
         assert self._process.stdout
         frames = self._process.stdout
-        while line := frames.readline():
+        while (line := frames.readline()).endswith(b"\n"):  # else it died in the middle of it
             said = json.loads(line)
             text = frames.read(said["bytes"])
             self.heard = time.monotonic()

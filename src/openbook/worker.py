@@ -11,7 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -42,7 +45,7 @@ def main() -> None:
         os.dup2(quiet, stream)
     setup = json.loads(sys.stdin.buffer.readline())
     limit_memory(setup["memory_bytes"])
-    threading.Thread(target=_watch, args=(setup["memory_bytes"], os.getppid()), daemon=True).start()
+    threading.Thread(target=_watch, args=(setup["memory_bytes"], os.getppid(), setup["folder"]), daemon=True).start()
     socket.socket.connect = _no_network  # type: ignore[method-assign, assignment]  # ty: ignore[invalid-assignment]
     reader: Reader = registry.make("reader", Spec.parse(setup["reader"]))
     cleaners: list[Cleaner] = [registry.make("cleaners", spec) for spec in parse_many(setup["cleaners"])]
@@ -62,6 +65,7 @@ def main() -> None:
             reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             message = f"{shown(path)} cannot be read ({reason}, {Path(at.filename).name}:{at.lineno}). Save it anew."
             send(events, {"event": "end", "error": message})
+    _leave(setup["folder"])
 
 
 def work(
@@ -69,13 +73,15 @@ def work(
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """The events of one file; just its end when its hash is the known one."""
     try:
-        with path.open("rb") as file:
-            file.read(1)
+        before = path.stat()
+        if ordinary := stat.S_ISREG(before.st_mode):  # to open a pipe would wait; the reader refuses it
+            with path.open("rb") as file:
+                file.read(1)
     except OSError as error:
         reason = f"{shown(path)} cannot be read: {error.strerror or error}. Check the path and its permissions."
         yield {"event": "end", "error": reason, "again": True}, b""
         return
-    if known and sha256(path) == known:
+    if known and ordinary and sha256(path) == known:
         yield {"event": "end", "sha256": known, "same": True}, b""
         return
     for part in reader(path):
@@ -94,7 +100,7 @@ def work(
         if not document.language:
             document = replace(document, language=language(document.text))
         yield _header(well_formed(document)), document.text.encode("utf-8", "replace")
-    yield {"event": "end", "sha256": sha256(path)}, b""
+    yield {"event": "end", "sha256": _sha256_of(path, before)}, b""
 
 
 def _edit(document: Document, edit: Edit) -> tuple[str, str, str]:
@@ -150,6 +156,16 @@ def sha256(path: Path) -> str:
         return ""
 
 
+def _sha256_of(path: Path, before: os.stat_result) -> str:
+    """The hash of what was read, or '' when the file changed while it was: what was read of it may be older."""
+    found = sha256(path)
+    try:
+        after = path.stat()
+    except OSError:
+        return ""
+    return found if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns) else ""
+
+
 def limit_memory(size_bytes: int) -> None:
     """Let allocations beyond this fail, where the system can."""
     try:
@@ -161,14 +177,22 @@ def limit_memory(size_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _watch(memory_bytes: int, parent: int) -> None:
+def _watch(memory_bytes: int, parent: int, folder: str) -> None:
     """End this process when its parent is gone, or where nothing else limits its memory (macOS)."""
     while True:
         time.sleep(WATCH_SECONDS)
         if os.getppid() != parent:
-            os._exit(0)
+            _leave(folder)
         if sys.platform == "darwin" and _peak_bytes() > memory_bytes:
             os._exit(MEMORY_EXIT)
+
+
+def _leave(folder: str) -> NoReturn:
+    """End this process and the programs it has started, and take its temporary folder along: the parent is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)  # a group of its own, see `reading`
+    os._exit(0)
 
 
 def _peak_bytes() -> int:

@@ -138,9 +138,10 @@ def add(
 def _again_and_again(paths: tuple[str, ...], book: Path) -> Iterator[None]:
     from openbook.watching import changes
 
-    yield
-    click.echo("Watching for changes; stop with Ctrl-C.", err=True)
-    yield from changes([Path(path) for path in paths], book)
+    for number, _ in enumerate(changes([Path(path) for path in paths], book)):
+        yield
+        if number == 0:
+            click.echo("Watching for changes; stop with Ctrl-C.", err=True)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from openbook.home import books_folder
+from openbook.home import absolute, books_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ class BookFolder(click.ParamType[Path]):
         if not text.strip():
             self.fail("the name of a book is empty")
         if text in {".", "..", "~"} or "/" in text or os.sep in text or text.startswith("~"):
-            return Path(text).expanduser().absolute()
+            return absolute(text)
         if text.startswith(".") or "\x00" in text:
             self.fail(f"{text!r} is no name for a book; a folder is written ./{text}")
         return books_folder() / text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from openbook.models.catalogue import readable
+from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Timing
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ WIDTH = 100
 
 def as_json(value: object) -> None:
     """One line of JSON."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(well_formed(json.dumps(value, ensure_ascii=False)))
 
 
 def error(line: str) -> None:
     """One line on stderr."""
-    click.echo(f"openbook: {line}", err=True)
+    click.echo(well_formed(f"openbook: {line}"), err=True)
 
 
 def note(line: str) -> None:
@@ -65,7 +66,7 @@ def path(source: str) -> str:
     """A source as short as it can be said from here."""
     try:
         relative = os.path.relpath(source)
-    except ValueError:  # another drive
+    except (ValueError, OSError):  # another drive, or a folder that is deleted
         return source
     return source if relative.startswith("..") else relative
 

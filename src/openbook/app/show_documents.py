@@ -14,6 +14,7 @@ from openbook.app.show import count, error, path, recipe, table
 from openbook.models.catalogue import readable
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, Event
+from openbook.text import well_formed
 from openbook.types import Document, Field, Unread
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
     _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], verbose=verbose)
     if verbose:
         for name in summary.skipped:
-            click.echo(f"skipped {name}")
+            click.echo(well_formed(f"skipped {name}"))
         recipe(book.recipe)
 
 
