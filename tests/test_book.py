@@ -119,12 +119,12 @@ def test_rows_are_documents_and_a_row_that_went_is_removed(book: Book, tmp_path:
 
 
 def test_a_file_that_fails_costs_that_file_only(book: Book, folder: Path) -> None:
-    (folder / "empty.txt").write_text("", encoding="utf-8")
+    (folder / "blank.txt").write_text(" \n", encoding="utf-8")
     (folder / "binary.txt").write_bytes(bytes(range(256)) * 20)
     summary = book.add([folder])
     assert summary.added == 2
-    assert sorted(Path(failure.path).name for failure in summary.failed) == ["binary.txt", "empty.txt"]
-    assert {Path(f.path).name: f.state for f in book.status().files}["empty.txt"] == "failed"
+    assert sorted(Path(failure.path).name for failure in summary.failed) == ["binary.txt", "blank.txt"]
+    assert {Path(f.path).name: f.state for f in book.status().files}["blank.txt"] == "failed"
     assert book.search("Noah")
     whole(book)
 

@@ -325,7 +325,8 @@ class TestCheck:
         document_id = book.documents.sources()[str(folder / "2.txt")]
         book.documents._db.execute("UPDATE documents SET title = 'changed' WHERE id = ?", (document_id,))
         (folder / "2.txt").unlink()
-        assert book.check(repair=True).lost == (str(folder / "2.txt"),)
+        found = book.check(repair=True)
+        assert (found.lost, found.right) == ((str(folder / "2.txt"),), False)
         assert book.check().sound
 
     def test_a_document_whose_bytes_are_damaged_is_read_again(self, book: Book, folder: Path) -> None:
@@ -620,3 +621,12 @@ def test_an_archive_of_nothing_that_can_be_read_is_passed_over_as_such_files_are
     added = book.add(folder)
     assert sorted(added.skipped) == [str(folder / "photos.zip"), str(folder / "whale.jpg")]
     assert added.failed == added.partial == []
+
+
+def test_an_empty_file_of_a_folder_is_passed_over_and_one_that_was_emptied_is_named(book: Book, folder: Path) -> None:
+    (folder / "__init__.py").touch()
+    added = book.add(folder)
+    assert (added.skipped, added.failed) == ([str(folder / "__init__.py")], [])
+    (folder / "1.txt").write_text("", encoding="utf-8")
+    assert "is empty" in book.add(folder).failed[0].reason
+    assert "is empty" in book.add(folder / "__init__.py").failed[0].reason

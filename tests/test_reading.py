@@ -311,6 +311,13 @@ class TestFind:
         assert found.folders == [str(tmp_path)]
         assert find([tmp_path / "f.xyz"], self.known).files[0].size_bytes == 1
 
+    def test_what_programs_made_is_no_document(self, tmp_path: Path) -> None:
+        for name in ("node_modules/a/b.txt", "__pycache__/c.txt", "d.txt"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("x", encoding="utf-8")
+        found = find([tmp_path], self.known)
+        assert ([file.path for file in found.files], found.skipped) == ([str(tmp_path / "d.txt")], [])
+
     def test_what_does_not_exist_is_said(self, tmp_path: Path) -> None:
         for name in ("none", "*.none"):
             with pytest.raises(ReadError, match=r"none"):

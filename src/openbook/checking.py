@@ -36,6 +36,11 @@ class Check:
         return not (self.orphans or self.wrong or self.damaged or self.too_little)
 
     @property
+    def right(self) -> bool:
+        """Nothing is wrong, or not any more."""
+        return self.sound or (self.repaired and not self.lost and not self.too_little)
+
+    @property
     def too_little(self) -> bool:
         """The index does not find what exact search finds."""
         return self.recall < LOWEST_RECALL

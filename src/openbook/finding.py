@@ -13,6 +13,8 @@ from pathlib import Path
 from openbook.errors import ReadError
 from openbook.home import absolute
 
+MADE = frozenset({"node_modules", "__pycache__"})  # folders of what programs make or fetch, not people
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
@@ -21,6 +23,7 @@ class FoundFile:
     path: str
     size_bytes: int = -1
     mtime_ns: int = -1
+    named: bool = False  # by its path, not found in a folder
 
 
 @dataclass(slots=True)
@@ -59,7 +62,8 @@ class Found:
 def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
     """A file itself, the known files below a folder, what a pattern (`*`, `?`, `**`) matches.
 
-    Hidden files and folders are left out; links to folders are not followed, as they may lead in a circle.
+    Hidden files and folders and those that programs fill are left out; links to folders are not followed, as they may
+    lead in a circle.
 
     Raises:
         ReadError: A path does not exist, or a pattern matches nothing.
@@ -67,22 +71,22 @@ def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
     found = Found()
     seen: set[str] = set()
     for path in paths:
-        for file, named in _expand(str(absolute(path)), found):
+        for file in _expand(str(absolute(path)), found):
             if file.path in seen:
                 continue
             seen.add(file.path)
-            if named or known(Path(file.path)):
+            if file.named or known(Path(file.path)):
                 found.files.append(file)
             else:
                 found.skipped.append(file.path)
     return found
 
 
-def _expand(path: str, found: Found) -> Iterator[tuple[FoundFile, bool]]:
+def _expand(path: str, found: Found) -> Iterator[FoundFile]:
     if os.path.isdir(path):  # noqa: PTH112 - thousands of files: a Path for each would cost more than the look
-        yield from ((file, False) for file in _walk(path, found))
+        yield from _walk(path, found)
     elif os.path.lexists(path):
-        yield FoundFile(path, *_stat(path)), True
+        yield FoundFile(path, *_stat(path), named=True)
     elif glob.has_magic(path):
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - as above; and Path.glob takes no absolute one
         if not matches:
@@ -110,7 +114,8 @@ def _walk(folder: str, found: Found) -> Iterator[FoundFile]:
         below = []
         for entry in listed:
             if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith(".") or _is_maildir(entry.path):
+                hidden = entry.name.startswith(".") and not _is_maildir(entry.path)
+                if not hidden and entry.name not in MADE:
                     below.append(entry.path)
             elif entry.name.startswith("."):
                 continue

@@ -61,7 +61,9 @@ class Added:
     chunks: int = 0
     chunks_reused: int = 0  # of these, those whose vectors were there already
     files_unchanged: int = 0
-    skipped: list[str] = field(default_factory=list)  # files of a folder that no reader knows, archives of such
+    skipped: list[str] = field(
+        default_factory=list
+    )  # files of a folder that no reader knows, empty ones, archives of such
     failed: list[Failure] = field(default_factory=list)
     partial: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
@@ -130,7 +132,9 @@ class Indexer:
         todo: dict[str, FoundFile] = {}
         jobs = []
         for file in found.files:
-            if job := self._job(file, known.get(file.path), counts):
+            if file.size_bytes == 0 and not file.named and file.path not in known:
+                self.summary.skipped.append(file.path)  # such as __init__.py
+            elif job := self._job(file, known.get(file.path), counts):
                 todo[file.path] = file
                 jobs.append(job)
         self._bytes_total = sum(max(0, file.size_bytes) for file in todo.values())

@@ -316,7 +316,7 @@ def check(folder: Path, repair: bool, as_json: bool) -> None:
         show.as_json(show_documents.check_json(found))
     else:
         show_documents.check(found)
-    if not found.sound and not found.repaired:
+    if not found.right:
         raise click.exceptions.Exit(USER_ERROR)
 
 

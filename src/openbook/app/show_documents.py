@@ -168,7 +168,7 @@ def check(found: Check) -> None:
         error(f"These were damaged and their files are gone: {', '.join(found.lost)}")
     if found.sound:
         click.echo("Sound.")
-    elif found.repaired:
+    elif found.right:
         click.echo("Repaired.")
 
 
