@@ -42,7 +42,11 @@ class Odd:
     def __call__(self, path):
         what, _, rest = path.read_text().partition(" ")
         yield Document("before it", f"{path}#1")
-        if what == "sleep":
+        if what == "slowly":
+            for number in range(50):
+                time.sleep(0.1)
+                yield Document("now and then", f"{path}#{number + 10}")
+        elif what == "sleep":
             time.sleep(600)
         elif what == "memory":
             held = [bytearray(1 << 24) for _ in range(1000)]
@@ -205,6 +209,18 @@ with Reading("odd", "") as reading:
         time.sleep(0.1)
     assert not left.exists()
     assert "sleep 611" not in "".join(_processes())
+
+
+def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Path) -> None:
+    (odd / "sleep.txt").write_text("sleep", encoding="utf-8")
+    (odd / "slowly.txt").write_text("slowly", encoding="utf-8")
+    with Reading("odd", "", Limits(seconds=2)) as reading:
+        ends = [
+            (Path(job.path).stem, bool(event.error))
+            for job, event in reading.read([Job(str(odd / "sleep.txt")), Job(str(odd / "slowly.txt"))])
+            if isinstance(event, End)
+        ]
+    assert ends == [("sleep", True), ("slowly", False)]
 
 
 def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:

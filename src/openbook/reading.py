@@ -112,7 +112,11 @@ class Reading:
             if not busy:
                 return
             for worker, event in self._events(busy):
+                left = time.monotonic()
                 yield busy[worker], event
+                now = time.monotonic()
+                for one in busy:  # while nobody listened no worker is to blame for its silence
+                    one.heard = min(now, one.heard + now - left)
                 if isinstance(event, End):
                     del busy[worker]
                     break
@@ -129,20 +133,16 @@ class Reading:
         return worker
 
     def _events(self, busy: Mapping[_Worker, Job]) -> Iterator[tuple[_Worker, Event]]:
-        began = time.monotonic()  # before this nobody listened, so that no worker is to blame for its silence
         while True:
-            try:
+            with suppress(queue.Empty):
                 yield self._queue.get(timeout=WAKE_SECONDS)
-            except queue.Empty:
-                now = time.monotonic()
-                for worker, job in busy.items():
-                    if now - max(worker.heard, began) > self._limits.seconds:
-                        worker.stop(
-                            f"{shown(Path(job.path))} was stopped: {self._limits.seconds:g} s passed without a word. "
-                            "Leave it out, or allow more with: --time-limit SECONDS"
-                        )
-            else:
-                began = time.monotonic()
+            now = time.monotonic()
+            for worker, job in busy.items():
+                if now - worker.heard > self._limits.seconds:
+                    worker.stop(
+                        f"{shown(Path(job.path))} was stopped: {self._limits.seconds:g} s passed without a word. "
+                        "Leave it out, or allow more with: --time-limit SECONDS"
+                    )
 
 
 class _Worker:
