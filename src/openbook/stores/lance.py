@@ -34,7 +34,8 @@ FIELDS = ["document_id", "start", "end", "indexed", "skip", "place"]
 # Measured, see docs/decisions/0002-store-and-hybrid.md.
 EXACT_ROWS = 20_000  # up to here all vectors are compared
 PARTITION_ROWS = 4096
-REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors
+REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors,
+CANDIDATES = 100  # and at least so many: of one bit a number, the first ten may lack the nearest
 SCANNED_ROWS = 256  # a search scans what no index covers: 15 us a row
 SEGMENTS = 8  # a vector index grows by one with each `optimize`; a search looks into each
 FRAGMENTS = 16  # the data grow by one with each `add`; a scan opens each
@@ -92,7 +93,7 @@ class Lance:
             "q": np.asarray(vector, np.float32),
             "k": k,
             "metric": "dot",
-            "refine_factor": REFINE,
+            "refine_factor": max(REFINE, -(-CANDIDATES // k)),
         }
 
         def search(dataset: lance.LanceDataset) -> pa.Table:
