@@ -171,6 +171,7 @@ print(json.dumps(vectors.tolist()))
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="other processors have no such limit")
+@pytest.mark.slow
 def test_a_processor_without_vnni_gives_nearly_the_same_vectors(loaded: MiniLM) -> None:
     texts = [FISH, RATES, QUESTION, FISH * 20]
     environment = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX2", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -759,6 +759,7 @@ def packages(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
+@pytest.mark.slow
 def test_wheels_are_joined(packages: Path) -> None:
     lines: list[str] = []
     told: list[Progress] = []

@@ -211,6 +211,7 @@ with Reading("odd", "") as reading:
     assert "sleep 611" not in "".join(_processes())
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Path) -> None:
     (odd / "sleep.txt").write_text("sleep", encoding="utf-8")
     (odd / "slowly.txt").write_text("slowly", encoding="utf-8")
@@ -223,6 +224,7 @@ def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Pa
     assert ends == [("sleep", True), ("slowly", False)]
 
 
+@pytest.mark.slow
 def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:
     for number in range(30):
         (odd / f"{number}.txt").write_text("fine", encoding="utf-8")
@@ -414,6 +416,7 @@ class TestBombs:
             file.truncate(4 << 30)
         assert "looks binary" in self.read(path).error
 
+    @pytest.mark.slow
     def test_a_pdf_of_seven_kilobytes_that_is_a_gigabyte(self, tmp_path: Path) -> None:
         packer = zlib.compressobj(9)
         stream = b"".join(packer.compress(b"(A) Tj " * 150_000) for _ in range(1000)) + packer.flush()
