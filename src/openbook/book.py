@@ -258,12 +258,7 @@ class Book:
             BookError: A name means no document, or several files; nothing was removed.
         """
         with self._changing(report):
-            chosen: dict[str, str] = {}
-            dropped: set[str] = set()
-            for name in map(well_formed, names):
-                found, whole = self.documents.named(name, name_of(self.folder))
-                chosen |= found
-                dropped |= whole
+            chosen, dropped = self.documents.named(map(well_formed, names), name_of(self.folder))
             old = self.documents.commit(dropped_sources=chosen, dropped_files=dropped)
             self.store.remove(old)
             self.documents.forget(old)

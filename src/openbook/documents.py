@@ -210,27 +210,28 @@ class Documents:
         query = f"SELECT DISTINCT file FROM sources WHERE document_id IN {LISTED} ORDER BY file"
         return [str(row[0]) for row in self._rows(query, json.dumps(list(ids)))]
 
-    def named(self, name: str, book: str) -> tuple[dict[str, str], set[str]]:
-        """Documents (source -> id) and whole files that a name typed by a user means, of a source, file or folder.
+    def named(self, names: Iterable[str], book: str) -> tuple[dict[str, str], set[str]]:
+        """Documents (source -> id) and whole files that names typed by a user mean, of a source, file or folder.
 
         Raises:
-            BookError: It means nothing in this book, or several files.
+            BookError: One of them means nothing in this book, or several files.
         """
         sources, files = self.sources(), {file.path for file in self.files()}
-        if name in sources and name not in files:
-            return {name: sources[name]}, set()
-        path = str(absolute(name))
-        whole = {file for file in files if file == path or file.startswith(path + os.sep)}
-        if not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
-            return {path: sources[path]}, set()
-        whole = whole or {file for file in files if Path(file).name == name}
-        if not whole:
-            raise BookError(f"No document of this book is called {name!r}. See: openbook status -b {book}")
-        if len(whole) > 1 and Path(path) not in {parent for file in whole for parent in Path(file).parents}:
-            raise BookError(
-                f"{name!r} means {len(whole)} files: {', '.join(sorted(whole)[:3])}... Give the whole path."
-            )
-        return {source: id_ for file in whole for source, id_ in self.sources(file).items()}, whole
+        chosen: dict[str, str] = {}
+        dropped: set[str] = set()
+        for name in names:
+            path = str(absolute(name))
+            whole = {file for file in files if file == path or file.startswith(path + os.sep)}
+            if name in sources and name not in files:
+                chosen[name] = sources[name]
+            elif not whole and path in sources:  # 'corpus.jsonl#7' typed where the file lies
+                chosen[path] = sources[path]
+            else:
+                whole = whole or {file for file in files if Path(file).name == name}
+                _refuse_doubt(name, path, whole, book)
+                dropped |= whole
+                chosen |= {source: id_ for file in whole for source, id_ in self.sources(file).items()}
+        return chosen, dropped
 
     def ids(self) -> set[str]:
         """Ids of all live documents."""
@@ -308,6 +309,14 @@ class Documents:
     def close(self) -> None:
         """Let go of the file. Closing twice is allowed."""
         self._db.close()
+
+
+def _refuse_doubt(name: str, path: str, files: set[str], book: str) -> None:
+    """Raises: BookError, when a name means no file, or several that are not of one folder."""
+    if not files:
+        raise BookError(f"No document of this book is called {name!r}. See: openbook status -b {book}")
+    if len(files) > 1 and Path(path) not in {parent for file in files for parent in Path(file).parents}:
+        raise BookError(f"{name!r} means {len(files)} files: {', '.join(sorted(files)[:3])}... Give the whole path.")
 
 
 # Named columns, as `_document` reads them; a document has a source as long as it lives.

@@ -361,9 +361,9 @@ class Indexer:
     def _keep(self, texts: Sequence[str], vectors: Vectors) -> None:
         numbers = np.ascontiguousarray(vectors, np.float32)
         rows = (_key(text) + vector.tobytes() for text, vector in zip(texts, numbers, strict=True))
-        with disk_errors(self._partial / "x"):
+        path = self._partial / f"{self._prefix}-{time.time_ns()}.f32"
+        with disk_errors(path):
             self._partial.mkdir(exist_ok=True)
-            path = self._partial / f"{self._prefix}-{time.time_ns()}.f32"
             temporary = path.with_suffix(".tmp")
             temporary.write_bytes(b"".join(rows))
             temporary.replace(path)
@@ -385,7 +385,8 @@ class Indexer:
         old = self._documents.commit(
             [*self._batch.items()], self._sources, self._files + self._begun(), self._dropped, dropped_files=self._gone
         )
-        self._live = self._live.union(self._batch).difference(old)
+        self._live.update(self._batch)
+        self._live.difference_update(old)
         if old:
             self._store.remove(old)
             self._documents.forget(old)

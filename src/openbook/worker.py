@@ -99,7 +99,7 @@ def work(
             continue
         if not document.language:
             document = replace(document, language=language(document.text))
-        yield _header(well_formed(document)), document.text.encode("utf-8", "replace")
+        yield _header(document), document.text.encode("utf-8", "replace")
     yield {"event": "end", "sha256": _sha256_of(path, before)}, b""
 
 
@@ -108,20 +108,7 @@ def _edit(document: Document, edit: Edit) -> tuple[str, str, str]:
 
 
 def _header(document: Document) -> dict[str, Any]:
-    return {
-        "event": "document",
-        "source": document.source,
-        "title": document.title,
-        "marks": document.marks,
-        "headings": document.headings,
-        "parts": document.parts,
-        "fields": dict(document.fields),
-        "language": document.language,
-    }
-
-
-def well_formed(document: Document) -> Document:
-    """Only what a database takes; a row of JSON may hold anything."""
+    """All of a document but its text, well-formed: only that a database takes, and a row of JSON may hold anything."""
 
     def labels(marks: Marks) -> Marks:
         return tuple((offset, text.well_formed(label)) for offset, label in marks)
@@ -129,16 +116,16 @@ def well_formed(document: Document) -> Document:
     def value(said: Field) -> Field:
         return text.well_formed(said) if isinstance(said, str) else said
 
-    return Document(
-        text.well_formed(document.text),
-        text.well_formed(document.source),
-        text.well_formed(document.title),
-        labels(document.marks),
-        labels(document.headings),
-        labels(document.parts),
-        {text.well_formed(name): value(said) for name, said in document.fields.items()},
-        document.language,
-    )
+    return {
+        "event": "document",
+        "source": text.well_formed(document.source),
+        "title": text.well_formed(document.title),
+        "marks": labels(document.marks),
+        "headings": labels(document.headings),
+        "parts": labels(document.parts),
+        "fields": {text.well_formed(name): value(said) for name, said in document.fields.items()},
+        "language": document.language,
+    }
 
 
 def send(events: BinaryIO, event: dict[str, Any], said: bytes = b"") -> None:
