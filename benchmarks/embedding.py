@@ -32,6 +32,7 @@ from tokenizers import Tokenizer
 from openbook.demo import kjv
 from openbook.embedders import minilm
 from openbook.embedders.minilm import MiniLM
+from openbook.machine import cores
 from openbook.splitters.chars import Chars
 from openbook.types import Document, Vectors
 
@@ -60,7 +61,7 @@ class Original(MiniLM):
 
         engine = self._loaded()
         model = Network(read_safetensors(Path(self.folder) / "model.safetensors")).model()
-        threads = minilm.cores()
+        threads = cores()
         settings = {
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
@@ -93,7 +94,7 @@ def speed(name: str, embed: Embed, texts: Sequence[str], tokens: int, scale: flo
         embed(texts)
         best, cpu = min(best, time.perf_counter() - wall), min(cpu, time.process_time() - spent)
     rates = f"{len(texts) / best:.0f}", f"{tokens / best:,.0f}"
-    return [name, *rates, f"{best * scale:.1f}", f"{cpu * scale / minilm.cores():.1f}"]
+    return [name, *rates, f"{best * scale:.1f}", f"{cpu * scale / cores():.1f}"]
 
 
 def torch_embed(folder: str) -> Embed | None:

@@ -30,7 +30,7 @@ from openbook.indexing import Added, Indexer, disk_errors
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
 from openbook.prompts.citations import split_citations
-from openbook.readers import known
+from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
 from openbook.text import well_formed
@@ -58,7 +58,6 @@ PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
 SPARE = 4  # passages found for each that is wanted, when refiners may drop some
 MAX_ANSWER_TOKENS = 512
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
-TOOLS = ("tesseract", "soffice")  # programs that readers use where they are installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +244,7 @@ class Book:
             documents=self.documents,
             reading=reading,
             # What could not be read is tried again when a program that may help was installed, or more is allowed.
-            retrying=digest(reading, [tool for tool in TOOLS if shutil.which(tool)], repr(limits)),
+            retrying=digest(reading, [name for name in PROGRAMS if shutil.which(name)], repr(limits)),
             partial=self.folder / "partial",
             report=report,
             former=self.store if embedder.fingerprint == self._manifest.fingerprint else None,

@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Added:
-    """What came of adding files; counts are documents, but for `files_unchanged`."""
+    """What came of adding files; counts are documents."""
 
     added: int = 0
     updated: int = 0
@@ -60,7 +60,6 @@ class Added:
     removed: int = 0
     chunks: int = 0
     chunks_reused: int = 0  # of these, those whose vectors were there already
-    files_unchanged: int = 0
     skipped: list[str] = field(
         default_factory=list
     )  # files of a folder that no reader knows, empty ones, archives of such
@@ -191,7 +190,6 @@ class Indexer:
 
     def _same(self, known: File, documents: int) -> None:
         """A file is as it was; what was wrong with it still is."""
-        self.summary.files_unchanged += 1
         self.summary.unchanged += documents
         if known.state == "failed":
             self.summary.failed.append(Failure(known.path, known.reason))

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from openbook.machine import cores
 from openbook.readers.files import shown
 from openbook.types import Document, Unread
 from openbook.worker import MEMORY_EXIT
@@ -104,7 +105,7 @@ class Reading:
     def read(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Event]]:
         """What happens to each file, ending with its End; files that are read at once come mixed."""
         waiting = iter(jobs)
-        most = min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        most = min(MOST_WORKERS, cores())
         busy: dict[_Worker, Job] = {}
         while True:
             while len(busy) < most and (job := next(waiting, None)):

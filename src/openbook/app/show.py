@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from openbook.book import Book
     from openbook.recipe import Recipe
 
-WIDTH = 100
-
 
 def as_json(value: object) -> None:
     """One line of JSON."""

@@ -48,7 +48,6 @@ FILLED = re.compile(r"\S+")
 HYPHEN = "\ufffe"  # what a reader puts for a hyphen and the line break after it
 CUT = re.compile(rf"{HYPHEN}[ \t\n]*|-\n[ \t]*")
 CUT_BY_HAND = re.compile(r"-\n[ \t]*")  # 5 times as quick where there is no other
-LETTERS = re.compile(r"[^\W\d_]+")
 LAST_WORD = re.compile(r"\w+\Z")
 WORD = re.compile(r"\w+")
 SHARED = frozenset({"and", "or", "und", "oder", "bzw", "sowie"})  # after 'first-' of 'first- and second-class'

@@ -23,6 +23,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from openbook.errors import SpecError
+from openbook.machine import cores
 from openbook.types import Kind
 
 if TYPE_CHECKING:
@@ -209,13 +210,6 @@ def has_vnni() -> bool:
     except OSError:
         return False
     return "avx512_vnni" in flags or "avx_vnni" in flags
-
-
-def cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def even_parts(ids: Ids, most: int) -> list[Ids]:

@@ -120,6 +120,11 @@ REFUSED = {
 }
 """Never read, and why."""
 
+TESSERACT = "tesseract"
+LIBREOFFICE = ("soffice", "libreoffice", "/Applications/LibreOffice.app/Contents/MacOS/soffice")  # the first found
+PROGRAMS = (TESSERACT, *LIBREOFFICE)
+"""Programs that readers use where they are installed."""
+
 HOLD_FILES = frozenset({"mail", "mbox", "msg", "archive"})
 """Readers that give what they find to `auto`: what is attached, what is packed."""
 

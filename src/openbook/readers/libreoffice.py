@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from openbook.errors import ReadError
+from openbook.readers import LIBREOFFICE
 from openbook.readers.files import opened, read_bytes, shown
 from openbook.readers.packages import OLE
 from openbook.registry import load
@@ -29,7 +30,6 @@ KINDS = {
 }
 ZIP = b"PK\3\4"
 OPENED = (OLE, b"{\\rtf")  # Word itself saves rich text under the suffix .doc
-PROGRAMS = ("soffice", "libreoffice", "/Applications/LibreOffice.app/Contents/MacOS/soffice")
 
 # Nothing of a document runs, and nothing it links to is fetched.
 SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -65,7 +65,7 @@ class LibreOffice:
             raise ReadError(
                 f"{shown(path)} is not an old {kind} file, only named like one. Give it the suffix of what it is."
             )
-        program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+        program = next(filter(None, map(shutil.which, LIBREOFFICE)), None)
         if program is None:
             raise ReadError(
                 f"{shown(path)} is an old {kind} file. "

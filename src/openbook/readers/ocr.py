@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from openbook.readers import TESSERACT
+
 INSTALL = "Install tesseract (Debian: apt install tesseract-ocr), then add it again."
 SECONDS = 60  # for one page; a dense one takes 5
 SURE = 40.0  # percent: below, tesseract guesses letters into a photograph
@@ -32,7 +34,7 @@ class Tesseract:
     @classmethod
     def find(cls, languages: str = "") -> Tesseract:
         """Raises: OcrError, when it is not installed or has none of these languages ('': what is installed)."""
-        program = shutil.which("tesseract")
+        program = shutil.which(TESSERACT)
         if program is None:
             raise OcrError(INSTALL)
         listed = _run([program, "--list-langs"], b"").decode("utf-8", "replace").split("\n")[1:]
