@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from contracts import Write
 
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -18,6 +22,17 @@ def openbook_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("OPENBOOK_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
 
 
 @pytest.fixture

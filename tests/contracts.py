@@ -405,6 +405,9 @@ class EmbedderContract:
         assert 8 <= len(embedder.fingerprint) <= 64
 
 
+Write = Callable[[str, str | bytes], Path]
+"""Writes a file below the test's folder; the fixture is in conftest.py."""
+
 PARTS = {"text", "table", "code", "quote", "signature"}
 
 
@@ -413,6 +416,12 @@ def read(reader: Reader, path: Path) -> list[Document]:
     found = list(reader(path))
     assert not [part for part in found if isinstance(part, Unread)]
     return [part for part in found if isinstance(part, Document)]
+
+
+def one(reader: Reader, path: Path) -> Document:
+    """The document of a file that is one, of which every part can be read."""
+    (document,) = read(reader, path)
+    return document
 
 
 class ReaderContract:

@@ -8,14 +8,13 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import RANDOM, ReaderContract, read
+from contracts import RANDOM, ReaderContract, Write, one, read
 from openbook import registry
 from openbook.demo import kjv
 from openbook.errors import ReadError
@@ -35,23 +34,6 @@ from openbook.recipe import Spec
 from openbook.types import Document, Reader, Unread
 
 SAMPLES = Path(__file__).parent / "data"
-
-Write = Callable[[str, str | bytes], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def one(reader: Reader, path: Path) -> Document:
-    (document,) = read(reader, path)
-    return document
 
 
 def labels(document: Document) -> list[tuple[str, str]]:

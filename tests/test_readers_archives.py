@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import pytest
 
-from contracts import ReaderContract, read
+from contracts import ReaderContract, Write, read
 from openbook import registry
 from openbook.errors import ReadError
 from openbook.readers import known, limits
@@ -66,19 +66,6 @@ FILES = {
     "whale.md": b"# Whales\n\nAre big.",
     "rows.jsonl": b'{"_id": "7", "text": "Cod."}',
 }
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    def write(name: str, content: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
-Write = Callable[[str, bytes], Path]
 
 
 def outcome(path: Path) -> tuple[dict[str, str], dict[str, str], str]:

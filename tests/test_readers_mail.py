@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import RANDOM, ReaderContract, read
+from contracts import RANDOM, ReaderContract, Write, read
 from openbook import registry
 from openbook.errors import ReadError
 from openbook.finding import find
@@ -40,8 +40,6 @@ from openbook.recipe import Spec
 from openbook.types import Document, Reader, Unread
 
 SAMPLES = Path(__file__).parent / "data"
-Write = Callable[[str, bytes | str], Path]
-
 SIMPLE = """\
 From: "Berg, Anna" <anna@berg.example>
 To: Bob <bob@fish.example>
@@ -55,17 +53,6 @@ X-Gmail-Labels: =?UTF-8?Q?Gel=C3=B6scht,Inbox?=
 Hello Bob,
 here it is.
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: bytes | str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import struct
@@ -15,7 +14,8 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import pytest
 from lxml import etree  # type: ignore[import-untyped]  # ty: ignore[missing-module-member]
 
-from contracts import ReaderContract, read
+from conftest import DATA
+from contracts import ReaderContract, one, read
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
 from openbook.readers.docx import Docx
@@ -27,7 +27,7 @@ from openbook.readers.pptx import Pptx
 from openbook.readers.sheets import Sheets
 from openbook.types import Document, Reader, Unread
 
-FORMATS = Path(os.environ.get("OPENBOOK_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "formats"
+FORMATS = DATA / "formats"
 
 NO_TEXT = frozenset({
     "tika__testWPSAttachment", "tika__testPPT_embeddedMP3", "tika__testEXCEL_embeddedPDF_mac",
@@ -77,11 +77,6 @@ def relations(**targets: str) -> str:
     """Relations by kind; the id is the kind too."""
     ones = [f'<Relationship Id="{kind}" Type="{LINK}/{kind}" Target="{target}"/>' for kind, target in targets.items()]
     return f'<Relationships xmlns="{RELATIONS}">{"".join(ones)}</Relationships>'
-
-
-def one(reader: Reader, path: Path) -> Document:
-    (document,) = read(reader, path)
-    return document
 
 
 def reason(reader: Reader, path: Path) -> str:

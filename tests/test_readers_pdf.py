@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import random
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pypdf
@@ -19,7 +19,7 @@ from pypdf.generic import (
     TextStringObject,
 )
 
-from contracts import ReaderContract, read
+from contracts import ReaderContract, Write, one
 from openbook.errors import ReadError
 from openbook.readers import files, ocr
 from openbook.readers.auto import Auto
@@ -31,8 +31,6 @@ from openbook.readers.pypdfium2 import Pypdfium2
 from openbook.types import Document, Reader, Unread
 
 Line = tuple[str, float, bool]  # words, size, bold
-Write = Callable[[str, bytes], Path]
-
 BODY = ("Whales are the largest of all animals, and they", 10.0, False)
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
@@ -61,9 +59,9 @@ def pdf(*pages: Sequence[Line], count: int | None = None) -> bytes:
         objects.append(f"<< /Type /Page /Parent 2 0 R {box} /Resources {resources} /Contents {6 + 2 * number} 0 R >>")
         objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
     content, offsets = "%PDF-1.4\n", []
-    for number, one in enumerate(objects, 1):
+    for number, written in enumerate(objects, 1):
         offsets.append(len(content))
-        content += f"{number} 0 obj\n{one}\nendobj\n"
+        content += f"{number} 0 obj\n{written}\nendobj\n"
     table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
     end = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(content)}\n%%EOF\n"
     return f"{content}xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}{end}".encode("latin-1")
@@ -86,21 +84,6 @@ def scanned(path: Path, *, keep: int = 0) -> Path:
             sheet.gen_content()
         target.save(made)
     return made
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return path
-
-    return write
-
-
-def one(reader: Reader, path: Path) -> Document:
-    (document,) = read(reader, path)
-    return document
 
 
 def unread(reader: Reader, path: Path) -> list[Unread]:

@@ -6,12 +6,11 @@ import contextlib
 import json
 import random
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from contracts import ReaderContract, read
+from contracts import ReaderContract, Write, one, read
 from openbook.errors import ReadError
 from openbook.readers.auto import Auto
 from openbook.readers.check import flaw
@@ -30,23 +29,6 @@ from openbook.readers.sniffing import sniff
 from openbook.readers.subtitles import Subtitles
 from openbook.readers.xml import Xml
 from openbook.types import Document, Field, Reader, Unread
-
-Write = Callable[[str, str | bytes], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def one(reader: Reader, path: Path) -> Document:
-    (document,) = read(reader, path)
-    return document
 
 
 def parts(document: Document) -> list[tuple[str, str]]:
