@@ -239,7 +239,7 @@ def measured(
                 passages = retriever(question.text, DEPTH, store, lambda _, query=query: query)  # type: ignore[misc]
                 began = time.perf_counter()
                 for refine in refiners:
-                    passages = refine(question.text, passages)
+                    passages = refine(question.text, passages, DEPTH)
                 seconds.append(time.perf_counter() - began)
                 same.append(DEPTH - len(passages))
                 if question.reports:

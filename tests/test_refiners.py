@@ -18,35 +18,35 @@ def passage(text: str, source: str, score: float = 1.0) -> Passage:
 
 
 def test_equal_passages_are_shown_once_with_all_sources_the_best_first() -> None:
-    found = Duplicates()("q", [passage(LONG, "a", 3), passage("another text", "b", 2), passage(LONG, "c", 1)])
+    found = Duplicates()("q", [passage(LONG, "a", 3), passage("another text", "b", 2), passage(LONG, "c", 1)], 5)
     assert [one.sources for one in found] == [("a", "c"), ("b",)]
     assert found[0].score == 3
 
 
 def test_nearly_equal_ones_too() -> None:
     near = f"{LONG * 3} and beyond"
-    assert len(Duplicates()("q", [passage(LONG * 3, "a"), passage(near, "b")])) == 1
-    assert len(Duplicates(similarity=1.0)("q", [passage(LONG * 3, "a"), passage(near, "b")])) == 2
+    assert len(Duplicates()("q", [passage(LONG * 3, "a"), passage(near, "b")], 5)) == 1
+    assert len(Duplicates(similarity=1.0)("q", [passage(LONG * 3, "a"), passage(near, "b")], 5)) == 2
 
 
 def test_case_and_white_space_make_no_difference() -> None:
-    assert len(Duplicates()("q", [passage(LONG, "a"), passage(LONG.upper().replace(" ", "\n"), "b")])) == 1
+    assert len(Duplicates()("q", [passage(LONG, "a"), passage(LONG.upper().replace(" ", "\n"), "b")], 5)) == 1
 
 
 def test_another_number_is_another_passage() -> None:
     first, second = (passage(f"{LONG * 3}: {number} million", str(number)) for number in (82959, 94836))
-    assert Duplicates()("q", [first, second]) == [first, second]
+    assert Duplicates()("q", [first, second], 5) == [first, second]
 
 
 @pytest.mark.parametrize(
     ("one", "other", "count"), [("", "", 1), ("!", "?", 2), ("Amen", "amen", 1), ("a b", "a c", 2)]
 )
 def test_short_texts_are_compared_too(one: str, other: str, count: int) -> None:
-    assert len(Duplicates()("q", [passage(one, "a"), passage(other, "b")])) == count
+    assert len(Duplicates()("q", [passage(one, "a"), passage(other, "b")], 5)) == count
 
 
 def test_the_same_source_is_named_once() -> None:
-    (found,) = Duplicates()("q", [passage(LONG, "a"), passage(LONG, "a")])
+    (found,) = Duplicates()("q", [passage(LONG, "a"), passage(LONG, "a")], 5)
     assert found.sources == ("a",)
 
 
@@ -59,7 +59,7 @@ def test_a_similarity_that_makes_no_sense_is_refused(similarity: float) -> None:
 def test_a_hundred_passages_take_milliseconds() -> None:
     passages = [passage(" ".join(f"word{n * m % 97}" for m in range(90)), str(n)) for n in range(100)]
     began = time.process_time()
-    Duplicates()("q", passages)
+    Duplicates()("q", passages, 5)
     assert time.process_time() - began < 0.2
 
 

@@ -46,7 +46,7 @@ class Prepared:
     def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
         yield from ()
 
-    def optimize(self) -> None: ...
+    def optimize(self, language: str = "") -> None: ...
     def chunks(self) -> Iterator[Chunk]:
         yield from ()
 

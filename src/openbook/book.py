@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from openbook.types import Vectors
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
-SPARE = 4  # passages found for each that is wanted, when refiners may drop some
+SPARE = 4  # passages found for each that is wanted, when refiners may drop some,
+POOL = 40  # and at least so many
 MAX_ANSWER_TOKENS = 512
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 
@@ -367,12 +368,14 @@ class Book:
 
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         within = self._within(where) if where else None
-        count = SPARE * k if self.recipe.refiners else k
+        count = max(SPARE * k, POOL) if self.recipe.refiners else k
         passages = self._live(lambda most: retriever(question, most, self.store, embed, within), count)
         passages = self._with_origins(passages)
         for spec in self.recipe.refiners:
-            refine: Refiner = registry.make("refiners", spec)
-            passages = refine(question, passages)
+            refine: Refiner = registry.make(
+                "refiners", spec, **{name: getattr(self, name) for name in registry.needs("refiners", spec.name)}
+            )
+            passages = refine(question, passages, k)
         passages = passages[:k]
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")

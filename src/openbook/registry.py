@@ -132,16 +132,20 @@ def _fits(value: Value, wanted: Any) -> bool:
     return value in choices
 
 
+def needs(kind: str, name: str) -> tuple[str, ...]:
+    """What a component is given by the book: its fields without a default, such as a store's folder and dim."""
+    return tuple(part.name for part in fields(load(kind, name)) if part.init and part.default is MISSING)
+
+
 def make(kind: str, spec: Spec, **given: Any) -> Any:
-    """The component a spec names, with what the book gives it (a store's folder and dim, a splitter's spans).
+    """The component a spec names, with what the book gives it; only what it needs is taken of that.
 
     Raises:
         SpecError: As `check`, or a value the component itself refuses.
     """
     check(kind, spec)
-    cls = load(kind, spec.name)
-    required = {part.name for part in fields(cls) if part.init and part.default is MISSING}
-    return cls(**{name: given[name] for name in required}, **spec.options)
+    wanted = {name: given[name] for name in needs(kind, spec.name)}
+    return load(kind, spec.name)(**wanted, **spec.options)
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -155,7 +159,7 @@ def check_recipe(recipe: Recipe) -> None:
             if step == "store":  # is made with a folder
                 check(step, spec)
             else:
-                make(step, spec, spans=lambda text: ())  # a splitter may want the embedder's tokens
+                make(step, spec, **dict.fromkeys(needs(step, spec.name)))
 
 
 def fingerprint(kind: str, spec: Spec) -> str:

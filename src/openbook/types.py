@@ -236,6 +236,10 @@ class Embedder(Protocol):
     def window(self) -> int:
         """Tokens of a text, as `tokens` counts them, that the model can take in; 0 when there is no limit."""
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """ISO 639-1 codes of the languages the model was made for; empty: no language in particular."""
+
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Embed texts in order: shape (len(texts), dim), rows of length 1; no texts give shape (0, dim).
 
@@ -273,8 +277,12 @@ class Store(Protocol):
     def remove(self, document_ids: Iterable[str]) -> int:
         """Remove all chunks of these documents; the number of chunks removed."""
 
-    def optimize(self) -> None:
-        """Bring indexes up to date and give back disk space, where a store has such a thing."""
+    def optimize(self, language: str = "") -> None:
+        """Bring indexes up to date and give back disk space, where a store has such a thing.
+
+        `language` (ISO 639-1) is the one most of the text is in: its word forms and stop words are what `match`
+        knows from now on; '' leaves that as it is.
+        """
 
     def chunks(self) -> Iterator[Chunk]:
         """Every chunk, in no particular order."""
@@ -299,15 +307,23 @@ class Retriever(Protocol):
         store: Store,
         embed: Callable[[str], Vectors],
         within: Collection[str] | None = None,
+        *,
+        foreign: bool = False,
     ) -> list[Passage]:
         """At most k passages, best first, of the documents `within` (None: of all).
 
-        `embed` gives the question's vector, shape (dim,); not called, not loaded.
+        `embed` gives the question's vector, shape (dim,); not called, not loaded. `foreign`: the question is in
+        another language than the documents.
         """
 
 
-Refiner = Callable[[str, list[Passage]], list[Passage]]
-"""Reorders, shortens or drops passages. Never adds one from outside the book."""
+Refiner = Callable[[str, list[Passage], int], list[Passage]]
+"""Reorders, joins, shortens or drops passages. Never adds one from outside the book.
+
+The number is how many are wanted; more are given, best first, so that some can be dropped, and more may be returned.
+A refiner may need `embedder`, `llm`, `store` or `document` (Passage -> Document): fields without a default, given by
+the book.
+"""
 
 
 class Prompt(Protocol):

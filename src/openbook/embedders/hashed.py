@@ -43,6 +43,10 @@ class Hashed:
     def window(self) -> int:
         return 0
 
+    @property
+    def languages(self) -> frozenset[str]:
+        return frozenset()
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return [found.span() for found in WORD.finditer(text)]
 

@@ -97,6 +97,10 @@ class MiniLM:
     def window(self) -> int:
         return WINDOW - 2
 
+    @property
+    def languages(self) -> frozenset[str]:
+        return frozenset({"en"})
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         self._tokenizer = self._tokenizer or _tokenizer()
         return list(self._tokenizer.encode(_readable(text), add_special_tokens=False).offsets)

@@ -39,7 +39,7 @@ class Duplicates:
         if not 0 < self.similarity <= 1:
             raise SpecError(f"duplicates(similarity={self.similarity}): similarity must be above 0 and at most 1.")
 
-    def __call__(self, question: str, passages: list[Passage]) -> list[Passage]:
+    def __call__(self, question: str, passages: list[Passage], k: int) -> list[Passage]:
         kept: list[tuple[Passage, Seen]] = []
         for passage in passages:
             seen = _seen(passage.chunk.text)

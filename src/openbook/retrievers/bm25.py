@@ -22,5 +22,7 @@ class Bm25:
         store: Store,
         embed: Callable[[str], Vectors],
         within: Collection[str] | None = None,
+        *,
+        foreign: bool = False,
     ) -> list[Passage]:
         return store.match(question, k, within=within)

@@ -22,5 +22,7 @@ class Dense:
         store: Store,
         embed: Callable[[str], Vectors],
         within: Collection[str] | None = None,
+        *,
+        foreign: bool = False,
     ) -> list[Passage]:
         return store.nearest(embed(question), k, within=within)

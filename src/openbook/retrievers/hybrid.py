@@ -45,6 +45,8 @@ class Hybrid:
         store: Store,
         embed: Callable[[str], Vectors],
         within: Collection[str] | None = None,
+        *,
+        foreign: bool = False,
     ) -> list[Passage]:
         if k < 1:
             return []

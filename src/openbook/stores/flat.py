@@ -137,7 +137,7 @@ class Flat:
             self._loaded = None
         return count
 
-    def optimize(self) -> None:
+    def optimize(self, language: str = "") -> None:
         with self._transaction("IMMEDIATE") as connection:
             connection.execute("INSERT INTO word(word) VALUES ('optimize')")
         with self._open() as connection:

@@ -131,7 +131,7 @@ class Lance:
         with self._explained():
             return int(self._writable().delete(condition)["num_deleted_rows"])
 
-    def optimize(self) -> None:
+    def optimize(self, language: str = "") -> None:
         with self._explained():
             dataset = self._writable()
             if dataset.count_rows() > EXACT_ROWS and _partitions(dataset) * 2 * PARTITION_ROWS < dataset.count_rows():
