@@ -7,8 +7,8 @@ question. Each peer searches by its own defaults: Chroma's HNSW index and distan
 txtai's Faiss index with its content in SQLite. Only the number of results is set.
 
 All three use all-MiniLM-L6-v2 as sentence-transformers runs it by default (fp32, 256 tokens, mean, length 1). Its
-vectors are made once, by LangChain's HuggingFaceEmbeddings, kept by text in `vectors.sqlite`, and given to all; before
-that, what each peer's own embedder makes of CHECKED texts is compared with them.
+vectors are made once, by LangChain's HuggingFaceEmbeddings, kept by text in `vectors.sqlite`, and given to all; what
+each peer's own embedder makes of CHECKED texts, short and long, is compared with them.
 """
 
 # mypy: disable-error-code="import-not-found, misc"
@@ -150,11 +150,11 @@ def embedders(weights: str) -> dict[str, tuple[Embed, Callable[[str], Any]]]:
     }
 
 
-def check(made: dict[str, tuple[Embed, Callable[[str], Any]]], texts: Sequence[str]) -> Iterator[str]:
-    """How near to LangChain's vectors those of the others are: the least cosine."""
-    first = np.asarray(made["langchain"][0](texts), np.float32)
+def check(made: dict[str, tuple[Embed, Callable[[str], Any]]], vectors: Vectors, texts: Sequence[str]) -> Iterator[str]:
+    """How near the kept vectors are to what each peer's own embedder makes: the least cosine."""
+    kept = np.asarray(vectors(texts), np.float32)
     for peer, (embed, _) in made.items():
-        cosines = (np.asarray(embed(texts), np.float32) * first).sum(axis=1)
+        cosines = (np.asarray(embed(texts), np.float32) * kept).sum(axis=1)
         yield f"{peer}: least cosine {cosines.min():.6f} of {len(texts)} texts"
 
 
@@ -205,10 +205,10 @@ def main() -> None:
             continue
         task = json.loads(path.read_text("utf-8"))
         texts = [text for _, text in task["chunks"]]
-        if not checked:
-            print(*check(made, texts[:CHECKED]), sep="\n", flush=True)
-            checked = True
         vectors.prepare([*texts, *task["questions"]])
+        if not checked:
+            print(*check(made, vectors, sorted(texts, key=len)[:: -(-len(texts) // CHECKED)]), sep="\n", flush=True)
+            checked = True
         for peer in [] if options.embed_only else missing:
             done = run(peer, task, vectors) | {"embed_ms": timed(made[peer][1], task["questions"])}
             outputs[peer].write_text(json.dumps(done), "utf-8")

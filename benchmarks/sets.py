@@ -50,7 +50,7 @@ class Question:
 
     text: str
     right: Callable[[Chunk], bool]
-    relevant: Relevant = field(default_factory=dict)  # documents that answer it, where these are judged
+    relevant: Relevant = field(default_factory=dict)  # documents that answer it, where these are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,27 +258,31 @@ def _page(document: Document, number: int) -> tuple[int, int]:
     )
 
 
-def squad(data: Path) -> Case:
-    """Wikipedia articles: the paragraphs of one title joined; gold are the answers inside the gold paragraph."""
-    folder = data / "squad1"
+def squad(folder: Path) -> Case:
+    """Wikipedia articles: paragraphs joined that are of one; gold are the answers inside the gold paragraph.
+
+    A paragraph's article is its title, or the number before the '-' of its id.
+    """
     texts: dict[str, str] = {}
     where: dict[str, tuple[str, int, int]] = {}
     for one in lines(folder / "corpus.jsonl"):
-        text = texts.get(one["title"], "")
+        article = one["title"] or one["_id"].partition("-")[0]
+        text = texts.get(article, "")
         start = len(text) + 2 if text else 0
-        texts[one["title"]] = f"{text}\n\n{one['text']}" if text else one["text"]
-        where[one["_id"]] = (one["title"], start, start + len(one["text"]))
+        texts[article] = f"{text}\n\n{one['text']}" if text else one["text"]
+        where[one["_id"]] = (article, start, start + len(one["text"]))
     answers = {one["text"]: one["answers"] for one in lines(folder / "queries.jsonl")}
     asked = []
     for question in questions(folder):
         spans: Gold = defaultdict(list)
-        for title, start, end in (where[name] for name in question.relevant):
+        for article, start, end in (where[name] for name in question.relevant):
             for answer in answers[question.text]:
-                found = re.finditer(re.escape(answer), texts[title][start:end])
-                spans[title] += [(start + match.start(), start + match.end()) for match in found]
+                found = re.finditer(re.escape(answer), texts[article][start:end])
+                spans[article] += [(start + match.start(), start + match.end()) for match in found]
         if spans:
-            asked.append(Question(question.text, holds(spans, 1.0)))
-    return Case([Document(text, title, title.replace("_", " ")) for title, text in texts.items()], asked)
+            asked.append(Question(question.text, holds(spans, 1.0), dict.fromkeys(spans, 1)))
+    titles = {article: "" if article.isdigit() else article.replace("_", " ") for article in texts}
+    return Case([Document(text, article, titles[article]) for article, text in texts.items()], asked)
 
 
 def til(data: Path) -> Case:
@@ -298,5 +302,5 @@ GOLD: dict[str, Callable[[Path], Case]] = {
     "bible-kjv.nave.gold": nave,
     "kafka-docs.gold": kafka,
     "reports-pdf.gold": reports,
-    "squad1.gold": squad,
+    "squad1.gold": lambda data: squad(data / "squad1"),
 }

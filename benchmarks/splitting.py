@@ -57,7 +57,7 @@ SETS: dict[str, Callable[[Path], Case]] = {
     "kafka": sets.kafka,
     "reports": sets.reports,
     "reports-named": sets.named_reports,
-    "squad1": sets.squad,
+    "squad1": lambda data: sets.squad(data / "squad1"),
     "clapnq": lambda data: sets.beir(data / "clapnq"),
     "til": sets.til,
 }

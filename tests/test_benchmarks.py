@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
-from chunk_size import scores, within  # noqa: E402
+from chunk_size import scores, smaller, within  # noqa: E402
 from damage import WIDTH, from_pdf, quotes_found, words_lost, wrapped  # noqa: E402
 from metrics import MEASURES, holm, ndcg, p_value, p_values, recall, reciprocal_rank  # noqa: E402
 from picture import Line, picture  # noqa: E402
 from retrieval import Row, Task, chances, main  # noqa: E402
 from sets import Case, Question, beir, holds  # noqa: E402
 
-from openbook.types import Chunk, Passage  # noqa: E402
+from openbook.types import Chunk, Document, Passage  # noqa: E402
 
 RANKING = st.permutations([f"d{number}" for number in range(15)]).flatmap(
     lambda ids: st.integers(0, 15).map(lambda count: ids[:count])
@@ -159,6 +159,15 @@ def test_what_is_shown_ends_with_the_budget() -> None:
     assert list(within(passages, 1000)) == [chunk(0, 700), chunk(900, 1200)]
     found = scores(Question("?", holds({"a": [(1600, 1650)]}, 1.0)), passages)
     assert found == {"R@1": 0.0, "R@5": 1.0, "MRR@10": 0.5, "R@1500c": 1.0, "R@4000c": 1.0}
+
+
+def test_a_smaller_set_keeps_what_answers_and_asks_only_that() -> None:
+    found = [Document("x" * 10, name) for name in "abcd"]
+    asked = [Question("c?", holds({}, 1.0), {"c": 1}), Question("d?", holds({}, 1.0), {"d": 1})]
+    less = smaller(Case(found, asked), 30)
+    assert [document.source for document in less.documents] == ["a", "c", "d"]
+    assert smaller(Case(found, asked), 10) == Case(found[2:3], asked[:1])
+    assert smaller(Case(found, asked[:0]), 10).documents == found
 
 
 def test_a_picture_has_each_line_in_a_few_kilobytes() -> None:
