@@ -112,11 +112,12 @@ def _wanted(text: str, search: Search, lists: dict[str, Sequence[Passage]], step
     chunk = max(held, key=lambda one: min(one.end, end) - max(one.start, start))
     [passage] = search.with_origins([Passage(chunk, 0.0, "")]) or [Passage(chunk, 0.0, "")]
     shown = steps[-1].passages[:k]
-    row = _row(passage, lists | _sides(search, FARTHEST), shown)
+    sides = _sides(search, FARTHEST)
+    row = _row(passage, lists | sides, shown)
     split = "" if chunk.start <= start and end <= chunk.end else f" It is split between {len(held)} chunks."
     if search.within is not None and document_id not in search.within:
         return Wanted(text, f"Its document does not fit the condition.{split}", row)
-    return Wanted(text, _verdict(row, steps, k) + split, row)
+    return Wanted(text, _verdict(row, steps, k, sides) + split, row)
 
 
 def _holding(pattern: re.Pattern[str], text: str, search: Search) -> tuple[str, int, int] | None:
@@ -140,17 +141,17 @@ def _document(search: Search, document_id: str) -> Document | None:
         return None
 
 
-def _verdict(row: Row, steps: list[Step], k: int) -> str:
+def _verdict(row: Row, steps: list[Step], k: int, sides: dict[str, Sequence[Passage]]) -> str:
     """Where a chunk was lost, in one line."""
     retriever, last = steps[0], steps[-1]
     if row.shown:
         return f"Shown as [{row.shown}]."
     first = row.ranks.get(retriever.name)
     if first is None:
-        return f"Not among the first {DEPTH} of {retriever.name}: {_both(row)}.{_better(row, k)}"
+        return f"Not among the first {DEPTH} of {retriever.name}: {_both(row, sides)}.{_better(row, k)}"
     if first.rank > len(retriever.passages):
         went = f"the first {len(retriever.passages)} went on"
-        return f"Number {first.rank} of {retriever.name}; {went}: {_both(row)}.{_better(row, k)}"
+        return f"Number {first.rank} of {retriever.name}; {went}: {_both(row, sides)}.{_better(row, k)}"
     for before, step in zip(steps, steps[1:], strict=False):
         if step.name not in row.ranks:
             return f"Number {row.ranks[before.name].rank} after {before.name}, dropped by {step.name}."
@@ -158,12 +159,15 @@ def _verdict(row: Row, steps: list[Step], k: int) -> str:
     return f"Number {rank} after {last.name}, and {k} are shown. Show it with: -k {rank}"
 
 
-def _both(row: Row) -> str:
-    said = {"dense": "by meaning", "bm25": "by words"}
-    return ", ".join(
-        f"number {row.ranks[side].rank} {how}" if side in row.ranks else f"beyond {FARTHEST:,} {how}"
-        for side, how in said.items()
-    )
+def _both(row: Row, sides: dict[str, Sequence[Passage]]) -> str:
+    """What each side thinks of a chunk."""
+    said = []
+    for side, how in (("dense", "meaning"), ("bm25", "words")):
+        if side in row.ranks:
+            said.append(f"number {row.ranks[side].rank} by {how}")
+        else:
+            said.append(f"beyond {FARTHEST:,} by {how}" if len(sides[side]) == FARTHEST else f"not found by {how}")
+    return ", ".join(said)
 
 
 def _better(row: Row, k: int) -> str:
