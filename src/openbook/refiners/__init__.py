@@ -6,4 +6,7 @@ ENTRIES: dict[str, Entry] = {
     "duplicates": Entry(
         "openbook.refiners.duplicates:Duplicates", "shows equal and nearly equal passages once, with all their sources"
     ),
+    "cross-encoder": Entry(
+        "openbook.refiners.cross_encoder:CrossEncoder", "orders passages by a network that reads them with the question"
+    ),
 }
