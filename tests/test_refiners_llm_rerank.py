@@ -113,17 +113,11 @@ def test_what_the_model_is_asked_is_exactly_this() -> None:
         ("system", "You judge whether a passage answers a question. Answer with one word: Yes or No."),
         (
             "user",
-            "Question: Who was swallowed?\n\n"
             "Passage: Jonah > Flight\nThe LORD had prepared a great fish.\n\n"
-            'Does this passage hold the answer to the question "Who was swallowed?"? Answer Yes or No.',
+            "Question: Who was swallowed?\n\n"
+            "Does the passage answer the question? Answer Yes or No.",
         ),
     ]
-
-
-def test_what_all_passages_share_stands_first() -> None:
-    one, other = (messages("Who?", passage(text, 1))[1].content for text in ("first", "second"))
-    assert one.startswith("Question: Who?\n\nPassage: ")
-    assert other.startswith("Question: Who?\n\nPassage: ")
 
 
 def test_a_very_long_passage_is_cut() -> None:

@@ -62,15 +62,10 @@ class LLMRerank:
 
 
 def messages(question: str, passage: Passage) -> list[Message]:
-    """What the model is asked about one passage.
-
-    The question stands first, where the server reads it once for all passages, and again at the end, where a small
-    model minds it.
-    """
-    question = " ".join(question.split())
+    """What the model is asked about one passage. The question stands last, where a small model minds it most."""
     text = passage.chunk.indexed.strip()[:LONGEST]
-    asked = f'Does this passage hold the answer to the question "{question}"? Answer Yes or No.'
-    return [Message("system", SYSTEM), Message("user", f"Question: {question}\n\nPassage: {text}\n\n{asked}")]
+    asked = f"Question: {' '.join(question.split())}\n\nDoes the passage answer the question? Answer Yes or No."
+    return [Message("system", SYSTEM), Message("user", f"Passage: {text}\n\n{asked}")]
 
 
 def deviations_behind(passages: Sequence[Passage]) -> list[float]:
