@@ -78,7 +78,7 @@ def test_no_more_than_top_are_read_and_none_beyond_the_margin() -> None:
     LLMRerank(judge, top=3)("Who?", found(9, 9, 9, 9, 9), 3)
     assert len(judge.asked) == 3
     LLMRerank(judge, margin=100.0)("Who?", found(9, 2, 1), 3)
-    assert len(judge.asked) == 3 + 6
+    assert len(judge.asked) == 3 + 5
 
 
 def test_scores_of_another_step_are_not_compared() -> None:

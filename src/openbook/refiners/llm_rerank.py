@@ -35,8 +35,8 @@ class LLMRerank:
     VERSION: ClassVar[int] = 1
 
     llm: LLM
-    top: int = 6  # passages read at most
-    margin: float = 1.5  # standard deviations of the retriever's scores; 100: the top passages are read always
+    top: int = 5  # passages read at most
+    margin: float = 1.0  # standard deviations of the retriever's scores; 100: the top passages are read always
     weight: float = 0.5  # of the model's log odds beside the retriever's standard deviations
 
     def __post_init__(self) -> None:
