@@ -32,7 +32,9 @@ from tokenizers import Tokenizer
 from openbook.demo import kjv
 from openbook.embedders import minilm
 from openbook.embedders.minilm import MiniLM
+from openbook.inference import Network, openvino
 from openbook.machine import cores
+from openbook.models.bert import Graph, read_safetensors
 from openbook.splitters.chars import Chars
 from openbook.types import Document, Vectors
 
@@ -56,25 +58,19 @@ class Original(MiniLM):
 
     def use(self) -> Embed:
         """Put the original's graph in the place of the bundled one."""
-        sys.path.append(str(Path(__file__).parents[1] / "tools"))
-        from make_minilm import Network, openvino, read_safetensors
-
-        engine = self._loaded()
-        model = Network(read_safetensors(Path(self.folder) / "model.safetensors")).model()
-        threads = cores()
-        settings = {
-            "NUM_STREAMS": threads,
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": self.precision,
-            "ENABLE_CPU_PINNING": False,
-        }
-        # Only the vectors, not the activations that are there for the calibration.
-        alone = openvino.Model([model.get_results()[0]], model.get_parameters(), "original")
-        compiled = openvino.Core().compile_model(alone, "CPU", settings)
-        for _ in range(threads):
-            engine._requests.get()
-            engine._requests.put(compiled.create_infer_request())
+        self._encoder._network = original(Path(self.folder), self.precision)
         return lambda texts: self.embed(texts, "document")
+
+
+def original(folder: Path, precision: str) -> Network:
+    """The network of the original's weights, ready to run."""
+    sys.path.append(str(Path(__file__).parents[1] / "tools"))
+    from make_minilm import SHAPE
+
+    model = Graph(SHAPE, read_safetensors(folder / "model.safetensors")).model()
+    # Only the vectors, not the activations that are there for the calibration.
+    alone = openvino.Model([model.get_results()[0]], model.get_parameters(), "original")
+    return Network(alone, cores(), {"INFERENCE_PRECISION_HINT": precision, "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"})
 
 
 def bible(share: float) -> list[str]:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openbook.errors import ModelError
 from openbook.text import apply
 from openbook.types import (
     LLM,
@@ -454,7 +455,9 @@ class ReaderContract:
 
 
 class LLMContract:
-    """Give `llm`."""
+    """Give `llm`; set `chooses` to False for one that cannot say how likely a word is."""
+
+    chooses: ClassVar[bool] = True
 
     MESSAGES: ClassVar[Sequence[Message]] = (
         Message("system", "You are terse."),
@@ -487,6 +490,23 @@ class LLMContract:
         next(stream)
         stream.close()
         assert any(isinstance(part, str) for part in llm.stream(self.MESSAGES, max_tokens=5))
+
+    def test_each_choice_has_a_probability(self, llm: LLM) -> None:
+        if not self.chooses:
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, ["Yes", "No"])
+            return
+        for choices in (["Three", "Jonah", "The"], ["1", "2"], ["Hello"], []):
+            found = llm.choose(self.MESSAGES, choices)
+            assert len(found) == len(choices)
+            assert all(0 <= probability <= 1 for probability in found)
+            assert sum(found) <= 1 + 1e-6
+            assert llm.choose(self.MESSAGES, choices[::-1]) == pytest.approx(found[::-1], abs=0.02)
+
+    def test_choices_that_begin_alike_are_refused(self, llm: LLM) -> None:
+        for choices in (["1", "10"], ["Yes", "yes"], ["No", ""]):
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, choices)
 
     def test_it_has_a_name_and_room(self, llm: LLM) -> None:
         assert llm.name

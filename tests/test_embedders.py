@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from contracts import EmbedderContract
-from openbook.embedders import minilm
+from openbook import inference
+from openbook.embedders import encoder, minilm
 from openbook.embedders.hashed import Hashed
 from openbook.embedders.minilm import MiniLM
 from openbook.errors import SpecError
@@ -98,16 +99,16 @@ def test_a_text_longer_than_the_window_is_the_mean_of_its_windows(loaded: MiniLM
 
 
 def test_windows_are_as_even_as_can_be() -> None:
-    parts = minilm.even_parts(list(range(1100)), 510)
+    parts = encoder.even_parts(list(range(1100)), 510)
     assert [len(part) for part in parts] == [367, 367, 366]
     assert sum(parts, []) == list(range(1100))
 
 
 def test_a_batch_holds_no_more_tokens_than_it_may_and_every_text_once() -> None:
     lengths = np.random.default_rng(1).integers(2, 513, 500).tolist()
-    batches = list(minilm.batches(lengths))
+    batches = list(inference.batches(lengths))
     assert sorted(sum(batches, [])) == list(range(500))
-    assert all(len(batch) * max(lengths[index] for index in batch) <= minilm.BATCH_TOKENS for batch in batches)
+    assert all(len(batch) * max(lengths[index] for index in batch) <= inference.BATCH_TOKENS for batch in batches)
 
 
 def test_many_threads_may_share_one_embedder(loaded: MiniLM) -> None:
@@ -162,8 +163,9 @@ def test_a_forked_child_is_told_to_be_spawned_instead_of_waiting_for_ever() -> N
 
 OLD = """
 import json, sys
+from openbook import inference
 from openbook.embedders import minilm
-minilm.has_vnni = lambda: False
+inference.has_vnni = lambda: False
 for threads in (1, 2, 1):
     vectors = minilm.MiniLM(threads=threads).embed(json.loads(sys.argv[1]), "document")
 print(json.dumps(vectors.tolist()))

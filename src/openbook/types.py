@@ -367,5 +367,12 @@ class LLM(Protocol):
         A grammar is in GBNF, llama.cpp's notation; a model that knows none ignores it. Raises: ModelError.
         """
 
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        """The probability of each choice as the first word of the answer: 0 to 1, together at most 1.
+
+        Letter case and white space before the word are set aside. A word of several tokens is told by its first one;
+        0 says that it is not among the likeliest. Raises: ModelError, also when the model cannot tell.
+        """
+
     def close(self) -> None:
         """End what was started. Closing twice is allowed; a later call starts it again."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from openbook import models
 from openbook.errors import ModelError, SpecError
+from openbook.llms.chances import chances
 from openbook.llms.llamacpp_server import Server
 from openbook.llms.sse import events
 from openbook.models.gguf import Header, read_header
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
 SILENT_SECONDS = 600.0  # without a byte: a prompt's progress comes every 512 tokens, and a sign of life every 30 s
+
+LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
 
 @dataclass
@@ -100,6 +103,27 @@ class LlamaCpp:
             finally:
                 # An answer read to its end gives its connection back; on one left early this stops the model.
                 response.close()
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        prompt = self.render(messages)
+        with self._running():
+            self._refuse_too_long(prompt, 1)
+            answer = self._post(
+                "/completion",
+                {
+                    "prompt": prompt,
+                    "n_predict": 1,
+                    "n_probs": LIKELIEST,  # as the network gives them, whatever the temperature
+                    "temperature": 0,
+                    "ignore_eos": True,  # an answer that ends at once has no first token
+                    "cache_prompt": True,
+                },
+            ).json()
+        try:
+            first = answer["completion_probabilities"][0]["top_logprobs"]
+        except (LookupError, TypeError) as error:
+            raise ModelError(f"{self.name} gave no probabilities. Try: pip install -U xllamacpp") from error
+        return chances(((token["token"], token["logprob"]) for token in first), choices)
 
     def close(self) -> None:
         with self._lock:

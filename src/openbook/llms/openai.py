@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from openbook.errors import ModelError, SpecError
+from openbook.llms.chances import chances
 from openbook.llms.sse import events
 from openbook.text import well_formed
 from openbook.types import Message, Stream, Usage
@@ -23,6 +24,7 @@ WAIT_SECONDS = (0.5, 1.0, 2.0)  # before each further try, unless the server say
 LONGEST_WAIT = 20.0  # a server that asks for more is refused: the user decides, not a sleeping program
 RETRIED = frozenset({408, 429, 500, 502, 503, 504, 529})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LIKELIEST = 20  # first tokens with probabilities: the most OpenAI gives
 CHARACTERS_PER_TOKEN = 4  # for English; the server has no tokenizer to ask
 
 
@@ -93,6 +95,26 @@ class OpenAI:
         yield Usage(
             usage.prompt_tokens, usage.answer_tokens, usage.cached_tokens, "length" if stopped == "length" else "end"
         )
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        import urllib3
+
+        body = {**self._body(messages), "max_tokens": 1, "logprobs": True, "top_logprobs": LIKELIEST, "stream": False}
+        del body["stream_options"]
+        response = self._post(body)
+        try:
+            first = json.loads(response.read())["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            told = [(str(token["token"]), float(token["logprob"])) for token in first]
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ModelError(f"{self.url} broke off while answering: {_one_line(error)}. Ask again.") from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.url} gives no probabilities (logprobs) for {self.model}. Name a service that does, or leave "
+                "out what needs them, such as the refiner llm-rerank."
+            ) from error
+        finally:
+            response.close()
+        return chances(told, choices)
 
     def close(self) -> None:
         if self._http is not None:
