@@ -22,10 +22,10 @@ import pytest
 import urllib3
 
 from contracts import LLMContract
+from openbook import service
 from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.server import Server
 from openbook.llms import llamacpp
-from openbook.llms import openai as openai_module
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.llms.openai import OpenAI
 from openbook.llms.quote import Quote
@@ -168,7 +168,7 @@ def halves(text: bytes) -> tuple[bytes, bytes]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr("openbook.llms.openai.sleep", waits.append)
+    monkeypatch.setattr("openbook.service.sleep", waits.append)
     return waits
 
 
@@ -252,13 +252,13 @@ class TestOpenAI(LLMContract):
     def test_a_busy_server_is_asked_again(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="7"), failure(503, "loading"), words("Yes")]
         assert answer(openai, HELLO)[0] == "Yes"
-        assert no_waiting == [7.0, openai_module.WAIT_SECONDS[1]]
+        assert no_waiting == [7.0, service.WAIT_SECONDS[1]]
 
     def test_it_does_not_ask_for_ever(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow\ndown")]
         with pytest.raises(ModelError, match=r"is busy after 4 tries \(429: slow down\)\. Ask again later\.$"):
             list(openai.stream(HELLO, 9))
-        assert len(speaker.bodies) == openai_module.TRIES == len(no_waiting) + 1
+        assert len(speaker.bodies) == service.TRIES == len(no_waiting) + 1
 
     def test_it_does_not_wait_an_hour(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="3600")]
