@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -11,7 +12,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError, SpecError, TooLongError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -23,9 +24,11 @@ RETRIED = frozenset({408, 429, 500, 502, 503, 504, 529})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 CONNECTIONS = 8  # kept open
 
-
-class RefusedError(ModelError):
-    """The service is there and will not do this: another request may succeed."""
+# A text or a batch that is too long, as OpenAI, vLLM, text-embeddings-inference, Ollama and llama.cpp say it.
+TOO_LONG = re.compile(
+    r"too (long|large)|exceeds|maximum (context|input|allowed batch)|less than \d+ tokens|max \d+ tokens", re.IGNORECASE
+)
+TOO_LONG_STATUS = frozenset({400, 413, 422, 500})
 
 
 @dataclass
@@ -61,23 +64,21 @@ class Service:
         """The response once it is 200, not read yet; tries again while a server is busy or not there yet.
 
         Raises:
-            ModelError: Nothing answers there, it is busy for too long, or it refused (RefusedError).
+            ModelError: Nothing answers there, it is busy for too long, or it refuses; TooLongError where it says so.
         """
-        for wait in WAIT_SECONDS:
-            response = self._try(path, body, last=False)
-            if response is not None and response.status == 200:
+        for wait in (*WAIT_SECONDS, None):
+            response = self._try(path, body, last=wait is None)
+            if response is None:
+                asked = wait
+            elif response.status == 200:
                 return response
-            asked = wait if response is None else _asked_wait(response, wait)
-            if response is not None and (asked is None or response.status not in RETRIED):
-                raise self._failure(response)
-            if response is not None:
-                response.drain_conn()  # it is short, and its connection is used again
+            else:
+                asked = None if wait is None else _asked_wait(response, wait)
+                failure = self._failure(response)
+                if asked is None or response.status not in RETRIED or isinstance(failure, TooLongError):
+                    raise failure
             sleep(asked or 0.0)
-        response = self._try(path, body, last=True)
-        assert response is not None
-        if response.status != 200:
-            raise self._failure(response)
-        return response
+        raise AssertionError("the last try gives a response or raises")
 
     def close(self) -> None:
         """End its connections. Closing twice is allowed; a later request makes new ones."""
@@ -132,6 +133,7 @@ class Service:
         except ValueError:
             what = f"status {response.status}"
         finally:
+            response.drain_conn()  # so that its connection can be used again
             response.close()
         key = os.environ.get(self.key_env, "").strip()
         what = what.replace(key, "...") if key else what
@@ -139,9 +141,11 @@ class Service:
             return ModelError(f"{self.url} refuses the key in ${self.key_env}. Set another: export {self.key_env}=...")
         if response.status == 404:
             return ModelError(f"{self.url} has no model {self.model!r} ({what}). Name another: openai(model=...).")
+        if response.status in TOO_LONG_STATUS and (response.status == 413 or TOO_LONG.search(what)):
+            return TooLongError(f"{self.url} cannot take that much ({response.status}: {what}).")
         if response.status in RETRIED:
             return ModelError(f"{self.url} is busy after {TRIES} tries ({response.status}: {what}). Ask again later.")
-        return RefusedError(f"{self.url} refuses the question ({response.status}: {what}).")
+        return ModelError(f"{self.url} refuses the question ({response.status}: {what}).")
 
 
 def _asked_wait(response: BaseHTTPResponse, wait: float) -> float | None:

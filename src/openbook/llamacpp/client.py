@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbook.errors import ModelError
+from openbook.errors import ModelError, TooLongError
 from openbook.llamacpp.server import Server
 from openbook.text import well_formed
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 600.0  # without a byte: a prompt's progress comes every 512 tokens, and a sign of life every 30 s
 CONNECTIONS = 4  # kept open
+TOO_LONG = "too large to process"
 
 
 class Client:
@@ -58,7 +59,8 @@ class Client:
         """The response, which is 200; waits until the server has loaded. A body with `stream` is not read yet.
 
         Raises:
-            ModelError: The model could not be loaded, it refused the body (RefusedError), or its process ended.
+            ModelError: The model could not be loaded, its process ended, or it refused: TooLongError where it was given
+                more tokens than it takes.
         """
         import urllib3
 
@@ -73,7 +75,8 @@ class Client:
             except (urllib3.exceptions.HTTPError, OSError) as again:
                 raise self.broken(again) from again
         if response.status != 200:
-            raise RefusedError(f"{self.name} refused: {_error(response)}")
+            why = _error(response)
+            raise (TooLongError if TOO_LONG in why else ModelError)(f"{self.name} refused: {why}")
         return response
 
     def tokenize(self, text: str, *, special: bool = False, pieces: bool = False) -> list[Any]:
@@ -146,10 +149,6 @@ class Client:
         with self._lock:
             if not self._busy:
                 self.close()
-
-
-class RefusedError(ModelError):
-    """The server is there and will not do this."""
 
 
 def _error(response: BaseHTTPResponse) -> str:
