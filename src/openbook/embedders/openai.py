@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from openbook.embedders.windows import embed_whole
-from openbook.errors import ModelError, SpecError, TooLongError
+from openbook.embedders.windows import embed_whole, in_halves
+from openbook.errors import ModelError, SpecError
 from openbook.recipe import digest
 from openbook.service import Service, one_line
 from openbook.text import well_formed
@@ -30,7 +30,6 @@ TOKEN = re.compile(r"[A-Za-z]{1,3}|\S")
 WIDE = 0x800  # from here on, a character is three bytes or more, of which tokenizers may make two tokens
 BLANK = "."  # what is sent for a text without a character: OpenAI refuses an empty one
 ENDS = 2  # tokens that a model puts around a text
-SHORTEST = 32  # characters: a service that refuses those means something else
 
 
 @dataclass
@@ -105,27 +104,15 @@ class OpenAI:
         vectors = np.empty((len(texts), self.dim), np.float32)
 
         def work(batch: list[int]) -> None:
-            vectors[batch] = self._fitting([texts[index] for index in batch])
+            vectors[batch] = in_halves([texts[index] for index in batch], self._checked)
 
         with ThreadPoolExecutor(min(self.requests, len(batches))) as pool:
             for _ in pool.map(work, batches):  # the first error leaves out what has not begun
                 pass
         return vectors
 
-    def _fitting(self, texts: list[str]) -> Vectors:
-        """The vectors of a batch; what the service finds too long, texts or text, goes in halves."""
-        try:
-            return self._checked(self._ask(texts))
-        except TooLongError:
-            if len(texts) == 1 and len(texts[0]) < SHORTEST:
-                raise
-        if len(texts) > 1:
-            middle = len(texts) // 2
-            return np.concatenate([self._fitting(texts[:middle]), self._fitting(texts[middle:])])
-        middle = len(texts[0]) // 2
-        return self._fitting([texts[0][:middle]]) + self._fitting([texts[0][middle:]])
-
-    def _checked(self, vectors: Vectors) -> Vectors:
+    def _checked(self, texts: list[str]) -> Vectors:
+        vectors = self._ask(texts)
         if vectors.shape[1] != self.dim:
             raise ModelError(
                 f"{self.url} gave vectors of {vectors.shape[1]} numbers for {self.model!r}, before that of {self.dim}. "

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from openbook.errors import TooLongError
+
 if TYPE_CHECKING:
     from openbook.types import Vectors
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Embedder.tokens."""
+
+SHORTEST = 32  # characters: a model that finds those too long means something else
 
 
 def embed_whole(texts: Sequence[str], window: int, tokens: Spans, embed: Callable[[list[str]], Vectors]) -> Vectors:
@@ -35,6 +39,24 @@ def cut(text: str, window: int, tokens: Spans) -> list[str]:
     size = -(-len(spans) // count)
     bounds = [0, *(spans[at][0] for at in range(size, len(spans), size)), len(text)]
     return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False) if start < end]
+
+
+def in_halves(texts: list[str], embed: Callable[[list[str]], Vectors]) -> Vectors:
+    """The vectors of texts; what `embed` finds too long, many texts or one, goes to it in halves.
+
+    Raises:
+        TooLongError: Of a text of SHORTEST characters or fewer.
+    """
+    try:
+        return embed(texts)
+    except TooLongError:
+        if len(texts) == 1 and len(texts[0]) <= SHORTEST:
+            raise
+    if len(texts) > 1:
+        middle = len(texts) // 2
+        return np.concatenate([in_halves(texts[:middle], embed), in_halves(texts[middle:], embed)])
+    middle = len(texts[0]) // 2
+    return in_halves([texts[0][:middle]], embed) + in_halves([texts[0][middle:]], embed)
 
 
 def unit(vectors: Vectors) -> Vectors:
