@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,13 +11,15 @@ from contracts import RefinerContract
 from openbook import Book, Recipe
 from openbook.embedders.hashed import Hashed
 from openbook.errors import SpecError
+from openbook.llms.quote import Quote
 from openbook.refiners.compress import Compress, Sentence, chosen, shared_words
+from openbook.refiners.compress_llm import CompressLLM
 from openbook.refiners.diverse import Diverse
 from openbook.refiners.duplicates import Duplicates
 from openbook.refiners.neighbours import Neighbours
 from openbook.refiners.per_source import PerSource
 from openbook.refiners.stretches import ends, sentences
-from openbook.types import Chunk, Document, Passage, Refiner
+from openbook.types import Chunk, Document, Message, Passage, Refiner, Stream, Usage
 
 Library = dict[str, Document]
 
@@ -219,12 +223,62 @@ class TestCompress(RefinerContract):
         kept = self.compressed(document, "Who fled from the storm?", hit(document, STORY), keep=keep)
         assert 0 < sum(map(len, kept)) <= keep * len(STORY)
 
-    def test_forty_passages_take_milliseconds_as_only_k_are_read(self) -> None:
+    def test_forty_passages_take_milliseconds_and_a_document_is_read_once(self) -> None:
         document = Document(STORY * 200, "a.txt")
         given = [Passage(Chunk("d", n * 400, n * 400 + 400, STORY * 4), 1, "bm25") for n in range(40)]
+        read = []
+
+        def look(passage: Passage) -> Document:
+            read.append(passage)
+            return document
+
         began = time.process_time()
-        Compress(Hashed(), lambda _: document)("What swallowed him?", given, 5)
+        Compress(Hashed(), look)("What swallowed him?", given, 5)
         assert time.process_time() - began < 0.2
+        assert len(read) == 1
+
+
+@dataclass(frozen=True)
+class Picking(Quote):
+    """A model that answers what it is told to, and keeps what it was asked."""
+
+    answer: str = ""
+    asked: list[str] = field(default_factory=list)  # words and grammar
+
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
+        self.asked.extend((messages[-1].content, grammar))
+        yield self.answer
+        yield Usage()
+
+
+class TestCompressLLM(RefinerContract):
+    @pytest.fixture
+    def refiner(self, library: Library) -> Refiner:
+        return CompressLLM(Quote(), lambda one: library[one.chunk.document_id])
+
+    @pytest.mark.parametrize(
+        ("answer", "expected"),
+        [
+            ("[4]", ["The fish swallowed him."]),
+            ("[4][6]", ["The fish swallowed him. He prayed. It spat him out."]),
+            ("[1][8]", ["Jonah fled.", "Rain fell."]),
+            ("none", [STORY, "Rain fell. It was cold."]),
+            ("[99]", [STORY, "Rain fell. It was cold."]),
+        ],
+    )
+    def test_the_stretch_of_what_is_picked_is_kept(self, answer: str, expected: list[str]) -> None:
+        document = Document(f"{STORY}\n\nRain fell. It was cold.", "a.txt")
+        llm = Picking(answer=answer)
+        refine = CompressLLM(llm, lambda _: document)
+        found = refine("What swallowed him?", [hit(document, STORY), hit(document, "Rain fell. It was cold.")], 3)
+        assert texts(found) == expected
+        words, grammar = llm.asked
+        assert words.splitlines()[3] == "[4] The fish swallowed him."
+        assert grammar.startswith("root ::= number{1,5}")
+
+    def test_a_number_that_makes_no_sense_is_refused(self) -> None:
+        with pytest.raises(SpecError, match="most must be 1 or more"):
+            CompressLLM(Quote(), lambda _: Document("", ""), 0)
 
 
 def test_the_price_of_a_character_shares_the_room_between_passages() -> None:

@@ -12,4 +12,7 @@ ENTRIES: dict[str, Entry] = {
     "compress": Entry(
         "openbook.refiners.compress:Compress", "of each passage the sentences that matter, for fewer tokens"
     ),
+    "compress-llm": Entry(
+        "openbook.refiners.compress_llm:CompressLLM", "of each passage the sentences the model picks"
+    ),
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from openbook.errors import SpecError
-from openbook.refiners.stretches import sentences, stretch
+from openbook.refiners.stretches import documents, sentences, stretch
 from openbook.types import Document, Embedder, Passage
 
 if TYPE_CHECKING:
@@ -60,23 +60,23 @@ class Compress:
 
     def __call__(self, question: str, passages: list[Passage], k: int) -> list[Passage]:
         shown = passages[:k]
-        documents = [self.document(passage) for passage in shown]
+        read = documents(shown, self.document)
         spans = [
             sentences(document, passage.chunk.start, passage.chunk.end)
-            for passage, document in zip(shown, documents, strict=True)
+            for passage, document in zip(shown, read, strict=True)
         ]
         if self.keep == 1 or sum(map(len, spans)) < 2:
             return shown
-        texts = [[document.text[start:end] for start, end in of] for document, of in zip(documents, spans, strict=True)]
+        texts = [[document.text[start:end] for start, end in of] for document, of in zip(read, spans, strict=True)]
         scores = self._scores(question, texts)
         scored = [
-            [Sentence(*span, score) for span, score in zip(*pair, strict=True)]
-            for pair in zip(spans, scores, strict=True)
+            [Sentence(start, end, score) for (start, end), score in zip(of, values, strict=True)]
+            for of, values in zip(spans, scores, strict=True)
         ]
         room = int(self.keep * sum(end - start for of in spans for start, end in of))
         return [
             stretch(passage, document, *span)
-            for passage, document, span in zip(shown, documents, chosen(scored, room), strict=True)
+            for passage, document, span in zip(shown, read, chosen(scored, room), strict=True)
             if span
         ]
 

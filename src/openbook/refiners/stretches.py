@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -23,6 +23,13 @@ def stretch(passage: Passage, document: Document, start: int, end: int) -> Passa
     return replace(
         passage, chunk=replace(passage.chunk, start=start, end=end, text=text, place=document.place(start, end))
     )
+
+
+def documents(passages: Sequence[Passage], look: Callable[[Passage], Document]) -> list[Document]:
+    """The document of each passage, read once: a long one costs as much as its passages' vectors."""
+    read = {passage.chunk.document_id: passage for passage in passages}
+    found = {name: look(passage) for name, passage in read.items()}
+    return [found[passage.chunk.document_id] for passage in passages]
 
 
 def ends(document: Document, start: int, stop: int) -> list[int]:
