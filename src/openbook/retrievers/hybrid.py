@@ -23,8 +23,7 @@ Scores: TypeAlias = Mapping[Chunk, float]
 class Hybrid:
     """Score of a chunk: z(cosine) + weight * z(BM25), see `standardized` for z.
 
-    Measured on nine sets in docs/decisions/0002-store-and-hybrid.md. When questions and documents are in different
-    languages the words only disturb: use `dense`.
+    Measured on nine sets in docs/decisions/0002-store-and-hybrid.md.
     """
 
     weight: float = 0.75  # of the words; 0: only meaning decides
@@ -52,7 +51,9 @@ class Hybrid:
             return []
         count = max(self.pool, k)
         meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
-        words = {passage.chunk: passage.score for passage in store.match(question, count, within=within)}
+        # In another language the words only disturb.
+        found_by_words = [] if foreign else store.match(question, count, within=within)
+        words = {passage.chunk: passage.score for passage in found_by_words}
         found = list(dict.fromkeys(chain(meaning, words)))
         score = {
             chunk: by_meaning + self.weight * by_words
