@@ -41,8 +41,8 @@ def gguf(path: Path, **more: str | int) -> Path:
     [{}, {"context": 10}, {"threads": -1}, {"gpu_layers": -2}, {"keep_minutes": -1.0}, {"query_prefix": "q" * 300}],
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    options = {"model": "a.gguf", **options} if options else {}
     with pytest.raises(SpecError, match=r"^llamacpp\("):
-        options = {"model": "a.gguf", **options} if options else {}
         LlamaCpp(**options)
 
 
