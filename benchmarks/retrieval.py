@@ -37,9 +37,10 @@ from metrics import MEASURES, Relevant, holm, p_values
 from sets import Case, chunk_id, languages, load
 
 from openbook import registry
-from openbook.book import POOL, SPARE
 from openbook.fitting import fitting
+from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe, Spec, digest, parse_many
+from openbook.searching import POOL, SPARE
 from openbook.types import Chunk, Document, Embedder, Kind, Passage, Refiner, Retriever, Store, Vectors
 
 SETS = (
@@ -136,17 +137,24 @@ class Finder:
         given = {"embedder": self.embedder, "store": self.store, "document": self._document, "llm": self.llm}
         self._retrieve: Retriever = registry.make("retriever", self.specs[0])
         self._refiners: list[Refiner] = [registry.make("refiners", spec, **given) for spec in self.specs[1:]]
-        asked = languages(self.task.name)
-        self._foreign = asked[0] != asked[1]
+        spoken, asked = languages(self.task.name)
+        known = self.embedder.languages
+        self._foreign = spoken != asked and (not known or asked in known)
 
     def __call__(self, question: str, vector: Vectors) -> list[Passage]:
         count = max(SPARE * K, POOL) if self._refiners else DEPTH
-        passages = self._retrieve(question, count, self.store, lambda _: vector, foreign=self._foreign)
+        passages = self._find(question, count, vector)
         if self._refiners:
             passages = [self._with_origin(passage) for passage in passages]
         for refine in self._refiners:
             passages = refine(question, passages, K)
         return passages
+
+    def _find(self, question: str, count: int, vector: Vectors) -> list[Passage]:
+        found = self._retrieve(question, count, self.store, lambda _: vector, foreign=self._foreign)
+        if found or not phrases(question):
+            return found
+        return self._retrieve(unquoted(question), count, self.store, lambda _: vector, foreign=self._foreign)
 
     def _with_origin(self, passage: Passage) -> Passage:
         document = self._document(passage)
