@@ -7,8 +7,8 @@ r"""How well retrievers find the passages that answer a question: every set x em
 
 Prints Markdown. What a set is: benchmarks/sets.py. A document's rank is that of its best chunk; in a set `.gold` chunks
 are ranked, and right is one with half of a verse or quote that answers, or that lies on a right page. Refiners get as
-many passages as a book gives them. `p` is a paired randomisation test of one measure (--judge) against the named
-column, with Holm's correction over all tests of the table; the last retriever is what is judged in the second table.
+many passages as a book gives them. `p` is a paired randomisation test of one measure (--judge) against what heads the
+column, with Holm's correction over all tests of the column; the last retriever is judged in the second table.
 
 `--runs` is a folder where chunks are written for other programs (benchmarks/peers.py) and their rankings read from;
 with `--peer-python` those programs are run.
@@ -270,9 +270,11 @@ def chances(rows: Sequence[Row], judge: str) -> list[tuple[int, str, float]]:
 
 
 def correct(rows: Sequence[Row], tests: Sequence[tuple[int, str, float]]) -> None:
-    """Note Holm's corrected p with the rows."""
-    for (number, against, _), p in zip(tests, holm([p for *_, p in tests]), strict=True):
-        rows[number].p[against] = p
+    """Note the p with the rows, corrected for the tests of their column."""
+    for column in AGAINST:
+        here = [(number, p) for number, against, p in tests if against == column]
+        for (number, _), p in zip(here, holm([p for _, p in here]), strict=True):
+            rows[number].p[column] = p
 
 
 def pooled(rows: Sequence[Row]) -> list[Row]:
