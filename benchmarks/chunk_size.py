@@ -42,6 +42,7 @@ DEPTH = 20  # chunks asked for: fills the larger budget even with the smallest o
 BUDGETS = (1500, 4000)  # characters shown
 SAMPLE = 150_000  # characters whose embedding is timed
 MEASURES = ("R@1", "R@5", "MRR@10", *(f"R@{budget}c" for budget in BUDGETS))
+COST = "CPU seconds to embed a megabyte"
 TESTED = ("MRR@10", f"R@{BUDGETS[0]}c")
 
 SETS: dict[str, Callable[[Path], Case]] = {
@@ -198,15 +199,13 @@ def drawn(rows: Sequence[Row], seconds: dict[str, float]) -> str:
 
     names = list(dict.fromkeys(row.set for row in rows))
     panels = {
-        "MRR@10, per cent": [line(name, "MRR@10") for name in names],
-        f"answer in the first {BUDGETS[0]:,} characters shown, per cent": [
-            line(name, f"R@{BUDGETS[0]}c") for name in names
-        ],
+        "MRR@10, %": [line(name, "MRR@10") for name in names],
+        f"answer in the first {BUDGETS[0]:,} characters, %": [line(name, f"R@{BUDGETS[0]}c") for name in names],
     }
     if seconds:
         cost = [(size, seconds[spec]) for size, spec in zip(SIZES, SPLITTERS, strict=False)]
-        panels["CPU seconds to embed a megabyte"] = [Line("minilm", cost)]
-    return picture("Characters in a chunk", panels)
+        panels[COST] = [Line("minilm", cost)]
+    return picture("Characters in a chunk", panels, from_zero={COST})
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import log2
@@ -16,7 +16,7 @@ GRID = 4  # parts of the y axis
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#999999")
 
 STYLE = (
-    "text{font:11px system-ui,sans-serif;fill:#333}.grid{stroke:#8884;stroke-width:1}"
+    "text{font-family:system-ui,sans-serif;font-size:11px;fill:#333}.grid{stroke:#888;stroke-opacity:.3}"
     "@media(prefers-color-scheme:dark){text{fill:#ddd}}"
 )
 
@@ -29,11 +29,11 @@ class Line:
     points: Sequence[tuple[float, float]]
 
 
-def picture(x_label: str, panels: Mapping[str, Sequence[Line]]) -> str:
-    """Panels side by side: title -> lines."""
+def picture(x_label: str, panels: Mapping[str, Sequence[Line]], *, from_zero: Collection[str] = ()) -> str:
+    """Panels side by side: title -> lines; the y axes of some begin at 0."""
     panels = {title: lines for title, lines in panels.items() if lines}
     drawn = "".join(
-        f'<g transform="translate({number * WIDTH} 0)">{_panel(title, x_label, lines)}</g>'
+        f'<g transform="translate({number * WIDTH} 0)">{_panel(title, x_label, lines, zero=title in from_zero)}</g>'
         for number, (title, lines) in enumerate(panels.items())
     )
     size = f'viewBox="0 0 {WIDTH * len(panels)} {HEIGHT}" width="{WIDTH * len(panels)}" height="{HEIGHT}"'
@@ -41,9 +41,9 @@ def picture(x_label: str, panels: Mapping[str, Sequence[Line]]) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">{named}<style>{STYLE}</style>{drawn}</svg>\n'
 
 
-def _panel(title: str, x_label: str, lines: Sequence[Line]) -> str:
+def _panel(title: str, x_label: str, lines: Sequence[Line], *, zero: bool) -> str:
     xs = sorted({x for line in lines for x, _ in line.points})
-    low, high, step = scale([y for line in lines for _, y in line.points])
+    low, high, step = scale([0.0] * zero + [y for line in lines for _, y in line.points])
 
     def across(x: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * log2(x / xs[0]) / (log2(xs[-1] / xs[0]) or 1)
@@ -63,8 +63,8 @@ def _panel(title: str, x_label: str, lines: Sequence[Line]) -> str:
         path = "L".join(f"{across(x):.1f} {down(y):.1f}" for x, y in line.points)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{across(x):.1f}" cy="{down(y):.1f}" r="2.5" fill="{colour}"/>' for x, y in line.points]
-        parts.append(f'<g style="font-weight:600">{_text(WIDTH - RIGHT + 6, label, line.name)}</g>')
-        parts.append(f'<path d="M{WIDTH - RIGHT} {label + 3:.0f}h3" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<g style="font-weight:600">{_text(WIDTH - RIGHT + 11, label, line.name)}</g>')
+        parts.append(f'<path d="M{WIDTH - RIGHT + 5} {label - 4:.0f}h4" stroke="{colour}" stroke-width="2"/>')
     return "".join(parts)
 
 
