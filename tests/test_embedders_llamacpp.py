@@ -16,7 +16,7 @@ from contracts import EmbedderContract
 from openbook.embedders.llamacpp import LlamaCpp, aligned
 from openbook.embedders.openai import OpenAI
 from openbook.errors import ModelError, SpecError
-from openbook.models.gguf import identity
+from openbook.models.identity import identity
 from openbook.types import Embedder
 
 STRING, UINT32 = 8, 4
@@ -41,8 +41,8 @@ def gguf(path: Path, **more: str | int) -> Path:
     [{}, {"context": 10}, {"threads": -1}, {"gpu_layers": -2}, {"keep_minutes": -1.0}, {"query_prefix": "q" * 300}],
 )
 def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    options = {"model": "a.gguf", **options} if options else {}
     with pytest.raises(SpecError, match=r"^llamacpp\("):
-        options = {"model": "a.gguf", **options} if options else {}
         LlamaCpp(**options)
 
 
