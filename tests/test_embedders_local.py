@@ -160,8 +160,8 @@ class TestSentenceTransformers(EmbedderContract):
     def test_vectors_are_those_of_the_bundled_model_before_it_was_rounded(self, embedder: Embedder) -> None:
         from openbook.embedders.minilm import MiniLM
 
-        texts = ["Now the LORD had prepared a great fish to swallow up Jonah.", "Interest rates rose.", "wine " * 2000]
-        assert (embedder.embed(texts, "document") * MiniLM().embed(texts, "document")).sum(axis=1).min() > 0.95
+        texts = ["Now the LORD had prepared a great fish to swallow up Jonah.", "Interest rates rose."]
+        assert (embedder.embed(texts, "document") * MiniLM().embed(texts, "document")).sum(axis=1).min() > 0.99
 
     def test_its_window_and_tokens_are_the_models_own(self, embedder: Embedder) -> None:
         assert embedder.window == 254  # of this model's settings; what is longer is the mean of its windows
