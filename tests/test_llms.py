@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import struct
@@ -54,6 +55,8 @@ def passage(number: int, text: str) -> Passage:
 
 
 class TestQuote(LLMContract):
+    chooses = False
+
     @pytest.fixture
     def llm(self) -> LLM:
         return Quote()
@@ -96,6 +99,7 @@ class Speaker:
     script: list[Reply]
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    first: Reply | None = None  # to who asks for the probabilities of the first token; None: as the script says
     broken: threading.Event = field(default_factory=threading.Event)  # a client left before the end
 
 
@@ -108,6 +112,12 @@ def words(*pieces: str, finish: str = "stop") -> Reply:
     }
     role: dict[str, Any] = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
     return Reply([*(f"data: {json.dumps(event)}" for event in (role, *deltas, end, usage)), "data: [DONE]"])
+
+
+def probabilities(**tokens: float) -> Reply:
+    top = [{"token": token, "logprob": math.log(value), "bytes": None} for token, value in tokens.items()]
+    choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [{"token": "x", "top_logprobs": top}]}}
+    return Reply([json.dumps({"choices": [choice]})], chunked=False)
 
 
 def failure(status: int, message: str, **headers: str) -> Reply:
@@ -125,6 +135,8 @@ def speaker() -> Iterator[Speaker]:
             talk.headers.append(dict(self.headers))
             assert self.path == "/v1/chat/completions"
             reply = talk.script.pop(0) if len(talk.script) > 1 else talk.script[0]
+            if talk.first is not None and "logprobs" in talk.bodies[-1]:
+                reply = talk.first
             self.send_response(reply.status)
             self.send_header("Content-Type", "text/event-stream" if reply.status == 200 else "application/json")
             for name, value in reply.headers.items():
@@ -182,8 +194,30 @@ def openai(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAI
 
 class TestOpenAI(LLMContract):
     @pytest.fixture
-    def llm(self, openai: OpenAI) -> LLM:
+    def llm(self, openai: OpenAI, speaker: Speaker) -> LLM:
+        speaker.first = probabilities(Three=0.5, The=0.25, Jonah=0.125)
         return openai
+
+    def test_a_choice_is_asked_for_as_one_token_with_its_probabilities(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.first = probabilities(Yes=0.5, no=0.2, Well=0.1)
+        assert openai.choose(HELLO, ["No", "Yes", "Never"]) == pytest.approx([0.2, 0.5, 0])
+        body = speaker.bodies[0]
+        assert (body["max_tokens"], body["logprobs"], body["top_logprobs"]) == (1, True, 20)
+        assert not body["stream"]
+        assert "stream_options" not in body
+
+    @pytest.mark.parametrize(
+        "said", [{"choices": [{"message": {"content": "Yes"}, "logprobs": None}]}, {"choices": [{}]}, {}, [], None]
+    )
+    def test_a_service_without_probabilities_is_one_line(self, openai: OpenAI, speaker: Speaker, said: Any) -> None:
+        speaker.first = Reply([json.dumps(said)], chunked=False)
+        with pytest.raises(ModelError, match=r"^http\S+ gives no probabilities \(logprobs\) for tiny\. [^\n]+\.$"):
+            openai.choose(HELLO, ["Yes", "No"])
+
+    def test_a_service_that_refuses_to_give_them_is_one_line(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.first = failure(400, "logprobs are not supported")
+        with pytest.raises(ModelError, match=r"refuses the question \(400: logprobs are not supported\)\.$"):
+            openai.choose(HELLO, ["Yes", "No"])
 
     def test_it_sends_what_render_shows_and_counts_as_the_server_does(self, openai: OpenAI, speaker: Speaker) -> None:
         text, usage = answer(openai, self.MESSAGES, 24)
@@ -518,6 +552,21 @@ class TestLlamaCpp(LLMContract):
     def test_half_a_character_in_a_question_is_no_crash(self, warm: LlamaCpp) -> None:
         assert answer(warm, [Message("user", "a\udcff")], 2)[0]
         assert warm.count("\udcff") > 0
+
+    def test_what_it_says_is_the_likeliest_choice(self, warm: LlamaCpp) -> None:
+        said = answer(warm, self.MESSAGES, 1)[0].strip()
+        likely, unlikely = warm.choose(self.MESSAGES, [said, "Zebra"])
+        assert likely > 0.1
+        assert unlikely < 0.01
+
+    def test_what_comes_first_is_read_once_for_many_choices(self, warm: LlamaCpp) -> None:
+        shared = "He went up to the mountain. " * 40
+        seconds = []
+        for number in range(4):
+            start = time.perf_counter()
+            warm.choose([Message("user", f"{shared} Is {number} a number?")], ["Yes", "No"])
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds[1:]) < seconds[0] / 2
 
     def test_a_grammar_is_obeyed(self, warm: LlamaCpp) -> None:
         assert answer(warm, HELLO, 16, 'root ::= "yes [2]" | "no [1]"')[0] in {"yes [2]", "no [1]"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from openbook import models
 from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.client import Client
+from openbook.llms.chances import chances
 from openbook.llms.sse import events
 from openbook.models.gguf import Header, read_header
 from openbook.prompts.template import render
@@ -21,6 +22,8 @@ from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
 
 @dataclass
@@ -91,6 +94,27 @@ class LlamaCpp:
             finally:
                 # An answer read to its end gives its connection back; on one left early this stops the model.
                 response.close()
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        prompt = self.render(messages)
+        with self.client.running():
+            self._refuse_too_long(prompt, 1)
+            answer = self.client.post(
+                "/completion",
+                {
+                    "prompt": prompt,
+                    "n_predict": 1,
+                    "n_probs": LIKELIEST,  # as the network gives them, whatever the temperature
+                    "temperature": 0,
+                    "ignore_eos": True,  # an answer that ends at once has no first token
+                    "cache_prompt": True,
+                },
+            ).json()
+        try:
+            first = answer["completion_probabilities"][0]["top_logprobs"]
+        except (LookupError, TypeError) as error:
+            raise ModelError(f"{self.name} gave no probabilities. Try: pip install -U xllamacpp") from error
+        return chances(((token["token"], token["logprob"]) for token in first), choices)
 
     def close(self) -> None:
         with self._lock:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from openbook.errors import ModelError, SpecError
+from openbook.llms.chances import chances
 from openbook.llms.sse import events
 from openbook.service import Service, one_line, said
 from openbook.text import well_formed
 from openbook.types import Message, Stream, Usage
 
+LIKELIEST = 20  # first tokens with probabilities: the most OpenAI gives
 CHARACTERS_PER_TOKEN = 4  # for English; the server has no tokenizer to ask
 
 
@@ -77,6 +79,26 @@ class OpenAI:
         yield Usage(
             usage.prompt_tokens, usage.answer_tokens, usage.cached_tokens, "length" if stopped == "length" else "end"
         )
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        import urllib3
+
+        body = {**self._body(messages), "max_tokens": 1, "logprobs": True, "top_logprobs": LIKELIEST, "stream": False}
+        del body["stream_options"]
+        response = self._service.post("/chat/completions", body)
+        try:
+            first = json.loads(response.read())["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            told = [(str(token["token"]), float(token["logprob"])) for token in first]
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ModelError(f"{self.url} broke off while answering: {one_line(error)}. Ask again.") from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{self.url} gives no probabilities (logprobs) for {self.model}. Name a service that does, or leave "
+                "out what needs them, such as the refiner llm-rerank."
+            ) from error
+        finally:
+            response.close()
+        return chances(told, choices)
 
     def close(self) -> None:
         self._service.close()
