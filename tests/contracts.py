@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openbook.errors import ModelError
 from openbook.splitters.structure import Structure
 from openbook.text import apply
 from openbook.types import (
@@ -152,6 +153,14 @@ class StoreContract:
             "☃",
             "\x00",
             "'; drop",
+            '"wine" "',
+            '""',
+            '"?"',
+            '"wine AND" OR "bread*"',
+            '" wine "bread"',
+            '"\x00 wine"',
+            "„wine“ “bread” «fish» »ark«",
+            '"' * 99,
         ],
     )
     def test_match_takes_any_string(self, store: Store, question: str) -> None:
@@ -160,7 +169,67 @@ class StoreContract:
 
     def test_match_ignores_punctuation_around_words(self, store: Store) -> None:
         store.add([chunk(0, "wine, and bread."), chunk(1, "fish")], unit(2))
-        assert [p.chunk.start for p in store.match('"Who: drank (the) WINE?!"', 3)] == [0]
+        assert [p.chunk.start for p in store.match("'Who: drank (the) WINE?!'", 3)] == [0]
+
+    @pytest.mark.parametrize(
+        "quoted", ['"net revenue"', "“net revenue”", "„net revenue“", "«net revenue»", "»net revenue«"]
+    )
+    def test_words_in_quotes_must_be_there_in_that_order(self, store: Store, quoted: str) -> None:
+        texts = [
+            "the net revenue of the year",
+            "revenue net of tax, revenue of the year and revenue again",
+            "gross and net, and revenue",
+            "Net-Revenue: rose!",
+        ]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(4))
+        for _ in range(2):  # before and after it is indexed
+            assert {p.chunk.start for p in store.match(quoted, 9)} == {0, 300}
+            store.optimize()
+
+    def test_words_beside_a_phrase_need_not_be_there_but_count(self, store: Store) -> None:
+        texts = ["net revenue fell", "net revenue rose in Norway", "Norway and its fish"]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
+        assert [p.chunk.start for p in store.match('Was there "net revenue" in Norway?', 9)] == [100, 0]
+
+    def test_all_phrases_must_be_there(self, store: Store) -> None:
+        texts = ["the great fish swallowed the king of Nineveh", "a great fish", "the king of Nineveh"]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
+        assert [p.chunk.start for p in store.match('"great fish" "king of Nineveh"', 9)] == [0]
+        assert store.match('"great king"', 9) == []
+
+    def test_a_phrase_is_found_in_any_form_of_its_words(self, store: Store) -> None:
+        store.add([chunk(0, "the great fishes"), chunk(1, "fish are great")], unit(2))
+        assert [p.chunk.start for p in store.match('"great fish"', 9)] == [0]
+
+    @pytest.mark.parametrize("words", ['wine "bread', 'a 3" wine and a 5" bread', '" wine bread', "wine «bread"])
+    def test_a_quote_that_is_not_closed_is_a_character(self, store: Store, words: str) -> None:
+        store.add([chunk(0, "wine"), chunk(1, "bread")], unit(2))
+        assert {p.chunk.start for p in store.match(words, 9)} == {0, 100}
+
+    def test_match_knows_word_forms_of_the_language_the_store_was_optimized_for(self, store: Store) -> None:
+        store.add([chunk(0, "die Häuser des Königs"), chunk(1, "der Fisch im Fluss")], unit(2))
+        store.optimize("de")
+        assert [p.chunk.start for p in store.match("Haus", 2)] == [0]
+        assert [p.chunk.start for p in store.match("Fische", 2)] == [100]
+        store.add([chunk(2, "alte Häuser")], unit(1))
+        assert {p.chunk.start for p in store.match("Haus", 3)} == {0, 200}
+        store.optimize()  # as it was
+        assert {p.chunk.start for p in store.match("Haus", 3)} == {0, 200}
+        store.optimize("en")
+        assert [p.chunk.start for p in store.match("fishes", 3)] == []
+        store.add([chunk(3, "they were swallowing fishes")], unit(1))
+        assert [p.chunk.start for p in store.match("fish swallowed", 3)] == [300]
+
+    @pytest.mark.parametrize("language", ["fr", "ru", "zh", "ja", "pl", "xx", ""])
+    def test_words_are_found_as_written_in_every_language(self, open_store: OpenStore, language: str) -> None:
+        store = open_store()
+        store.add([chunk(0, "Прекрасный zamek wśród wzgórz, café"), chunk(1, "inny")], unit(2))
+        store.optimize(language)
+        store.close()
+        again = open_store()
+        for word in ("прекрасный", "zamek", "wzgórz", "cafe"):
+            assert [p.chunk.start for p in again.match(word, 2)] == [0]
+        assert [p.chunk.start for p in again.match('"zamek wśród wzgórz"', 2)] == [0]
 
     def test_k_larger_than_the_store_gives_all_and_zero_gives_none(self, store: Store) -> None:
         store.add([chunk(0, "wine"), chunk(1, "wine")], unit(2))
@@ -555,7 +624,9 @@ class RefinerContract:
 
 
 class LLMContract:
-    """Give `llm`."""
+    """Give `llm`; set `chooses` to False for one that cannot say how likely a word is."""
+
+    chooses: ClassVar[bool] = True
 
     MESSAGES: ClassVar[Sequence[Message]] = (
         Message("system", "You are terse."),
@@ -588,6 +659,23 @@ class LLMContract:
         next(stream)
         stream.close()
         assert any(isinstance(part, str) for part in llm.stream(self.MESSAGES, max_tokens=5))
+
+    def test_each_choice_has_a_probability(self, llm: LLM) -> None:
+        if not self.chooses:
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, ["Yes", "No"])
+            return
+        for choices in (["Three", "Jonah", "The"], ["1", "2"], ["Hello"], []):
+            found = llm.choose(self.MESSAGES, choices)
+            assert len(found) == len(choices)
+            assert all(0 <= probability <= 1 for probability in found)
+            assert sum(found) <= 1 + 1e-6
+            assert llm.choose(self.MESSAGES, choices[::-1]) == pytest.approx(found[::-1], abs=0.02)
+
+    def test_choices_that_begin_alike_are_refused(self, llm: LLM) -> None:
+        for choices in (["1", "10"], ["Yes", "yes"], ["No", ""]):
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, choices)
 
     def test_it_has_a_name_and_room(self, llm: LLM) -> None:
         assert llm.name
