@@ -23,9 +23,10 @@ import pytest
 import urllib3
 
 from contracts import LLMContract
+from openbook import service
 from openbook.errors import ModelError, SpecError
-from openbook.llms import llamacpp_server
-from openbook.llms import openai as openai_module
+from openbook.llamacpp.server import Server
+from openbook.llms import llamacpp
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.llms.openai import OpenAI
 from openbook.llms.quote import Quote
@@ -179,7 +180,7 @@ def halves(text: bytes) -> tuple[bytes, bytes]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr("openbook.llms.openai.sleep", waits.append)
+    monkeypatch.setattr("openbook.service.sleep", waits.append)
     return waits
 
 
@@ -285,13 +286,13 @@ class TestOpenAI(LLMContract):
     def test_a_busy_server_is_asked_again(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="7"), failure(503, "loading"), words("Yes")]
         assert answer(openai, HELLO)[0] == "Yes"
-        assert no_waiting == [7.0, openai_module.WAIT_SECONDS[1]]
+        assert no_waiting == [7.0, service.WAIT_SECONDS[1]]
 
     def test_it_does_not_ask_for_ever(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow\ndown")]
         with pytest.raises(ModelError, match=r"is busy after 4 tries \(429: slow down\)\. Ask again later\.$"):
             list(openai.stream(HELLO, 9))
-        assert len(speaker.bodies) == openai_module.TRIES == len(no_waiting) + 1
+        assert len(speaker.bodies) == service.TRIES == len(no_waiting) + 1
 
     def test_it_does_not_wait_an_hour(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="3600")]
@@ -392,7 +393,7 @@ class TestLlamaCppWithoutWeights:
         path = tmp_path / "a.gguf"
         if content is not None:
             path.write_bytes(content)
-        server = llamacpp_server.Server(path, {"context": 512, "threads": 1, "gpu_layers": 0})
+        server = Server(path, {"context": 512, "threads": 1, "gpu_layers": 0})
         with pytest.raises(ModelError) as caught:
             server.url()
         assert said in str(caught.value)
@@ -408,7 +409,7 @@ class TestLlamaCppWithoutWeights:
             return real(arguments, **named)
 
         monkeypatch.setattr("subprocess.Popen", spy)
-        server = llamacpp_server.Server(tmp_path / "a.gguf", {"context": 512, "threads": 1, "gpu_layers": 0})
+        server = Server(tmp_path / "a.gguf", {"context": 512, "threads": 1, "gpu_layers": 0})
         server.close()
         assert started
         assert server.api_key not in repr(started)
@@ -463,8 +464,8 @@ def gone(pid: int, seconds: float = 5.0) -> bool:
 
 
 def pid_of(llm: LlamaCpp) -> int:
-    assert llm._server is not None
-    return llm._server.pid
+    assert llm.client.server is not None
+    return llm.client.server.pid
 
 
 PARENT = """
@@ -476,7 +477,7 @@ llm.prepare()
 if sys.argv[2] == "answering":
     stream = llm.stream([Message("user", "Count to a thousand.")], 900)
     next(stream)
-print(llm._server.pid, flush=True)
+print(llm.client.server.pid, flush=True)
 if sys.argv[2] == "forked":
     import os
     llm.count("wait until it is loaded")
@@ -504,12 +505,14 @@ class TestLlamaCpp(LLMContract):
         warm.count("load")
         for messages in (self.MESSAGES, turns, HELLO):
             chat = [{"role": m.role, "content": m.content} for m in messages]
-            made = warm._post("/apply-template", {"messages": chat, "add_generation_prompt": True}).json()["prompt"]
+            made = warm.client.post("/apply-template", {"messages": chat, "add_generation_prompt": True}).json()[
+                "prompt"
+            ]
             assert warm.render(messages) == made
 
     def test_render_is_exactly_what_the_server_answers(self, warm: LlamaCpp) -> None:
         prompt = warm.render(self.MESSAGES)
-        sent = warm._post("/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0}).json()
+        sent = warm.client.post("/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0}).json()
         *_, usage = warm.stream(self.MESSAGES, 1)
         assert isinstance(usage, Usage)
         assert sent["prompt"] == prompt
@@ -519,7 +522,9 @@ class TestLlamaCpp(LLMContract):
         prompt = warm.render(self.MESSAGES)
         bos = read_header(weights).bos
         warm.count("load")
-        tokens = warm._post("/tokenize", {"content": prompt, "add_special": True, "with_pieces": True}).json()["tokens"]
+        tokens = warm.client.post("/tokenize", {"content": prompt, "add_special": True, "with_pieces": True}).json()[
+            "tokens"
+        ]
         assert [token["piece"] for token in tokens[:2]].count(bos) <= 1
 
     def test_a_prefix_is_read_once(self, warm: LlamaCpp) -> None:
@@ -605,8 +610,10 @@ class TestLlamaCpp(LLMContract):
 
     def test_only_with_its_key_the_server_answers(self, warm: LlamaCpp) -> None:
         warm.count("load")
-        assert warm._server is not None
-        response = urllib3.request("POST", warm._server.url() + "/completion", json={"prompt": "a"}, retries=False)
+        assert warm.client.server is not None
+        response = urllib3.request(
+            "POST", warm.client.server.url() + "/completion", json={"prompt": "a"}, retries=False
+        )
         assert response.status == 401
 
     def test_an_idle_server_ends_and_comes_back(self, weights: Path) -> None:
@@ -679,9 +686,9 @@ class TestLlamaCpp(LLMContract):
 
     def test_openai_speaks_with_the_same_server(self, warm: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
         warm.count("load")
-        assert warm._server is not None
-        monkeypatch.setenv("SERVER_KEY", warm._server.api_key)
-        llm = OpenAI(url=f"{warm._server.url()}/v1", model="any", key_env="SERVER_KEY")
+        assert warm.client.server is not None
+        monkeypatch.setenv("SERVER_KEY", warm.client.server.api_key)
+        llm = OpenAI(url=f"{warm.client.server.url()}/v1", model="any", key_env="SERVER_KEY")
         text, usage = answer(llm, self.MESSAGES, 16)
         assert text == answer(warm, self.MESSAGES, 16)[0]
         assert usage.answer_tokens == 16
@@ -692,7 +699,7 @@ class TestLlamaCpp(LLMContract):
 
 
 def start_parent(weights: Path, when: str) -> tuple[subprocess.Popen[str], int]:
-    source = str(Path(llamacpp_server.__file__).parents[2])
+    source = str(Path(llamacpp.__file__).parents[2])
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT), str(weights), when],
         stdout=subprocess.PIPE,

@@ -23,6 +23,7 @@ from openbook import checking, registry
 from openbook.checking import Check
 from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
+from openbook.estimating import Estimate
 from openbook.explaining import Explanation, explain
 from openbook.finding import find, size_bytes
 from openbook.fitting import fitting
@@ -211,19 +212,20 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        if isinstance(paths, str | Path):
-            paths = [paths]
-        found = find(map(Path, paths), known)
-        found.leave_out(self.folder)
-        recipe, limits = self._manifest.recipe, limits or Limits()
+        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            indexer = self._indexer(recipe, self.store, self.embedder, report, limits)
-            with disk_errors(self.folder / NAME):
-                summary = indexer.add(found, reading)
-                if summary.chunks or summary.removed or summary.updated:
-                    self._optimize(report)
+            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+            if summary.chunks or summary.removed or summary.updated:
+                self._optimize(report)
         return summary
+
+    def estimate(self, paths: str | Path | Iterable[str | Path], *, limits: Limits | None = None) -> Estimate:
+        """What `add` of these would come to: files, chunks, seconds, disk. Costs a second or two, changes nothing."""
+        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
+        steps = recipe.to_dict()
+        with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+            return self._indexer(recipe, self.store, self.embedder, None, limits).estimate(found, reading)
 
     def _optimize(self, report: Report | None) -> None:
         if report:

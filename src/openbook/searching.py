@@ -13,6 +13,7 @@ from typing import Any
 from openbook import registry
 from openbook.documents import Documents
 from openbook.languages import foreign_language
+from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe
 from openbook.types import Embedder, Passage, Refiner, Retriever, Store, Vectors
 
@@ -90,4 +91,8 @@ class Search:
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
         known = self.embedder().languages if self.language else ()
         foreign = bool(self.language) and (not known or self.language in known)
-        return retriever(self.question, count, self.store, self.embed, self.within, foreign=foreign)
+        found = retriever(self.question, count, self.store, self.embed, self.within, foreign=foreign)
+        if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
+            question = unquoted(self.question)
+            found = retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
+        return found

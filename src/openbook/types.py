@@ -190,10 +190,11 @@ class Answer:
 class Progress:
     """How far a long work is."""
 
-    step: str  # 'read', 'embed', 'store', 'download'
+    step: str  # 'estimate' (nothing is done yet), 'read', 'embed', 'store', 'download'
     done: int
     total: int  # 0: not known yet
     unit: str = "chunks"
+    seconds_left: float | None = None  # None: not known
 
 
 Report = Callable[[Progress], None]

@@ -12,7 +12,7 @@ import click
 
 import openbook
 from openbook.app.model_commands import models, pull_if_missing
-from openbook.app.opening import open_book, recipe_with
+from openbook.app.opening import dry_book, open_book, recipe_with
 from openbook.app.options import (
     Sorted,
     book_option,
@@ -82,6 +82,7 @@ def demo(yes: bool, llm: str) -> None:
 @book_option
 @set_option("Another component for a step of a new book, such as: splitter='chars(size=1000)'. Repeatable.")
 @click.option("--watch", is_flag=True, help="Stay, and add again whenever something below the paths changes.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would come to: chunks, time, disk. Changes nothing.")
 @limit_options
 @json_option
 @verbose_option
@@ -90,6 +91,7 @@ def add(
     folder: Path,
     choices: tuple[str, ...],
     watch: bool,
+    dry_run: bool,
     time_limit: float,
     memory_limit: int,
     as_json: bool,
@@ -103,13 +105,17 @@ def add(
     from openbook.app import show, show_documents
     from openbook.reading import Limits
 
-    failed = False
+    failed, limits = False, Limits(time_limit, memory_limit)
+    if dry_run:
+        with dry_book(folder, choices) as book:
+            show_documents.estimate(book.estimate(paths, limits=limits), book, as_json=as_json)
+        return
     with open_book(folder, choices, create=True) as book:
         if choices:
             book.keep_recipe()
         for _ in _again_and_again(paths, book.folder) if watch else [None]:
             with show.Bar() as report:
-                added = book.add(paths, limits=Limits(time_limit, memory_limit), report=report)
+                added = book.add(paths, limits=limits, report=report)
             failed = bool(added.failed or added.partial)
             if as_json:
                 show.as_json(show_documents.added_json(added, book))

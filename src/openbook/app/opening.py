@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from openbook.errors import BookError, SpecError
@@ -40,6 +43,17 @@ def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = Fal
     if not choices:
         return Book.open(folder)
     return Book.open(folder, recipe_with(Manifest.read(folder).recipe, choices))
+
+
+@contextmanager
+def dry_book(folder: Path, choices: tuple[str, ...]) -> Generator[Book]:
+    """The book of `-b`, or, where there is none, one as it would be made, gone afterwards."""
+    from openbook.manifest import NAME
+
+    with TemporaryDirectory(prefix="openbook-") as scratch:
+        there = (folder / NAME).exists()
+        with open_book(folder if there else Path(scratch) / "book", choices, create=True) as book:
+            yield book
 
 
 def _no_such_book(folder: Path) -> str:

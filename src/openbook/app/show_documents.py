@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openbook.app.show import count, error, note, path, recipe, table
+from openbook.app.show import as_json as show_json
+from openbook.app.show import count, duration, error, note, path, recipe, round_number, table
 from openbook.manifest import name_of
 from openbook.models.catalogue import readable
 from openbook.readers.names import name_fields
@@ -21,6 +22,7 @@ from openbook.types import Document, Field, Unread
 if TYPE_CHECKING:
     from openbook.book import Book, Status
     from openbook.checking import Check
+    from openbook.estimating import Estimate
     from openbook.indexing import Added
 
 MORE_PROBES = 'openbook rebuild --set "store=lance(probes=100)"'
@@ -55,6 +57,26 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         for name in summary.skipped:
             click.echo(well_formed(f"skipped {name}"))
         recipe(book.recipe)
+
+
+def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
+    """What an add would come to."""
+    if as_json:
+        show_json(
+            {
+                "files": found.files,
+                "size_bytes": found.size_bytes,
+                "chunks": found.chunks,
+                "seconds": round(found.seconds, 1),
+                "disk_bytes": found.disk_bytes,
+            }
+        )
+        return
+    click.echo(
+        f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
+        f"chunks, about {duration(found.seconds)} with {book.recipe.embedder} on this machine as it is now, "
+        f"about {readable(found.disk_bytes)} on disk. Nothing was changed."
+    )
 
 
 def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:

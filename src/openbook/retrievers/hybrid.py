@@ -14,6 +14,7 @@ from statistics import fmean, pstdev
 from typing import ClassVar, TypeAlias
 
 from openbook.errors import SpecError
+from openbook.phrases import phrases
 from openbook.types import Chunk, Passage, Store, Vectors
 
 Scores: TypeAlias = Mapping[Chunk, float]
@@ -22,6 +23,8 @@ Scores: TypeAlias = Mapping[Chunk, float]
 @dataclass(frozen=True)
 class Hybrid:
     """Score of a chunk: z(cosine) + weight * z(BM25), see `standardized` for z.
+
+    What holds a phrase the question quotes is all that is found; meaning has a say in its order.
 
     Measured on nine sets in docs/decisions/0002-store-and-hybrid.md.
     """
@@ -50,11 +53,17 @@ class Hybrid:
         if k < 1:
             return []
         count = max(self.pool, k)
-        meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
+        quoted = bool(phrases(question))
         # In another language the words only disturb.
-        found_by_words = [] if foreign else store.match(question, count, within=within)
-        words = {passage.chunk: passage.score for passage in found_by_words}
+        matched = store.match(question, count, within=within) if quoted or not foreign else []
+        words = {passage.chunk: passage.score for passage in matched}
+        if quoted:
+            within = {chunk.document_id for chunk in words}
+        meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
         found = list(dict.fromkeys(chain(meaning, words)))
+        if quoted:
+            found = [chunk for chunk in found if chunk in words]
+            meaning = {chunk: score for chunk, score in meaning.items() if chunk in words}
         score = {
             chunk: by_meaning + self.weight * by_words
             for chunk, by_meaning, by_words in zip(
