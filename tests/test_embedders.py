@@ -6,16 +6,21 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts import EmbedderContract
-from openbook.embedders import minilm
+from openbook import inference
+from openbook.embedders import encoder, minilm
 from openbook.embedders.hashed import Hashed
 from openbook.embedders.minilm import MiniLM
 from openbook.errors import SpecError
@@ -98,16 +103,16 @@ def test_a_text_longer_than_the_window_is_the_mean_of_its_windows(loaded: MiniLM
 
 
 def test_windows_are_as_even_as_can_be() -> None:
-    parts = minilm.even_parts(list(range(1100)), 510)
+    parts = encoder.even_parts(list(range(1100)), 510)
     assert [len(part) for part in parts] == [367, 367, 366]
     assert sum(parts, []) == list(range(1100))
 
 
 def test_a_batch_holds_no_more_tokens_than_it_may_and_every_text_once() -> None:
     lengths = np.random.default_rng(1).integers(2, 513, 500).tolist()
-    batches = list(minilm.batches(lengths))
+    batches = list(inference.batches(lengths))
     assert sorted(sum(batches, [])) == list(range(500))
-    assert all(len(batch) * max(lengths[index] for index in batch) <= minilm.BATCH_TOKENS for batch in batches)
+    assert all(len(batch) * max(lengths[index] for index in batch) <= inference.BATCH_TOKENS for batch in batches)
 
 
 def test_many_threads_may_share_one_embedder(loaded: MiniLM) -> None:
@@ -162,8 +167,9 @@ def test_a_forked_child_is_told_to_be_spawned_instead_of_waiting_for_ever() -> N
 
 OLD = """
 import json, sys
+from openbook import inference
 from openbook.embedders import minilm
-minilm.has_vnni = lambda: False
+inference.has_vnni = lambda: False
 for threads in (1, 2, 1):
     vectors = minilm.MiniLM(threads=threads).embed(json.loads(sys.argv[1]), "document")
 print(json.dumps(vectors.tolist()))
@@ -220,6 +226,22 @@ def test_nothing_is_sent_and_nothing_written_at_home(tmp_path: Path) -> None:
 def test_hashed_is_the_same_on_every_machine() -> None:
     vector = Hashed(dim=8).embed([FISH], "document")[0]
     assert vector == pytest.approx(np.array([-0.2649, 0.5298, 0.5298, 0, 0.5298, -0.1325, 0.2649, 0]), abs=1e-4)
+
+
+@given(texts=st.lists(st.text("ab_9 ß中\ud800Ü-", max_size=40), max_size=8), dim=st.integers(1, 40))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_hashed_is_the_sum_of_words_and_their_pieces(texts: list[str], dim: int) -> None:
+    vectors = Hashed(dim).embed(texts, "document")
+    for text, vector in zip(texts, vectors, strict=True):
+        expected = np.zeros(dim)
+        for word in re.findall(r"\w+", text.lower()):
+            marked = f"<{word}>"
+            for piece in [word, word, *(marked[at : at + 3] for at in range(len(word)))]:  # the word counts twice
+                code = zlib.crc32(piece.encode("utf-8", "replace"))
+                expected[code % dim] += 1 if code >> 31 else -1
+        if not expected.any():
+            expected[0] = 1
+        assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
 
 
 def test_hashed_finds_the_same_words_and_other_forms_of_them() -> None:

@@ -18,3 +18,12 @@ def phrases(words: str) -> list[str]:
     """
     found = ("".join(match.groups(default="")) for match in QUOTED.finditer(words))
     return list(dict.fromkeys(one for one in found if any(map(str.isalnum, one))))
+
+
+def unquoted(words: str) -> str:
+    """The words without double quotes, so that none of them is a phrase.
+
+    >>> unquoted('the "net revenue" of „Müller“')
+    'the  net revenue  of  Müller '
+    """
+    return re.sub(r'["“”„«»]', " ", words)

@@ -26,8 +26,7 @@ class Hybrid:
 
     What holds a phrase the question quotes is all that is found; meaning has a say in its order.
 
-    Measured on nine sets in docs/decisions/0002-store-and-hybrid.md. When questions and documents are in different
-    languages the words only disturb: use `dense`.
+    Measured on nine sets in docs/decisions/0002-store-and-hybrid.md.
     """
 
     weight: float = 0.75  # of the words; 0: only meaning decides
@@ -54,8 +53,10 @@ class Hybrid:
         if k < 1:
             return []
         count = max(self.pool, k)
-        words = {passage.chunk: passage.score for passage in store.match(question, count, within=within)}
         quoted = bool(phrases(question))
+        # In another language the words only disturb.
+        matched = store.match(question, count, within=within) if quoted or not foreign else []
+        words = {passage.chunk: passage.score for passage in matched}
         if quoted:
             within = {chunk.document_id for chunk in words}
         meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
