@@ -19,6 +19,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openbook.errors import ModelError
+from openbook.splitters.structure import Structure
 from openbook.text import apply
 from openbook.types import (
     LLM,
@@ -27,7 +29,9 @@ from openbook.types import (
     Document,
     Embedder,
     Message,
+    Passage,
     Reader,
+    Refiner,
     Splitter,
     Store,
     Unread,
@@ -149,6 +153,14 @@ class StoreContract:
             "☃",
             "\x00",
             "'; drop",
+            '"wine" "',
+            '""',
+            '"?"',
+            '"wine AND" OR "bread*"',
+            '" wine "bread"',
+            '"\x00 wine"',
+            "„wine“ “bread” «fish» »ark«",
+            '"' * 99,
         ],
     )
     def test_match_takes_any_string(self, store: Store, question: str) -> None:
@@ -157,7 +169,67 @@ class StoreContract:
 
     def test_match_ignores_punctuation_around_words(self, store: Store) -> None:
         store.add([chunk(0, "wine, and bread."), chunk(1, "fish")], unit(2))
-        assert [p.chunk.start for p in store.match('"Who: drank (the) WINE?!"', 3)] == [0]
+        assert [p.chunk.start for p in store.match("'Who: drank (the) WINE?!'", 3)] == [0]
+
+    @pytest.mark.parametrize(
+        "quoted", ['"net revenue"', "“net revenue”", "„net revenue“", "«net revenue»", "»net revenue«"]
+    )
+    def test_words_in_quotes_must_be_there_in_that_order(self, store: Store, quoted: str) -> None:
+        texts = [
+            "the net revenue of the year",
+            "revenue net of tax, revenue of the year and revenue again",
+            "gross and net, and revenue",
+            "Net-Revenue: rose!",
+        ]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(4))
+        for _ in range(2):  # before and after it is indexed
+            assert {p.chunk.start for p in store.match(quoted, 9)} == {0, 300}
+            store.optimize()
+
+    def test_words_beside_a_phrase_need_not_be_there_but_count(self, store: Store) -> None:
+        texts = ["net revenue fell", "net revenue rose in Norway", "Norway and its fish"]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
+        assert [p.chunk.start for p in store.match('Was there "net revenue" in Norway?', 9)] == [100, 0]
+
+    def test_all_phrases_must_be_there(self, store: Store) -> None:
+        texts = ["the great fish swallowed the king of Nineveh", "a great fish", "the king of Nineveh"]
+        store.add([chunk(i, text) for i, text in enumerate(texts)], unit(3))
+        assert [p.chunk.start for p in store.match('"great fish" "king of Nineveh"', 9)] == [0]
+        assert store.match('"great king"', 9) == []
+
+    def test_a_phrase_is_found_in_any_form_of_its_words(self, store: Store) -> None:
+        store.add([chunk(0, "the great fishes"), chunk(1, "fish are great")], unit(2))
+        assert [p.chunk.start for p in store.match('"great fish"', 9)] == [0]
+
+    @pytest.mark.parametrize("words", ['wine "bread', 'a 3" wine and a 5" bread', '" wine bread', "wine «bread"])
+    def test_a_quote_that_is_not_closed_is_a_character(self, store: Store, words: str) -> None:
+        store.add([chunk(0, "wine"), chunk(1, "bread")], unit(2))
+        assert {p.chunk.start for p in store.match(words, 9)} == {0, 100}
+
+    def test_match_knows_word_forms_of_the_language_the_store_was_optimized_for(self, store: Store) -> None:
+        store.add([chunk(0, "die Häuser des Königs"), chunk(1, "der Fisch im Fluss")], unit(2))
+        store.optimize("de")
+        assert [p.chunk.start for p in store.match("Haus", 2)] == [0]
+        assert [p.chunk.start for p in store.match("Fische", 2)] == [100]
+        store.add([chunk(2, "alte Häuser")], unit(1))
+        assert {p.chunk.start for p in store.match("Haus", 3)} == {0, 200}
+        store.optimize()  # as it was
+        assert {p.chunk.start for p in store.match("Haus", 3)} == {0, 200}
+        store.optimize("en")
+        assert [p.chunk.start for p in store.match("fishes", 3)] == []
+        store.add([chunk(3, "they were swallowing fishes")], unit(1))
+        assert [p.chunk.start for p in store.match("fish swallowed", 3)] == [300]
+
+    @pytest.mark.parametrize("language", ["fr", "ru", "zh", "ja", "pl", "xx", ""])
+    def test_words_are_found_as_written_in_every_language(self, open_store: OpenStore, language: str) -> None:
+        store = open_store()
+        store.add([chunk(0, "Прекрасный zamek wśród wzgórz, café"), chunk(1, "inny")], unit(2))
+        store.optimize(language)
+        store.close()
+        again = open_store()
+        for word in ("прекрасный", "zamek", "wzgórz", "cafe"):
+            assert [p.chunk.start for p in again.match(word, 2)] == [0]
+        assert [p.chunk.start for p in again.match('"zamek wśród wzgórz"', 2)] == [0]
 
     def test_k_larger_than_the_store_gives_all_and_zero_gives_none(self, store: Store) -> None:
         store.add([chunk(0, "wine"), chunk(1, "wine")], unit(2))
@@ -453,8 +525,108 @@ class ReaderContract:
         assert len(sources) == len(set(sources))
 
 
+SENTENCES = st.lists(
+    st.sampled_from(
+        [
+            "Jonah fled to Tarshish. ",
+            "The fish swallowed him!\n\n",
+            "Who built the ark? ",
+            "Noah did, of gopher wood",
+            "鱼吞了约拿。",
+            "\n- wine 3.50\n- bread",
+            " \n\n ",
+            "def ark():\n    return 300\n",
+            "x" * 90,
+        ]
+    ),
+    min_size=1,
+    max_size=30,
+).map("".join)
+
+
+class RefinerContract:
+    """Give `refiner`; the documents of its passages are in `library`, by id."""
+
+    QUESTION: ClassVar[str] = "Who swallowed Jonah, and was it a fish?"
+
+    @pytest.fixture
+    def library(self) -> dict[str, Document]:
+        return {}
+
+    @pytest.fixture
+    def refiner(self, library: dict[str, Document]) -> Refiner:
+        raise NotImplementedError
+
+    @staticmethod
+    def found(library: dict[str, Document], texts: Sequence[str], seed: int, size: int = 120) -> list[Passage]:
+        """The chunks of these texts as passages in a random order."""
+        library.clear()
+        library.update(
+            {
+                str(number): Document(
+                    text, f"{number}.txt", f"Book {number}", marks=((0, "top"), (len(text) // 2, "end"))
+                )
+                for number, text in enumerate(texts)
+                if text.strip()
+            }
+        )
+        split = Structure(size=size)
+        chunks = [one for name, document in library.items() for one in split(document, name)]
+        np.random.default_rng(seed).shuffle(chunks)
+        return [
+            Passage(one, 1 / rank, "bm25", (library[one.document_id].source,), library[one.document_id].title, {"n": 1})
+            for rank, one in enumerate(chunks, 1)
+        ]
+
+    def test_no_passages_give_none(self, refiner: Refiner) -> None:
+        assert refiner(self.QUESTION, [], 3) == []
+
+    @RANDOM
+    @given(texts=st.lists(SENTENCES | TEXT, min_size=1, max_size=4), seed=st.integers(0, 99), k=st.integers(1, 12))
+    def test_a_passage_is_its_slice_of_a_document_that_was_found(
+        self, refiner: Refiner, library: dict[str, Document], texts: list[str], seed: int, k: int
+    ) -> None:
+        given = self.found(library, texts, seed)
+        before = list(given)
+        refined = refiner(self.QUESTION, given, k)
+        assert given == before
+        assert len(refined) <= len(given)
+        assert bool(refined) == bool(given)
+        for one in refined:
+            document = library[one.chunk.document_id]
+            assert one.chunk.text == document.text[one.chunk.start : one.chunk.end]
+            assert one.chunk.text.strip()
+            assert one.chunk.place == document.place(one.chunk.start, one.chunk.end)
+            near = [hit for hit in given if hit.chunk.document_id == one.chunk.document_id]
+            assert any(hit.chunk.start < one.chunk.end and one.chunk.start < hit.chunk.end for hit in near)
+            assert set(one.sources) <= {source for hit in given for source in hit.sources}
+            assert (one.source, one.title, one.fields) == (document.source, document.title, {"n": 1})
+
+    @RANDOM
+    @given(texts=st.lists(SENTENCES, min_size=1, max_size=4), seed=st.integers(0, 99), k=st.integers(1, 12))
+    def test_no_character_is_shown_twice_and_the_same_is_shown_again(
+        self, refiner: Refiner, library: dict[str, Document], texts: list[str], seed: int, k: int
+    ) -> None:
+        given = self.found(library, texts, seed)
+        refined = refiner(self.QUESTION, given, k)
+        assert refiner(self.QUESTION, given, k) == refined
+        spans = sorted((one.chunk.document_id, one.chunk.start, one.chunk.end) for one in refined)
+        assert all(a[0] != b[0] or a[2] <= b[1] for a, b in zip(spans, spans[1:], strict=False))
+
+    def test_a_passage_alone_is_shown(self, refiner: Refiner, library: dict[str, Document]) -> None:
+        given = self.found(library, ["The fish swallowed Jonah."], 0)
+        assert refiner(self.QUESTION, given, 5) == given
+
+    def test_any_string_is_a_question(self, refiner: Refiner, library: dict[str, Document]) -> None:
+        given = self.found(library, ["The fish swallowed Jonah. He prayed. " * 9], 0)
+        for question in ("", "?", "\x00", "(", "鱼", "'; drop", "Jonah " * 999):
+            assert refiner(question, given, 2)
+
+
 class LLMContract:
-    """Give `llm`."""
+    """Give `llm`; set `chooses` to False for one that cannot say how likely a word is."""
+
+    chooses: ClassVar[bool] = True
 
     MESSAGES: ClassVar[Sequence[Message]] = (
         Message("system", "You are terse."),
@@ -487,6 +659,23 @@ class LLMContract:
         next(stream)
         stream.close()
         assert any(isinstance(part, str) for part in llm.stream(self.MESSAGES, max_tokens=5))
+
+    def test_each_choice_has_a_probability(self, llm: LLM) -> None:
+        if not self.chooses:
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, ["Yes", "No"])
+            return
+        for choices in (["Three", "Jonah", "The"], ["1", "2"], ["Hello"], []):
+            found = llm.choose(self.MESSAGES, choices)
+            assert len(found) == len(choices)
+            assert all(0 <= probability <= 1 for probability in found)
+            assert sum(found) <= 1 + 1e-6
+            assert llm.choose(self.MESSAGES, choices[::-1]) == pytest.approx(found[::-1], abs=0.02)
+
+    def test_choices_that_begin_alike_are_refused(self, llm: LLM) -> None:
+        for choices in (["1", "10"], ["Yes", "yes"], ["No", ""]):
+            with pytest.raises(ModelError, match=r"^[^\n]+\.$"):
+                llm.choose(self.MESSAGES, choices)
 
     def test_it_has_a_name_and_room(self, llm: LLM) -> None:
         assert llm.name

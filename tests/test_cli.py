@@ -371,3 +371,22 @@ def test_names_that_are_no_text_are_shown_with_question_marks(
     ):
         assert run(command) == 1
         assert "?" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_an_add_comes_to_and_changes_nothing(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ships.txt").write_text("Ships carried wood and oil to the harbour of Joppa. " * 400, "utf-8")
+    arguments = ["add", "-b", "new", str(tmp_path / "ships.txt"), "--set", "embedder=hashed", "--dry-run"]
+    assert run(arguments) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 file to read, ")
+    assert "Nothing was changed." in said
+    assert run(["status", "-b", "new"]) == 1
+    assert "There is no book" in capsys.readouterr().err
+    assert run([*arguments, "--json"]) == 0
+    estimated = json.loads(capsys.readouterr().out)["chunks"]
+    assert run(arguments[:-1]) == 0
+    capsys.readouterr()
+    assert run(["status", "-b", "new", "--json"]) == 0
+    assert estimated == pytest.approx(json.loads(capsys.readouterr().out)["chunks"], rel=0.2)

@@ -6,13 +6,17 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts import EmbedderContract
 from openbook import inference
@@ -222,6 +226,22 @@ def test_nothing_is_sent_and_nothing_written_at_home(tmp_path: Path) -> None:
 def test_hashed_is_the_same_on_every_machine() -> None:
     vector = Hashed(dim=8).embed([FISH], "document")[0]
     assert vector == pytest.approx(np.array([-0.2649, 0.5298, 0.5298, 0, 0.5298, -0.1325, 0.2649, 0]), abs=1e-4)
+
+
+@given(texts=st.lists(st.text("ab_9 ß中\ud800Ü-", max_size=40), max_size=8), dim=st.integers(1, 40))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_hashed_is_the_sum_of_words_and_their_pieces(texts: list[str], dim: int) -> None:
+    vectors = Hashed(dim).embed(texts, "document")
+    for text, vector in zip(texts, vectors, strict=True):
+        expected = np.zeros(dim)
+        for word in re.findall(r"\w+", text.lower()):
+            marked = f"<{word}>"
+            for piece in [word, word, *(marked[at : at + 3] for at in range(len(word)))]:  # the word counts twice
+                code = zlib.crc32(piece.encode("utf-8", "replace"))
+                expected[code % dim] += 1 if code >> 31 else -1
+        if not expected.any():
+            expected[0] = 1
+        assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
 
 
 def test_hashed_finds_the_same_words_and_other_forms_of_them() -> None:

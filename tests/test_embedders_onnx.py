@@ -191,5 +191,7 @@ def test_what_cannot_work_is_refused_in_one_line(make: Make) -> None:
     assert "holds no tokenizer.json" in refusal(folder)
     (folder := make("f")).joinpath("config.json").write_text("{", "utf-8")
     assert "Download the model again" in refusal(folder)
+    (folder := make("g")).joinpath("onnx", "model.onnx").write_bytes(b"no network")
+    assert "it is no whole network" in refusal(folder)
     with pytest.raises(SpecError, match="threads must be 0"):
         Onnx("x", threads=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import struct
@@ -22,9 +23,10 @@ import pytest
 import urllib3
 
 from contracts import LLMContract
+from openbook import service
 from openbook.errors import ModelError, SpecError
-from openbook.llms import llamacpp_server
-from openbook.llms import openai as openai_module
+from openbook.llamacpp.server import Server
+from openbook.llms import llamacpp
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.llms.openai import OpenAI
 from openbook.llms.quote import Quote
@@ -53,6 +55,8 @@ def passage(number: int, text: str) -> Passage:
 
 
 class TestQuote(LLMContract):
+    chooses = False
+
     @pytest.fixture
     def llm(self) -> LLM:
         return Quote()
@@ -95,6 +99,7 @@ class Speaker:
     script: list[Reply]
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    first: Reply | None = None  # to who asks for the probabilities of the first token; None: as the script says
     broken: threading.Event = field(default_factory=threading.Event)  # a client left before the end
 
 
@@ -107,6 +112,12 @@ def words(*pieces: str, finish: str = "stop") -> Reply:
     }
     role: dict[str, Any] = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
     return Reply([*(f"data: {json.dumps(event)}" for event in (role, *deltas, end, usage)), "data: [DONE]"])
+
+
+def probabilities(**tokens: float) -> Reply:
+    top = [{"token": token, "logprob": math.log(value), "bytes": None} for token, value in tokens.items()]
+    choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [{"token": "x", "top_logprobs": top}]}}
+    return Reply([json.dumps({"choices": [choice]})], chunked=False)
 
 
 def failure(status: int, message: str, **headers: str) -> Reply:
@@ -124,6 +135,8 @@ def speaker() -> Iterator[Speaker]:
             talk.headers.append(dict(self.headers))
             assert self.path == "/v1/chat/completions"
             reply = talk.script.pop(0) if len(talk.script) > 1 else talk.script[0]
+            if talk.first is not None and "logprobs" in talk.bodies[-1]:
+                reply = talk.first
             self.send_response(reply.status)
             self.send_header("Content-Type", "text/event-stream" if reply.status == 200 else "application/json")
             for name, value in reply.headers.items():
@@ -167,7 +180,7 @@ def halves(text: bytes) -> tuple[bytes, bytes]:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr("openbook.llms.openai.sleep", waits.append)
+    monkeypatch.setattr("openbook.service.sleep", waits.append)
     return waits
 
 
@@ -181,8 +194,30 @@ def openai(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAI
 
 class TestOpenAI(LLMContract):
     @pytest.fixture
-    def llm(self, openai: OpenAI) -> LLM:
+    def llm(self, openai: OpenAI, speaker: Speaker) -> LLM:
+        speaker.first = probabilities(Three=0.5, The=0.25, Jonah=0.125)
         return openai
+
+    def test_a_choice_is_asked_for_as_one_token_with_its_probabilities(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.first = probabilities(Yes=0.5, no=0.2, Well=0.1)
+        assert openai.choose(HELLO, ["No", "Yes", "Never"]) == pytest.approx([0.2, 0.5, 0])
+        body = speaker.bodies[0]
+        assert (body["max_tokens"], body["logprobs"], body["top_logprobs"]) == (1, True, 20)
+        assert not body["stream"]
+        assert "stream_options" not in body
+
+    @pytest.mark.parametrize(
+        "said", [{"choices": [{"message": {"content": "Yes"}, "logprobs": None}]}, {"choices": [{}]}, {}, [], None]
+    )
+    def test_a_service_without_probabilities_is_one_line(self, openai: OpenAI, speaker: Speaker, said: Any) -> None:
+        speaker.first = Reply([json.dumps(said)], chunked=False)
+        with pytest.raises(ModelError, match=r"^http\S+ gives no probabilities \(logprobs\) for tiny\. [^\n]+\.$"):
+            openai.choose(HELLO, ["Yes", "No"])
+
+    def test_a_service_that_refuses_to_give_them_is_one_line(self, openai: OpenAI, speaker: Speaker) -> None:
+        speaker.first = failure(400, "logprobs are not supported")
+        with pytest.raises(ModelError, match=r"refuses the question \(400: logprobs are not supported\)\.$"):
+            openai.choose(HELLO, ["Yes", "No"])
 
     def test_it_sends_what_render_shows_and_counts_as_the_server_does(self, openai: OpenAI, speaker: Speaker) -> None:
         text, usage = answer(openai, self.MESSAGES, 24)
@@ -251,13 +286,13 @@ class TestOpenAI(LLMContract):
     def test_a_busy_server_is_asked_again(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="7"), failure(503, "loading"), words("Yes")]
         assert answer(openai, HELLO)[0] == "Yes"
-        assert no_waiting == [7.0, openai_module.WAIT_SECONDS[1]]
+        assert no_waiting == [7.0, service.WAIT_SECONDS[1]]
 
     def test_it_does_not_ask_for_ever(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow\ndown")]
         with pytest.raises(ModelError, match=r"is busy after 4 tries \(429: slow down\)\. Ask again later\.$"):
             list(openai.stream(HELLO, 9))
-        assert len(speaker.bodies) == openai_module.TRIES == len(no_waiting) + 1
+        assert len(speaker.bodies) == service.TRIES == len(no_waiting) + 1
 
     def test_it_does_not_wait_an_hour(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="3600")]
@@ -358,7 +393,7 @@ class TestLlamaCppWithoutWeights:
         path = tmp_path / "a.gguf"
         if content is not None:
             path.write_bytes(content)
-        server = llamacpp_server.Server(path, {"context": 512, "threads": 1, "gpu_layers": 0})
+        server = Server(path, {"context": 512, "threads": 1, "gpu_layers": 0})
         with pytest.raises(ModelError) as caught:
             server.url()
         assert said in str(caught.value)
@@ -374,7 +409,7 @@ class TestLlamaCppWithoutWeights:
             return real(arguments, **named)
 
         monkeypatch.setattr("subprocess.Popen", spy)
-        server = llamacpp_server.Server(tmp_path / "a.gguf", {"context": 512, "threads": 1, "gpu_layers": 0})
+        server = Server(tmp_path / "a.gguf", {"context": 512, "threads": 1, "gpu_layers": 0})
         server.close()
         assert started
         assert server.api_key not in repr(started)
@@ -429,8 +464,8 @@ def gone(pid: int, seconds: float = 5.0) -> bool:
 
 
 def pid_of(llm: LlamaCpp) -> int:
-    assert llm._server is not None
-    return llm._server.pid
+    assert llm.client.server is not None
+    return llm.client.server.pid
 
 
 PARENT = """
@@ -442,7 +477,7 @@ llm.prepare()
 if sys.argv[2] == "answering":
     stream = llm.stream([Message("user", "Count to a thousand.")], 900)
     next(stream)
-print(llm._server.pid, flush=True)
+print(llm.client.server.pid, flush=True)
 if sys.argv[2] == "forked":
     import os
     llm.count("wait until it is loaded")
@@ -470,12 +505,14 @@ class TestLlamaCpp(LLMContract):
         warm.count("load")
         for messages in (self.MESSAGES, turns, HELLO):
             chat = [{"role": m.role, "content": m.content} for m in messages]
-            made = warm._post("/apply-template", {"messages": chat, "add_generation_prompt": True}).json()["prompt"]
+            made = warm.client.post("/apply-template", {"messages": chat, "add_generation_prompt": True}).json()[
+                "prompt"
+            ]
             assert warm.render(messages) == made
 
     def test_render_is_exactly_what_the_server_answers(self, warm: LlamaCpp) -> None:
         prompt = warm.render(self.MESSAGES)
-        sent = warm._post("/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0}).json()
+        sent = warm.client.post("/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0}).json()
         *_, usage = warm.stream(self.MESSAGES, 1)
         assert isinstance(usage, Usage)
         assert sent["prompt"] == prompt
@@ -485,7 +522,9 @@ class TestLlamaCpp(LLMContract):
         prompt = warm.render(self.MESSAGES)
         bos = read_header(weights).bos
         warm.count("load")
-        tokens = warm._post("/tokenize", {"content": prompt, "add_special": True, "with_pieces": True}).json()["tokens"]
+        tokens = warm.client.post("/tokenize", {"content": prompt, "add_special": True, "with_pieces": True}).json()[
+            "tokens"
+        ]
         assert [token["piece"] for token in tokens[:2]].count(bos) <= 1
 
     def test_a_prefix_is_read_once(self, warm: LlamaCpp) -> None:
@@ -513,6 +552,21 @@ class TestLlamaCpp(LLMContract):
     def test_half_a_character_in_a_question_is_no_crash(self, warm: LlamaCpp) -> None:
         assert answer(warm, [Message("user", "a\udcff")], 2)[0]
         assert warm.count("\udcff") > 0
+
+    def test_what_it_says_is_the_likeliest_choice(self, warm: LlamaCpp) -> None:
+        said = answer(warm, self.MESSAGES, 1)[0].strip()
+        likely, unlikely = warm.choose(self.MESSAGES, [said, "Zebra"])
+        assert likely > 0.1
+        assert unlikely < 0.01
+
+    def test_what_comes_first_is_read_once_for_many_choices(self, warm: LlamaCpp) -> None:
+        shared = "He went up to the mountain. " * 40
+        seconds = []
+        for number in range(4):
+            start = time.perf_counter()
+            warm.choose([Message("user", f"{shared} Is {number} a number?")], ["Yes", "No"])
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds[1:]) < seconds[0] / 2
 
     def test_a_grammar_is_obeyed(self, warm: LlamaCpp) -> None:
         assert answer(warm, HELLO, 16, 'root ::= "yes [2]" | "no [1]"')[0] in {"yes [2]", "no [1]"}
@@ -556,8 +610,10 @@ class TestLlamaCpp(LLMContract):
 
     def test_only_with_its_key_the_server_answers(self, warm: LlamaCpp) -> None:
         warm.count("load")
-        assert warm._server is not None
-        response = urllib3.request("POST", warm._server.url() + "/completion", json={"prompt": "a"}, retries=False)
+        assert warm.client.server is not None
+        response = urllib3.request(
+            "POST", warm.client.server.url() + "/completion", json={"prompt": "a"}, retries=False
+        )
         assert response.status == 401
 
     def test_an_idle_server_ends_and_comes_back(self, weights: Path) -> None:
@@ -630,9 +686,9 @@ class TestLlamaCpp(LLMContract):
 
     def test_openai_speaks_with_the_same_server(self, warm: LlamaCpp, monkeypatch: pytest.MonkeyPatch) -> None:
         warm.count("load")
-        assert warm._server is not None
-        monkeypatch.setenv("SERVER_KEY", warm._server.api_key)
-        llm = OpenAI(url=f"{warm._server.url()}/v1", model="any", key_env="SERVER_KEY")
+        assert warm.client.server is not None
+        monkeypatch.setenv("SERVER_KEY", warm.client.server.api_key)
+        llm = OpenAI(url=f"{warm.client.server.url()}/v1", model="any", key_env="SERVER_KEY")
         text, usage = answer(llm, self.MESSAGES, 16)
         assert text == answer(warm, self.MESSAGES, 16)[0]
         assert usage.answer_tokens == 16
@@ -643,7 +699,7 @@ class TestLlamaCpp(LLMContract):
 
 
 def start_parent(weights: Path, when: str) -> tuple[subprocess.Popen[str], int]:
-    source = str(Path(llamacpp_server.__file__).parents[2])
+    source = str(Path(llamacpp.__file__).parents[2])
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PARENT), str(weights), when],
         stdout=subprocess.PIPE,

@@ -451,3 +451,18 @@ def _pdf(stream: bytes) -> bytes:
         b"4 0 obj<</Filter/FlateDecode/Length %d>>stream\n%s\nendstream endobj\ntrailer<</Root 1 0 R>>\n"
         % (len(stream), stream)
     )
+
+
+def test_what_takes_longer_than_a_reading_lasts_is_given_up_and_the_next_reading_is_whole(odd: Path) -> None:
+    for name, what in {"a": "slowly", "b": "sleep", "c": "fine"}.items():
+        (odd / f"{name}.txt").write_text(what, encoding="utf-8")
+    jobs = [Job(str(odd / f"{name}.txt")) for name in "abc"]
+    with Reading("odd", "") as reading:
+        began = time.monotonic()
+        first = [*reading.read(jobs[:2], seconds=1.0)]
+        assert time.monotonic() - began < 10
+        assert not any(isinstance(event, End) for _, event in first)
+        again = [*reading.read(jobs[2:])]
+    assert [event.source[-1] for _, event in again if isinstance(event, Document)] == ["1", "3"]
+    assert isinstance(again[-1][1], End)
+    assert again[-1][1].seconds >= 0

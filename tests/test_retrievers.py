@@ -124,6 +124,23 @@ def test_a_pool_smaller_than_k_still_gives_k() -> None:
     assert len(Hybrid(pool=1)("?", 4, Prepared(meaning=[0.9, 0.8, 0.7, 0.6]), embed)) == 4
 
 
+def test_with_a_phrase_only_what_holds_it_is_found_and_meaning_orders_it() -> None:
+    store = Prepared(meaning=[0.9, 0.8, 0.7, 0.6], words=[(3, 9.0), (2, 9.0)])
+    assert numbers(Hybrid()('wine "at Cana"', 9, store, embed)) == [2, 3]
+    assert Hybrid()('"at Cana"', 9, Prepared(meaning=[0.9, 0.8]), embed) == []
+
+
+@pytest.mark.parametrize("name", ["bm25", "hybrid"])
+def test_a_phrase_is_found_in_a_real_store(name: str, tmp_path: Path) -> None:
+    store: Store = Flat(tmp_path, DIM)
+    texts = ["the great fish", "a great king, and a fish", "great", "fish of the great"]
+    store.add([chunk(number, text, f"d{number}") for number, text in enumerate(texts)], unit(4))
+    retriever: Retriever = registry.make("retriever", Spec(name))
+    assert numbers(retriever('the "great fish"', 9, store, embed)) == [0]
+    assert retriever('the "great fish"', 9, store, embed, within={"d1"}) == []
+    store.close()
+
+
 def test_no_passages_wanted_none_given() -> None:
     assert Hybrid()("wine", 0, Prepared(meaning=[0.9]), never) == []
 

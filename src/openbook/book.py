@@ -11,28 +11,32 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import openbook
 from openbook import checking, registry
 from openbook.checking import Check
 from openbook.documents import Contents, Documents, File
 from openbook.errors import BookError
+from openbook.estimating import Estimate
+from openbook.explaining import Explanation, explain
 from openbook.finding import find, size_bytes
 from openbook.fitting import fitting
 from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
+from openbook.languages import commonest, unsuited
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
 from openbook.prompts.citations import split_citations
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
+from openbook.searching import Search, refuse
 from openbook.text import well_formed
 from openbook.types import (
     LLM,
@@ -42,21 +46,14 @@ from openbook.types import (
     Passage,
     Progress,
     Prompt,
-    Refiner,
     Report,
-    Retriever,
     Splitter,
     Store,
     Timing,
     Usage,
 )
 
-if TYPE_CHECKING:
-    from openbook.types import Vectors
-
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
-SPARE = 4  # passages found for each that is wanted, when refiners may drop some,
-POOL = 40  # and at least so many
 MAX_ANSWER_TOKENS = 512
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 
@@ -215,24 +212,25 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        if isinstance(paths, str | Path):
-            paths = [paths]
-        found = find(map(Path, paths), known)
-        found.leave_out(self.folder)
-        recipe, limits = self._manifest.recipe, limits or Limits()
+        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            indexer = self._indexer(recipe, self.store, self.embedder, report, limits)
-            with disk_errors(self.folder / NAME):
-                summary = indexer.add(found, reading)
-                if summary.chunks or summary.removed or summary.updated:
-                    self._optimize(report)
+            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+            if summary.chunks or summary.removed or summary.updated:
+                self._optimize(report)
         return summary
+
+    def estimate(self, paths: str | Path | Iterable[str | Path], *, limits: Limits | None = None) -> Estimate:
+        """What `add` of these would come to: files, chunks, seconds, disk. Costs a second or two, changes nothing."""
+        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
+        steps = recipe.to_dict()
+        with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+            return self._indexer(recipe, self.store, self.embedder, None, limits).estimate(found, reading)
 
     def _optimize(self, report: Report | None) -> None:
         if report:
             report(Progress("index", 0, 0))
-        self.store.optimize()
+        self.store.optimize(commonest(self.documents.languages()))
 
     def _indexer(
         self, recipe: Recipe, store: Store, embedder: Embedder, report: Report | None, limits: Limits | None = None
@@ -281,7 +279,7 @@ class Book:
             store = self._open_store(recipe, name, embedder.dim)
             try:
                 count = self._indexer(recipe, store, embedder, report).rebuild()
-                store.optimize()
+                store.optimize(commonest(self.documents.languages()))
             finally:
                 store.close()
             old = self._manifest.store
@@ -326,6 +324,7 @@ class Book:
             current = Manifest.read(self.folder)
             if current.store != self._manifest.store:
                 raise BookError("The book was rebuilt meanwhile. Run the command again.")
+            self._follow_rebuild()
             if pending := self.documents.pending():
                 self.store.remove(pending)
                 self.documents.forget(pending)
@@ -350,36 +349,47 @@ class Book:
         Raises:
             BookError: The question is empty, or the book is; or the condition cannot be read, or fits no document.
         """
-        if not question.strip():
-            raise BookError("The question is empty. Write one, such as: openbook search 'who built the ark'")
-        if k < 1:
-            raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
+        refuse(question, k)
         started = time.perf_counter()
-        question = well_formed(question)
-        self._follow_rebuild()
-        embedding = 0.0
-
-        def embed(text: str) -> Vectors:
-            nonlocal embedding
-            began = time.perf_counter()
-            vector = self.embedder.embed([text], "query")[0]
-            embedding += time.perf_counter() - began
-            return vector  # type: ignore[no-any-return]
-
-        retriever: Retriever = registry.make("retriever", self.recipe.retriever)
-        within = self._within(where) if where else None
-        count = max(SPARE * k, POOL) if self.recipe.refiners else k
-        passages = self._live(lambda most: retriever(question, most, self.store, embed, within), count)
-        passages = self._with_origins(passages)
-        for spec in self.recipe.refiners:
-            refine: Refiner = registry.make(
-                "refiners", spec, **{name: getattr(self, name) for name in registry.needs("refiners", spec.name)}
-            )
-            passages = refine(question, passages, k)
-        passages = passages[:k]
+        search, passages = self._found(well_formed(question), k, where)
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
-        return passages, Timing(embed=embedding, retrieve=time.perf_counter() - started)
+        return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
+
+    def _found(self, question: str, k: int, where: str) -> tuple[Search, list[Passage]]:
+        while True:  # once more where a rebuild took the store away meanwhile
+            try:
+                search = self._search(question, where)
+                passages = list(search.steps(k)[-1].passages[:k])
+            except (BookError, OSError):
+                if not self._follow_rebuild():
+                    raise
+                continue
+            if not self._follow_rebuild():
+                return search, passages
+
+    def _search(self, question: str, where: str) -> Search:
+        self._follow_rebuild()
+        return Search(
+            question,
+            self.recipe,
+            self.documents,
+            self.store,
+            embedder=lambda: self.embedder,
+            given=lambda name: getattr(self, name),
+            within=self._within(where) if where else None,
+        )
+
+    def explain(self, question: str, k: int = PASSAGES, *, passage: str = "", where: str = "") -> Explanation:
+        """Each step of a search with its ranks and scores, and what became of a passage that should be found.
+
+        `passage` is some text of it, as it stands in the document but for white space and case.
+
+        Raises:
+            BookError: As `retrieve`.
+        """
+        refuse(question, k)
+        return explain(self._search(well_formed(question), where), k, well_formed(passage))
 
     def _within(self, where: str) -> set[str]:
         found = self.documents.where(where)
@@ -387,32 +397,20 @@ class Book:
             raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
         return found
 
-    def _with_origins(self, passages: list[Passage]) -> list[Passage]:
-        origins = self.documents.origins({passage.chunk.document_id for passage in passages})
-        found = ((passage, origins.get(passage.chunk.document_id)) for passage in passages)
-        return [
-            replace(passage, sources=origin.sources, title=origin.title, fields=origin.fields)
-            for passage, origin in found
-            if origin
-        ]
-
-    def _follow_rebuild(self) -> None:
-        """Another process may have rebuilt this book since it was opened: go on with its new store."""
+    def _follow_rebuild(self) -> bool:
+        """Go on with a new store where another process may have rebuilt this book; whether it may have."""
         if (stamp := (self.folder / NAME).stat().st_mtime_ns) == self._stamp:
-            return
+            return False
         manifest = Manifest.read(self.folder)
-        if manifest.store != self._manifest.store:
-            if self._store is not None:
-                self._store.close()
-            self._store = self._embedder = None
+        # A store of the same name may be another one: rebuilt with another recipe, and then with this one again.
+        changed = bool(self._stamp) or manifest.store != self._manifest.store
+        if changed and self._store is not None:
+            self._store.close()
+            self._store = None
+        if manifest.fingerprint != self._manifest.fingerprint:
+            self._embedder = None
         self._manifest, self._stamp = manifest, stamp
-
-    def _live(self, find: Callable[[int], list[Passage]], k: int) -> list[Passage]:
-        """Without chunks whose document another process is replacing at this moment."""
-        passages = find(k)
-        if pending := self.documents.pending():
-            passages = [passage for passage in find(2 * k) if passage.chunk.document_id not in pending][:k]
-        return passages
+        return changed
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
@@ -474,6 +472,10 @@ class Book:
         if document is None:
             raise BookError(f"{passage.source} was changed or removed meanwhile. Search again.")
         return document
+
+    def unsuited(self) -> dict[str, float]:
+        """Languages of the documents that the embedder was not made for, and their share of the characters."""
+        return unsuited(self.documents.languages(), self.embedder.languages)
 
     def status(self) -> Status:
         """What the book holds."""

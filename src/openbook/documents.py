@@ -102,6 +102,7 @@ class Documents:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._languages: tuple[object, dict[str, int]] | None = None
         try:
             # isolation_level None: transactions begin and end where `_transaction` says.
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -287,6 +288,15 @@ class Documents:
     def characters(self) -> int:
         """Characters of all live documents."""
         return next(int(row[0]) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))
+
+    def languages(self) -> dict[str, int]:
+        """Characters of live documents by language (ISO 639-1; '' unknown)."""
+        # The first counts up with other connections' commits, the second with our own.
+        stamp = (next(self._rows("PRAGMA data_version"))[0], self._db.total_changes)
+        if self._languages is None or self._languages[0] != stamp:
+            rows = self._rows("SELECT language, sum(characters) FROM documents GROUP BY language")
+            self._languages = (stamp, {str(language): int(count) for language, count in rows})
+        return self._languages[1]
 
     def counts(self) -> dict[str, int]:
         """Documents by file."""

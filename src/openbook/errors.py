@@ -19,3 +19,7 @@ class BookError(OpenbookError):
 
 class ModelError(OpenbookError):
     """Weights are missing or wrong, or a model's server failed."""
+
+
+class TooLongError(ModelError):
+    """A model was given more text than it takes at once: less of it may go."""

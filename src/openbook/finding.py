@@ -59,18 +59,18 @@ class Found:
         ]
 
 
-def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
+def find(paths: str | Path | Iterable[str | Path], known: Callable[[Path], bool], without: Path | None = None) -> Found:
     """A file itself, the known files below a folder, what a pattern (`*`, `?`, `**`) matches.
 
     Hidden files and folders and those that programs fill are left out; links to folders are not followed, as they may
-    lead in a circle.
+    lead in a circle. Files in the folder `without` are left out too.
 
     Raises:
         ReadError: A path does not exist, or a pattern matches nothing.
     """
     found = Found()
     seen: set[str] = set()
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         for file in _expand(str(absolute(path)), found):
             if file.path in seen:
                 continue
@@ -79,6 +79,8 @@ def find(paths: Iterable[Path], known: Callable[[Path], bool]) -> Found:
                 found.files.append(file)
             else:
                 found.skipped.append(file.path)
+    if without:
+        found.leave_out(without)
     return found
 
 

@@ -25,15 +25,18 @@ import numpy as np
 
 from openbook.documents import Documents, File, Source
 from openbook.errors import BookError
+from openbook.estimating import Estimate, estimate
 from openbook.finding import Found, FoundFile
 from openbook.readers.files import shown
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, End, Event, Job, Reading
 from openbook.recipe import digest
+from openbook.remaining import Remaining
 from openbook.text import well_formed
 from openbook.types import Chunk, Document, Embedder, Progress, Report, Splitter, Store, Unread, Vectors
 
 EMBED_WINDOW = 512  # chunks a call of the embedder: 3 s of work, large enough that sorting by length pays
+WORTH_ESTIMATING = 1 << 18  # bytes of files: a few seconds of work
 COMMIT_CHUNKS = 8192  # chunks a commit: one Lance fragment each, so few and large ones
 COMMIT_CHARACTERS = 1 << 26  # of documents that wait for their commit, whatever became of their chunks
 KEY_BYTES = 16  # of a text's SHA-256
@@ -112,6 +115,8 @@ class Indexer:
         self._arrived: Counter[str] = Counter()  # ids of documents, and how many sources they got that are new
         self._live = documents.ids()
         self._replaces: dict[str, set[str]] = {}  # id of a document in the batch -> ids whose chunks may be like its
+        self._looked_up: set[str] = set()  # of these ids
+        self._reused: dict[str, Vectors] = {}  # by what was embedded: of documents that those in the batch replace
         self._chunks: list[Chunk] = []
         self._vectors: list[Vectors] = []
         self._embedded = 0  # of self._chunks
@@ -120,25 +125,23 @@ class Indexer:
         self._prefix = digest(embedder.fingerprint)
         self._row_bytes = KEY_BYTES + 4 * embedder.dim
         self._committed = 0  # chunks, in all
-        self._bytes_read = self._bytes_total = self._chunks_split = 0
+        self._remaining = Remaining({})
+
+    def estimate(self, found: Found, reading: Reading) -> Estimate:
+        """What `add` of these files would come to; nothing is changed."""
+        known = {file.path: file for file in self._documents.files()}
+        return estimate(self._todo(found, known), reading, self._splitter, self._embedder)
 
     def add(self, found: Found, reading: Reading) -> Added:
         """Read, split, embed and commit files; those that did not change cost a look."""
         started = time.perf_counter()
         known = {file.path: file for file in self._documents.files()}
-        counts = self._documents.counts()
         self.summary.skipped = found.skipped
-        todo: dict[str, FoundFile] = {}
-        jobs = []
-        for file in found.files:
-            if file.size_bytes == 0 and not file.named and file.path not in known:
-                self.summary.skipped.append(file.path)  # such as __init__.py
-            elif job := self._job(file, known.get(file.path), counts):
-                todo[file.path] = file
-                jobs.append(job)
-        self._bytes_total = sum(max(0, file.size_bytes) for file in todo.values())
+        jobs = self._todo(found, known)
+        todo = {file.path: file for file in jobs}
+        self._remaining = self._estimated(jobs, reading)
         ended = 0
-        for job, event in reading.read(jobs):
+        for job, event in reading.read(jobs.values()):
             if not self._embedded and not self._committed:  # from then on the chunks are counted
                 self._report(Progress("read", ended, len(jobs), "files"))
             ended += isinstance(event, End)
@@ -152,7 +155,7 @@ class Indexer:
 
     def rebuild(self) -> int:
         """Split and embed every live document of the book into the store, which is new; the number of chunks."""
-        self._bytes_total = self._documents.characters()
+        self._remaining = Remaining({"": self._documents.characters()})
         for document_id, document in self._documents.all():
             self._again(document_id, document)
         self._flush()
@@ -170,11 +173,34 @@ class Indexer:
 
     def _again(self, document_id: str, document: Document) -> None:
         self._replaces[document_id] = {document_id}
-        self._split(document, document_id)
-        self._bytes_read += len(document.text)
-        self._embed(all_of_it=False)
+        self._split(document, document_id, "")
         if len(self._chunks) >= COMMIT_CHUNKS:
             self._flush()
+
+    def _todo(self, found: Found, known: Mapping[str, File]) -> dict[FoundFile, Job]:
+        counts = self._documents.counts()
+        todo = {}
+        for file in found.files:
+            if file.size_bytes == 0 and not file.named and file.path not in known:
+                self.summary.skipped.append(file.path)  # such as __init__.py
+            elif job := self._job(file, known.get(file.path), counts):
+                todo[file] = job
+        return todo
+
+    def _estimated(self, todo: Mapping[FoundFile, Job], reading: Reading) -> Remaining:
+        """What is to come, told to the user where it may take long."""
+        sizes = {file.path: float(max(0, file.size_bytes)) for file in todo}
+        if sum(sizes.values()) < WORTH_ESTIMATING:
+            return Remaining(sizes)
+        found = estimate(todo, reading, self._splitter, self._embedder)
+        if not found.chunks:
+            return Remaining(sizes)
+        self._report(Progress("estimate", 0, found.chunks, seconds_left=found.seconds))
+        return Remaining(
+            {file.path: max(0, file.size_bytes) * found.per_byte(file.path) for file in todo},
+            estimated=True,
+            seconds_per_chunk=found.seconds / found.chunks,
+        )
 
     def _job(self, file: FoundFile, known: File | None, counts: Mapping[str, int]) -> Job | None:
         """What there is to do for a file: None when it is known, or has a name that cannot be."""
@@ -204,7 +230,7 @@ class Indexer:
             open_file.unread.append(event)
         elif isinstance(event, End):
             del self._open[open_file.file.path]
-            self._bytes_read += max(0, open_file.file.size_bytes)
+            self._remaining.ended(open_file.file.path)
             if event.same and known:
                 self._same(known, len(open_file.before))
                 self._note(open_file.file, event, known.state, known.reason)
@@ -252,7 +278,7 @@ class Indexer:
         if document_id not in self._live and document_id not in self._batch:
             if before:
                 self._replaces.setdefault(document_id, set()).add(before)
-            self._split(document, document_id)
+            self._split(document, document_id, open_file.file.path)
             self._batch[document_id] = document
             self._characters += len(document.text)
         path = open_file.file.path
@@ -293,31 +319,24 @@ class Indexer:
             self._drop(sources)
             self._gone.append(path)
 
-    def _split(self, document: Document, document_id: str) -> None:
+    def _split(self, document: Document, document_id: str, path: str) -> None:
         before = len(self._chunks)
         self._chunks.extend(self._splitter(document, document_id))
-        self._chunks_split += len(self._chunks) - before
-
-    @property
-    def _done(self) -> int:
-        return self._committed + self._embedded
-
-    @property
-    def _expected(self) -> int:
-        """Chunks in all, guessed from the bytes not read yet."""
-        if not self._bytes_read:
-            return self._chunks_split
-        return int(self._chunks_split * max(1.0, self._bytes_total / self._bytes_read))
+        self._remaining.came(path, len(document.text), len(self._chunks) - before)
 
     def _embed(self, *, all_of_it: bool) -> None:
         """Embed the windows that are full; with `all_of_it` the rest too."""
         while (waiting := len(self._chunks) - self._embedded) and (all_of_it or waiting >= EMBED_WINDOW):
             window = self._chunks[self._embedded : self._embedded + EMBED_WINDOW]
-            self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
+            self._tell("embed")
             self._vectors.append(self._window(window))
             self._embedded += len(window)
-        if self._done:  # before that, files are counted
-            self._report(Progress("embed", self._done, max(self._expected, self._chunks_split)))
+        if self._embedded or self._committed:  # before that, files are counted
+            self._tell("embed")
+
+    def _tell(self, step: str) -> None:
+        done = self._committed + self._embedded
+        self._report(Progress(step, done, self._remaining.total, seconds_left=self._remaining.seconds_left(done)))
 
     def _window(self, chunks: Sequence[Chunk]) -> Vectors:
         """Vectors of one window, from `partial/` when a run that was stopped had come so far."""
@@ -335,14 +354,14 @@ class Indexer:
         return np.stack([there[text] for text in texts])
 
     def _there(self, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
-        """Vectors that the documents these chunks replace have already, by what was embedded."""
-        ids = {old for chunk in chunks for old in self._replaces.get(chunk.document_id, ())}
-        if not ids or self._former is None:
-            return {}
-        try:
-            return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
-        except BookError:  # that store cannot be used any more: `rebuild` makes another
-            return {}
+        """Vectors that documents replaced in this batch have already, by what was embedded."""
+        waiting = self._chunks[self._embedded :]  # all at once: to look them up, a store may look at all that it has
+        ids = {old for chunk in waiting for old in self._replaces.get(chunk.document_id, ())} - self._looked_up
+        if ids and self._former is not None:
+            self._looked_up |= ids
+            with suppress(BookError):  # that store cannot be used any more: `rebuild` makes another
+                self._reused |= {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        return {text: self._reused[text] for chunk in chunks if (text := chunk.indexed) in self._reused}
 
     def _stopped(self) -> dict[bytes, Vectors]:
         """Vectors of a run that was stopped, by key; a file that was cut off gives those it holds whole."""
@@ -370,10 +389,11 @@ class Indexer:
         """Embed what is left of the batch and add it to the store."""
         self._embed(all_of_it=True)
         if self._chunks:
-            self._report(Progress("store", self._done, self._expected))
+            self._tell("store")
             self._store.add(self._chunks, np.concatenate(self._vectors))
         self._committed += len(self._chunks)
         self._chunks, self._vectors, self._embedded = [], [], 0
+        self._looked_up, self._reused = set(), {}
 
     def _commit(self) -> None:
         count = len(self._chunks)

@@ -9,6 +9,7 @@ A file that breaks, fills or stops its reader costs that file only; the worker i
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import shutil
@@ -20,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -69,6 +70,7 @@ class End:
     sha256: str = ""  # of a file without an error
     same: bool = False
     again: bool = False  # it could not be opened, which may be otherwise the next time
+    seconds: float = field(default=0.0, compare=False)  # of processor time, where there was no error
 
 
 Event = Document | Unread | Edits | End
@@ -102,8 +104,12 @@ class Reading:
             worker.kill()
         self._workers = []
 
-    def read(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Event]]:
-        """What happens to each file, ending with its End; files that are read at once come mixed."""
+    def read(self, jobs: Iterable[Job], *, seconds: float = math.inf) -> Iterator[tuple[Job, Event]]:
+        """What happens to each file, ending with its End; files that are read at once come mixed.
+
+        After so many `seconds` what is still being read is given up, without an End.
+        """
+        until = time.monotonic() + seconds
         waiting = iter(jobs)
         most = min(MOST_WORKERS, cores())
         busy: dict[_Worker, Job] = {}
@@ -112,7 +118,7 @@ class Reading:
                 busy[self._started(job, busy)] = job
             if not busy:
                 return
-            for worker, event in self._events(busy):
+            for worker, event in self._events(busy, until):
                 left = time.monotonic()
                 yield busy[worker], event
                 now = time.monotonic()
@@ -121,6 +127,17 @@ class Reading:
                 if isinstance(event, End):
                     del busy[worker]
                     break
+            else:
+                self._give_up(busy)
+                return
+
+    def _give_up(self, busy: Iterable[_Worker]) -> None:
+        for worker in busy:
+            worker.kill()
+            self._workers.remove(worker)
+        with suppress(queue.Empty):  # what they said before is nobody's now
+            while True:
+                self._queue.get_nowait()
 
     def _started(self, job: Job, busy: Mapping[_Worker, Job]) -> _Worker:
         """A worker that has begun the job: one that is free, or a new one."""
@@ -133,8 +150,8 @@ class Reading:
         self._workers.append(worker)
         return worker
 
-    def _events(self, busy: Mapping[_Worker, Job]) -> Iterator[tuple[_Worker, Event]]:
-        while True:
+    def _events(self, busy: Mapping[_Worker, Job], until: float) -> Iterator[tuple[_Worker, Event]]:
+        while time.monotonic() < until:
             with suppress(queue.Empty):
                 yield self._queue.get(timeout=WAKE_SECONDS)
             now = time.monotonic()
@@ -277,5 +294,5 @@ def _event(said: Mapping[str, Any], text: bytes) -> Event | None:
         case "edits":
             return Edits(tuple((reason, before, after) for reason, before, after in said["edits"]))
         case "end":
-            return End(**{name: said[name] for name in ("error", "sha256", "same", "again") if name in said})
+            return End(**{name: said[name] for name in ("error", "sha256", "same", "again", "seconds") if name in said})
     return None

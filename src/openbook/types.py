@@ -190,10 +190,11 @@ class Answer:
 class Progress:
     """How far a long work is."""
 
-    step: str  # 'read', 'embed', 'store', 'download'
+    step: str  # 'estimate' (nothing is done yet), 'read', 'embed', 'store', 'download'
     done: int
     total: int  # 0: not known yet
     unit: str = "chunks"
+    seconds_left: float | None = None  # None: not known
 
 
 Report = Callable[[Progress], None]
@@ -365,6 +366,13 @@ class LLM(Protocol):
         """The answer's characters as they come, then one Usage.
 
         A grammar is in GBNF, llama.cpp's notation; a model that knows none ignores it. Raises: ModelError.
+        """
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        """The probability of each choice as the first word of the answer: 0 to 1, together at most 1.
+
+        Letter case and white space before the word are set aside. A word of several tokens is told by its first one;
+        0 says that it is not among the likeliest. Raises: ModelError, also when the model cannot tell.
         """
 
     def close(self) -> None:

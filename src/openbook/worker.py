@@ -52,9 +52,11 @@ def main() -> None:
     ALIVE.set(lambda: send(events, {"event": "alive"}))
     for line in sys.stdin.buffer:
         job = json.loads(line)
-        path = Path(job["path"])
+        path, began = Path(job["path"]), sum(os.times()[:4])
         try:
             for event, said in work(reader, cleaners, path, job["sha256"], explain=setup["explain"]):
+                if event["event"] == "end":
+                    event["seconds"] = sum(os.times()[:4]) - began  # of programs it started too
                 send(events, event, said)
         except ReadError as error:
             send(events, {"event": "end", "error": str(error)})

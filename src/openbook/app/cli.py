@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import openbook
+from openbook.app.model_commands import models, pull_if_missing
+from openbook.app.opening import dry_book, open_book, recipe_with
 from openbook.app.options import (
     Sorted,
     book_option,
@@ -20,13 +22,12 @@ from openbook.app.options import (
     verbose_option,
     where_option,
 )
-from openbook.errors import BookError, ModelError, OpenbookError, SpecError
+from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
 
 if TYPE_CHECKING:
-    from openbook.book import Book
-    from openbook.recipe import Recipe
+    pass
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,36 +62,19 @@ def demo(yes: bool, llm: str) -> None:
     from openbook.home import home
 
     choices = (f"llm={_llm_spec(llm)}",) if llm else ()
-    chosen = _recipe_with(None, choices).llm
+    chosen = recipe_with(None, choices).llm
     if chosen.name == "llamacpp" and "model" in chosen.options:
-        _pull_if_missing(str(chosen.options["model"]), yes=yes)
+        pull_if_missing(str(chosen.options["model"]), yes=yes)
     text = kjv(home() / "demo")
     question = "Who was swallowed by a great fish, and for how long?"
     show.command(f"openbook add -b bible {text}")
-    with _open(books_folder() / "bible", create=True) as book:
+    with open_book(books_folder() / "bible", create=True) as book:
         with show.Bar() as report:
             added = book.add([text], report=report)
         show_documents.added(added, book)
     show.command(f'openbook ask -b bible "{question}"')
-    with _open(books_folder() / "bible", choices) as book:
+    with open_book(books_folder() / "bible", choices) as book:
         show.stream(book.stream(question), book, verbose=True)
-
-
-def _pull_if_missing(name: str, *, yes: bool) -> None:
-    from openbook.models import find
-
-    try:
-        find(name)
-    except ModelError as error:
-        from openbook.app import show
-        from openbook.models.catalogue import catalogue
-
-        if name not in catalogue():
-            raise
-        if not yes and not click.confirm(f"{error}\nDownload it now?", default=True, err=True):
-            raise
-        show.command(f"openbook models pull {name}")
-        _pull(name, None)
 
 
 @cli.command()
@@ -98,6 +82,7 @@ def _pull_if_missing(name: str, *, yes: bool) -> None:
 @book_option
 @set_option("Another component for a step of a new book, such as: splitter='chars(size=1000)'. Repeatable.")
 @click.option("--watch", is_flag=True, help="Stay, and add again whenever something below the paths changes.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would come to: chunks, time, disk. Changes nothing.")
 @limit_options
 @json_option
 @verbose_option
@@ -106,6 +91,7 @@ def add(
     folder: Path,
     choices: tuple[str, ...],
     watch: bool,
+    dry_run: bool,
     time_limit: float,
     memory_limit: int,
     as_json: bool,
@@ -119,13 +105,17 @@ def add(
     from openbook.app import show, show_documents
     from openbook.reading import Limits
 
-    failed = False
-    with _open(folder, choices, create=True) as book:
+    failed, limits = False, Limits(time_limit, memory_limit)
+    if dry_run:
+        with dry_book(folder, choices) as book:
+            show_documents.estimate(book.estimate(paths, limits=limits), book, as_json=as_json)
+        return
+    with open_book(folder, choices, create=True) as book:
         if choices:
             book.keep_recipe()
         for _ in _again_and_again(paths, book.folder) if watch else [None]:
             with show.Bar() as report:
-                added = book.add(paths, limits=Limits(time_limit, memory_limit), report=report)
+                added = book.add(paths, limits=limits, report=report)
             failed = bool(added.failed or added.partial)
             if as_json:
                 show.as_json(show_documents.added_json(added, book))
@@ -158,7 +148,7 @@ def read(paths: tuple[str, ...], choices: tuple[str, ...], time_limit: float, me
     from openbook.finding import find
     from openbook.reading import Job, Limits, Reading
 
-    recipe = _recipe_with(None, choices)
+    recipe = recipe_with(None, choices)
     steps = recipe.to_dict()
     failed = False
     with Reading(steps["reader"], steps["cleaners"], Limits(time_limit, memory_limit), explain=True) as reading:
@@ -193,13 +183,10 @@ def search(
 ) -> None:
     """Find the passages nearest to QUESTION, best first."""
     from openbook.app import show
-    from openbook.book import PASSAGES
 
     words = well_formed(" ".join(question))
-    given = click.get_current_context().get_parameter_source("k")
-    count = PASSAGES if given is click.core.ParameterSource.DEFAULT else k
-    with _open(folder, choices) as book:
-        passages, timing = book.retrieve(words, count, where=where)
+    with open_book(folder, choices) as book:
+        passages, timing = book.retrieve(words, _count(k), where=where)
         if as_json:
             show.as_json(show.search_json(words, passages, timing))
         else:
@@ -207,6 +194,46 @@ def search(
             if verbose:
                 show.recipe(book.recipe)
                 show.search_timing(timing)
+
+
+@cli.command()
+@click.argument("question", nargs=-1, required=True)
+@book_option
+@click.option("-k", default=0, metavar="N", help="How many passages are shown.  [default: 5]")
+@click.option("--passage", metavar="TEXT", default="", help="Some text of a passage that should be found.")
+@where_option
+@set_option("Another retriever or refiner for this search, such as: retriever=dense. Repeatable.")
+@json_option
+def explain(
+    question: tuple[str, ...],
+    folder: Path,
+    k: int,
+    passage: str,
+    where: str,
+    choices: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what each step of a search made of QUESTION: ranks and scores, and where a passage was lost.
+
+    The columns are ranks, with scores: by meaning alone (dense), by words alone (bm25), after each step of the recipe.
+    """
+    from openbook.app import show, show_search
+
+    words = well_formed(" ".join(question))
+    with open_book(folder, choices) as book:
+        found = book.explain(words, _count(k), passage=passage, where=where)
+        if as_json:
+            show.as_json(show_search.explanation_json(found))
+        else:
+            show_search.explanation(found)
+
+
+def _count(k: int) -> int:
+    """-k, or how many passages are shown without it; a 0 that was typed stays one."""
+    from openbook.book import PASSAGES
+
+    given = click.get_current_context().get_parameter_source("k")
+    return PASSAGES if given is click.core.ParameterSource.DEFAULT else k
 
 
 @cli.command()
@@ -240,7 +267,7 @@ def ask(
 
     if llm:
         choices = (*choices, f"llm={_llm_spec(llm)}")
-    with _open(folder, choices) as book:
+    with open_book(folder, choices) as book:
         for words in [" ".join(question)] if question else _questions():
             parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
             try:
@@ -294,7 +321,7 @@ def status(folder: Path, as_json: bool, verbose: bool) -> None:
     """Show one book: recipe, documents and their state, model, index."""
     from openbook.app import show, show_documents
 
-    with _open(folder) as book:
+    with open_book(folder) as book:
         found = book.status()
         if as_json:
             show.as_json(show_documents.status_json(found))
@@ -310,7 +337,7 @@ def check(folder: Path, repair: bool, as_json: bool) -> None:
     """Compare a book's documents, chunks and index with each other. Ends with 1 if something is wrong."""
     from openbook.app import show, show_documents
 
-    with _open(folder) as book, show.Bar() as report:
+    with open_book(folder) as book, show.Bar() as report:
         found = book.check(repair=repair, report=report)
     if as_json:
         show.as_json(show_documents.check_json(found))
@@ -328,7 +355,7 @@ def remove(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
     """Remove documents from a book, by path, folder, file name, or source such as rows.jsonl#7."""
     from openbook.app import show
 
-    with _open(folder) as book:
+    with open_book(folder) as book:
         removed = book.remove(names)
     if as_json:
         show.as_json({"removed": removed})
@@ -347,8 +374,8 @@ def rebuild(folder: Path, choices: tuple[str, ...], as_json: bool) -> None:
     """
     from openbook.app import show
 
-    with _open(folder) as book:
-        recipe = _recipe_with(book.recipe, choices)
+    with open_book(folder) as book:
+        recipe = recipe_with(book.recipe, choices)
         with show.Bar() as report:
             chunks = book.rebuild(recipe, report=report)
         if as_json:
@@ -367,96 +394,7 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
-@cli.group(invoke_without_command=True, cls=Sorted)
-@json_option
-@click.pass_context
-def models(ctx: click.Context, as_json: bool) -> None:
-    """List the models: what is here, what can be had, size, licence."""
-    if ctx.invoked_subcommand is None:
-        from openbook.app import show
-
-        show.models(as_json=as_json)
-
-
-@models.command("pull")
-@click.argument("name")
-@click.option(
-    "--from", "source", type=click.Path(path_type=Path), default=None, help="A folder that holds the file already."
-)
-@json_option
-def models_pull(name: str, source: Path | None, as_json: bool) -> None:
-    """Download a model, resumed if it was stopped, and verify its SHA-256."""
-    from openbook.app import show
-
-    path = _pull(name, source)
-    if as_json:
-        show.as_json({"name": name, "path": str(path), "size_bytes": path.stat().st_size})
-    else:
-        click.echo(f"{name} is in {path}")
-
-
-def _pull(name: str, source: Path | None) -> Path:
-    from openbook.app import show
-    from openbook.models.catalogue import model, readable
-    from openbook.models.pull import pull
-
-    wanted = model(name)
-    click.echo(f"{wanted.name}: {readable(wanted.size_bytes)}, licence {wanted.licence}", err=True)
-    with show.Bar() as report:
-        return pull(name, report=report, folder=source, say=show.note)
-
-
-@models.command("remove")
-@click.argument("name")
-@json_option
-def models_remove(name: str, as_json: bool) -> None:
-    """Delete the file of a pulled model."""
-    from openbook.app import show
-    from openbook.models.pull import remove as remove_model
-
-    removed = remove_model(name)
-    if as_json:
-        show.as_json({"removed": str(removed)})
-    else:
-        click.echo(f"Removed {removed}")
-
-
-def _recipe_with(recipe: Recipe | None, choices: tuple[str, ...]) -> Recipe:
-    from openbook.recipe import Recipe
-
-    recipe = recipe or Recipe()
-    for choice in choices:
-        step, sign, spec = choice.partition("=")
-        if not sign:
-            raise SpecError(
-                f"--set {choice!r} has no '='. Write --set step=spec, such as: --set \"splitter=chars(size=1000)\""
-            )
-        recipe = recipe.with_step(step.strip(), spec.strip())
-    return recipe
-
-
-def _open(folder: Path, choices: tuple[str, ...] = (), *, create: bool = False) -> Book:
-    from openbook.book import Book
-    from openbook.manifest import NAME, Manifest
-
-    if not (folder / NAME).exists():
-        if not create:
-            raise BookError(_no_such_book(folder))
-        return Book.open(folder, _recipe_with(None, choices), create=True)
-    if not choices:
-        return Book.open(folder)
-    return Book.open(folder, _recipe_with(Manifest.read(folder).recipe, choices))
-
-
-def _no_such_book(folder: Path) -> str:
-    from openbook.manifest import name_of
-    from openbook.recipe import did_you_mean
-
-    name = name_of(folder)
-    known = sorted(path.parent.name for path in books_folder().glob("*/book.toml"))
-    hint = did_you_mean(name, known)
-    books = f" Books: {', '.join(known)}." if known else ""
-    return f"There is no book {name!r}.{hint}{books} Make it with: openbook add -b {name} FILE..."
+cli.add_command(models)
 
 
 def main() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from openbook.book import Book
     from openbook.recipe import Recipe
 
+WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
+
 
 def as_json(value: object) -> None:
     """One line of JSON."""
@@ -69,6 +72,30 @@ def path(source: str) -> str:
     return source if relative.startswith("..") else relative
 
 
+def duration(seconds: float) -> str:
+    """Seconds as one says them of a guess.
+
+    >>> [duration(seconds) for seconds in (0.4, 42.4, 95, 800, 5700, 90_000)]
+    ['1 s', '42 s', '95 s', '13 min', '1.6 h', '25 h']
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 10 else f"{round(hours)} h"
+
+
+def round_number(number: int) -> str:
+    """Two figures of a guess, or three if the first is 1.
+
+    >>> round_number(9758), round_number(1249), round_number(7)
+    ('9,800', '1,250', '7')
+    """
+    figures = 3 if str(number)[0] == "1" else 2
+    return f"{round(number, figures - len(str(number))):,}" if len(str(number)) > figures else str(number)
+
+
 class Bar:
     """Shows Progress on stderr: a bar with rate and time left. Prints nothing when nothing takes long."""
 
@@ -100,12 +127,19 @@ class Bar:
         if progress.step == "wait":
             click.echo("Another openbook is changing this book; waiting for it to end.", err=True)
             return
+        if progress.step == "estimate":
+            if (seconds := progress.seconds_left or 0.0) >= WORTH_SAYING:
+                note(f"About {round_number(progress.total)} chunks, about {duration(seconds)}.")
+            return
         if self._bar is None or self._unit != progress.unit:
             if not progress.total:
                 return
             self._start(progress)
         assert self._bar is not None
         self._bar.set_description(self.LABELS.get(progress.step, progress.step), refresh=False)
+        if progress.seconds_left is not None:  # tqdm itself knows only the latest rate, and not what is still unread
+            self._bar.bar_format = BAR
+            self._bar.set_postfix_str(f"{duration(progress.seconds_left)} left", refresh=False)
         if progress.total:
             self._bar.total = progress.total
             self._bar.update(progress.done - self._bar.n)

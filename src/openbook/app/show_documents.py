@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openbook.app.show import count, error, path, recipe, table
+from openbook.app.show import as_json as show_json
+from openbook.app.show import count, duration, error, note, path, recipe, round_number, table
+from openbook.manifest import name_of
 from openbook.models.catalogue import readable
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, Event
@@ -20,9 +22,11 @@ from openbook.types import Document, Field, Unread
 if TYPE_CHECKING:
     from openbook.book import Book, Status
     from openbook.checking import Check
+    from openbook.estimating import Estimate
     from openbook.indexing import Added
 
 MORE_PROBES = 'openbook rebuild --set "store=lance(probes=100)"'
+MULTILINGUAL = "e5-small"
 SAME_REASON = 3  # files are named, before they are only counted
 
 
@@ -42,10 +46,37 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
     rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
     click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
     _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], verbose=verbose)
+    if foreign := book.unsuited() if summary.chunks else {}:
+        shares = ", ".join(f"{share:.0%} {code}" for code, share in foreign.items())
+        name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
+        note(
+            f"The text is {shares}, but the embedder {name} was made for {known}. Find more with: openbook models "
+            f"pull {MULTILINGUAL}, then: openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
+        )
     if verbose:
         for name in summary.skipped:
             click.echo(well_formed(f"skipped {name}"))
         recipe(book.recipe)
+
+
+def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
+    """What an add would come to."""
+    if as_json:
+        show_json(
+            {
+                "files": found.files,
+                "size_bytes": found.size_bytes,
+                "chunks": found.chunks,
+                "seconds": round(found.seconds, 1),
+                "disk_bytes": found.disk_bytes,
+            }
+        )
+        return
+    click.echo(
+        f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
+        f"chunks, about {duration(found.seconds)} with {book.recipe.embedder} on this machine as it is now, "
+        f"about {readable(found.disk_bytes)} on disk. Nothing was changed."
+    )
 
 
 def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:
@@ -75,6 +106,7 @@ def added_json(summary: Added, book: Book) -> dict[str, object]:
         "skipped": summary.skipped,
         "partial": [{"path": failure.path, "reason": failure.reason} for failure in summary.partial],
         "failed": [{"path": failure.path, "reason": failure.reason} for failure in summary.failed],
+        "unsuited_languages": {code: round(share, 3) for code, share in book.unsuited().items()},
         "seconds": {"embed": round(summary.seconds_embedding, 3), "total": round(summary.seconds, 3)},
     }
 

@@ -117,7 +117,10 @@ class Onnx:
         words = self._folder / "tokenizer.json"
         if not words.is_file():
             raise SpecError(f"{self._folder} holds no tokenizer.json, which splits texts into tokens. Get it as well.")
-        model = openvino.Core().read_model(self._network_file)
+        try:
+            model = openvino.Core().read_model(self._network_file)
+        except RuntimeError as error:  # with a trace of its own over many lines
+            raise SpecError(f"Cannot read {self._network_file}: it is no whole network. Download it again.") from error
         network = embedding_network(model, self._pooling(model))
         return Encoder(
             network=lambda: network,

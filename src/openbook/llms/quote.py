@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from openbook.errors import SpecError
+from openbook.errors import ModelError, SpecError
 from openbook.prompts.citations import REFUSAL
 from openbook.types import Message, Stream, Usage
 
@@ -55,6 +55,9 @@ class Quote:
         yield from words[:max_tokens]
         cut = len(words) > max_tokens
         yield Usage(self.count(self.render(messages)), min(len(words), max_tokens), stopped="length" if cut else "end")
+
+    def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        raise ModelError("quote is no model, so it cannot choose. Name a model, such as --set llm=llamacpp.")
 
     def close(self) -> None:
         return

@@ -66,6 +66,8 @@ BOS_PRETOKENIZERS = frozenset({
     "chameleon",
 })  # fmt: skip
 
+POOLINGS = ("none", "mean", "cls", "last", "rank")  # llama.cpp's numbers from 0
+
 LENGTH = struct.Struct("<Q")
 
 
@@ -113,6 +115,12 @@ class Header:
     def chat_template(self) -> str:
         """Jinja source that puts messages into characters; '' for a model that was not taught to chat."""
         return self._text("tokenizer.chat_template")
+
+    @property
+    def pooling(self) -> str:
+        """How an embedder makes one vector of those of its tokens: 'none', 'mean', 'cls', 'last', 'rank', or ''."""
+        value = self.metadata.get(f"{self.architecture}.pooling_type")
+        return POOLINGS[value] if isinstance(value, int) and 0 <= value < len(POOLINGS) else ""
 
     @property
     def adds_bos(self) -> bool:

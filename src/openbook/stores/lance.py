@@ -23,9 +23,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 os.environ.setdefault("LANCE_LOG", "error")
 
 import lance
-from lance.query import MatchQuery
+from lance.query import BooleanQuery, FullTextOperator, FullTextQuery, MatchQuery, Occur, PhraseQuery
 
 from openbook.errors import BookError
+from openbook.phrases import phrases
+from openbook.stores.lance_rows import Rows
 from openbook.types import Chunk, Passage, Vectors
 
 # `indexed` is a chunk's context and text, of which the last characters, from `skip` on, are the text.
@@ -34,22 +36,34 @@ FIELDS = ["document_id", "start", "end", "indexed", "skip", "place"]
 # Measured, see docs/decisions/0002-store-and-hybrid.md.
 EXACT_ROWS = 20_000  # up to here all vectors are compared
 PARTITION_ROWS = 4096
-REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors,
-CANDIDATES = 100  # and at least so many: of one bit a number, the first ten may lack the nearest
+PROBED = 3  # a search looks into one of so many partitions, but into
+LEAST_PROBES, MOST_PROBES = 20, 160
+CANDIDATES = 200  # compared exactly: of one bit a number, the first ten may lack the nearest;
+REFINE = 5  # and at least so many for each passage
+FEW_ROWS = 2000  # that a filter leaves are all compared
 SCANNED_ROWS = 256  # a search scans what no index covers: 15 us a row
 SEGMENTS = 8  # a vector index grows by one with each `optimize`; a search looks into each
 FRAGMENTS = 16  # the data grow by one with each `add`; a scan opens each
 FRAGMENT_ROWS = 131_072  # larger ones are left alone, so that compaction never copies a large book
 DELETED_SHARE = 0.1
+READ_ROWS = 1024  # at once
+GENTLY: dict[str, Any] = {"num_threads": 1, "batch_size": 1024}
+SPARINGLY: dict[str, Any] = {"memory_limit": 512}  # MiB
 KEEP_VERSIONS = timedelta(minutes=10)  # a search that began on an older version ends on it
 
 # Words by Unicode's rules and also cut at every punctuation mark. "simple" finds nothing in Chinese (MRR .09; so: .95).
 TOKENIZER = "icu/split"
 
-# Those Lance has stemming and stop words for.
+# Those Lance has stemming and stop words for. Of a text in another language each word is a word, as it is written.
+LANGUAGES = {
+    "ar": "Arabic", "da": "Danish", "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "fi": "Finnish",
+    "fr": "French", "hu": "Hungarian", "it": "Italian", "nl": "Dutch", "no": "Norwegian", "nb": "Norwegian",
+    "nn": "Norwegian", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "ta": "Tamil",
+    "tr": "Turkish",
+}  # fmt: skip
 Language = Literal[
-    "English", "Danish", "Dutch", "Finnish", "French", "German", "Hungarian", "Italian", "Norwegian", "Portuguese",
-    "Russian", "Spanish", "Swedish",
+    "auto", "Arabic", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hungarian", "Italian",
+    "Norwegian", "Portuguese", "Romanian", "Russian", "Spanish", "Swedish", "Tamil", "Turkish",
 ]  # fmt: skip
 
 
@@ -59,13 +73,14 @@ class Lance:
 
     folder: Path
     dim: int
-    language: Language = "English"  # whose word forms and stop words BM25 knows
-    probes: int = 0  # of a large store's partitions, those a search looks into; 0: 20, or a fifth if that is more
+    language: Language = "auto"  # whose word forms and stop words BM25 knows; auto: what `optimize` is told
+    probes: int = 0  # of a large store's partitions, those a search looks into; 0: a third, but 20 to 160
 
     VERSION: ClassVar[int] = 1
 
     _dataset: lance.LanceDataset | None = field(default=None, init=False, repr=False, compare=False)
     _lock: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
+    _rows: Rows = field(default_factory=Rows, init=False, repr=False, compare=False)
 
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         if vectors.shape != (len(chunks), self.dim):
@@ -87,21 +102,28 @@ class Lance:
     ) -> list[Passage]:
         if k < 1 or within is not None and not within:
             return []
-        # The vectors have length 1, so the dot product is the cosine; unlike cosine it is defined for an empty vector.
-        nearest = {
-            "column": "vector",
-            "q": np.asarray(vector, np.float32),
-            "k": k,
-            "metric": "dot",
-            "refine_factor": max(REFINE, -(-CANDIDATES // k)),
-        }
+
+        asked = np.asarray(vector, np.float32)
 
         def search(dataset: lance.LanceDataset) -> pa.Table:
-            probes = self.probes or max(20, dataset.count_rows() // PARTITION_ROWS // 5)
-            # An index that sees few of its rows finds too little of them (FINDINGS: .92): filtered search is exact.
-            how = {"nprobes": probes, "use_index": not exact and within is None}
+            among = count = dataset.count_rows()
+            allowed = None
+            if within is not None:
+                allowed, among = self._rows.of(dataset, within)
+                if among <= FEW_ROWS:
+                    return _all_compared(dataset, asked, k, allowed)
+            # The vectors have length 1, so the dot product is the cosine; unlike cosine it is defined for an empty one.
+            nearest = {
+                "column": "vector",
+                "q": asked,
+                "k": k,
+                "metric": "dot",
+                "use_index": not exact,
+                "nprobes": self.probes or _probes(count, among),
+                "refine_factor": max(REFINE, -(-CANDIDATES // k)),
+            }
             return dataset.scanner(
-                [*FIELDS, "_distance"], nearest={**nearest, **how}, filter=_one_of(within), prefilter=True
+                [*FIELDS, "_distance"], nearest=nearest, row_addr_allowlist=allowed, prefilter=True
             ).to_table()
 
         return [Passage(_chunk(row), 1.0 - row["_distance"], "dense") for row in self._read(search)]
@@ -109,20 +131,24 @@ class Lance:
     def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
         if k < 1 or within is not None and not within:
             return []
-        # A MatchQuery is a bag of words: no character of it is an operator. Lone surrogates are no words.
-        query = MatchQuery(words.encode("utf-8", "replace").decode(), "indexed")
-        found = self._read(
-            lambda dataset: dataset.scanner(
-                [*FIELDS, "_score"], full_text_query=query, limit=k, filter=_one_of(within), prefilter=True
+
+        def search(dataset: lance.LanceDataset) -> pa.Table:
+            query = _asked(words, dataset)
+            allowed = None if within is None else self._rows.of(dataset, within)[0]
+            return dataset.scanner(
+                [*FIELDS, "_score"], full_text_query=query, limit=k, row_addr_allowlist=allowed, prefilter=True
             ).to_table()
-        )
-        return [Passage(_chunk(row), row["_score"], "bm25") for row in found]
+
+        return [Passage(_chunk(row), row["_score"], "bm25") for row in self._read(search)]
 
     def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
-        if condition := _one_of(list(document_ids)):
-            found = self._read(lambda dataset: dataset.scanner([*FIELDS, "vector"], filter=condition).to_table())
-            for row in found:
-                yield _chunk(row), np.asarray(row["vector"], np.float32)
+        wanted = list(document_ids)
+        with self._explained():
+            dataset = self._latest()
+            allowed, _ = self._rows.of(dataset, wanted)
+        for batch in self._batches(dataset, [*FIELDS, "vector"], allowed):
+            vectors = batch["vector"].flatten().to_numpy().reshape(len(batch), -1)
+            yield from zip(map(_chunk, batch.select(FIELDS).to_pylist()), vectors, strict=True)
 
     def remove(self, document_ids: Iterable[str]) -> int:
         condition = _one_of(list(document_ids))
@@ -134,27 +160,32 @@ class Lance:
     def optimize(self, language: str = "") -> None:
         with self._explained():
             dataset = self._writable()
-            if dataset.count_rows() > EXACT_ROWS and _partitions(dataset) * 2 * PARTITION_ROWS < dataset.count_rows():
-                partitions = dataset.count_rows() // PARTITION_ROWS
+            # First, as what no index covers yet is moved without an index having to be told.
+            if _is_worn(dataset):
+                dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS, **GENTLY)
+            words = self._words(dataset, language)
+            if words != _known_words(dataset):
+                dataset.create_scalar_index("indexed", "INVERTED", replace=True, **words, **SPARINGLY)
+            count = dataset.count_rows()
+            if count > EXACT_ROWS and _partitions(dataset) * 2 * PARTITION_ROWS < count:
                 dataset.create_index(
-                    "vector", "IVF_RQ", metric="dot", num_partitions=partitions, num_bits=1, replace=True
+                    "vector",
+                    "IVF_RQ",
+                    metric="dot",
+                    num_partitions=count // PARTITION_ROWS,
+                    num_bits=1,
+                    replace=True,
                 )
             if _unindexed_rows(dataset) > SCANNED_ROWS:
                 segments = max(len(index.segments) for index in dataset.describe_indices())
                 dataset.optimize.optimize_indices(num_indices_to_merge=segments if segments > SEGMENTS else None)
-            if _is_worn(dataset):
-                dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS)
             dataset.cleanup_old_versions(KEEP_VERSIONS)
 
     def chunks(self) -> Iterator[Chunk]:
         with self._explained():
-            batches = self._latest().to_batches(FIELDS)
-        while True:
-            with self._explained():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield from (_chunk(row) for row in batch.to_pylist())
+            dataset = self._latest()
+        for batch in self._batches(dataset, FIELDS):
+            yield from map(_chunk, batch.to_pylist())
 
     def counts(self) -> dict[str, int]:
         found = self._read(
@@ -170,6 +201,19 @@ class Lance:
 
     def close(self) -> None:
         self._dataset = None
+
+    def _batches(
+        self, dataset: lance.LanceDataset, columns: list[str], allowed: bytes | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows that are allowed (None: all), as many at a time as a search can spare memory for."""
+        with self._explained():
+            batches = dataset.scanner(columns, row_addr_allowlist=allowed, batch_size=READ_ROWS).to_batches()
+        while True:
+            with self._explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _read(self, search: Callable[[lance.LanceDataset], pa.Table]) -> list[dict[str, Any]]:
         with self._explained():
@@ -207,8 +251,21 @@ class Lance:
             )
         # Made while the store is empty, the index gives its word forms to the scan of everything added later.
         if not dataset.describe_indices():
-            dataset.create_scalar_index("indexed", "INVERTED", base_tokenizer=TOKENIZER, language=self.language)
+            dataset.create_scalar_index("indexed", "INVERTED", **self._words(dataset, "en"))
         return dataset
+
+    def _words(self, dataset: lance.LanceDataset, language: str) -> dict[str, Any]:
+        """How the text index shall make words of a text; `language` as `optimize` is told it."""
+        name: str
+        if self.language != "auto":
+            name = self.language
+        elif language:
+            name = LANGUAGES.get(language, "")
+        else:
+            known = _known_words(dataset)
+            name = known["language"] if known["stem"] else ""
+        forms = {"language": name or "English", "stem": bool(name), "remove_stop_words": bool(name)}
+        return {"base_tokenizer": TOKENIZER, "with_position": True, **forms}
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -251,6 +308,45 @@ def _partitions(dataset: lance.LanceDataset) -> int:
     return 0
 
 
+def _probes(count: int, among: int) -> int:
+    """How many partitions of a store of `count` rows to look into for those `among` them that a filter leaves."""
+    partitions = count // PARTITION_ROWS
+    probes = min(MOST_PROBES, max(LEAST_PROBES, partitions // PROBED))
+    # Of a few in each partition, the nearest lie in more partitions.
+    return probes if 10 * among > count else 2 * probes
+
+
+def _all_compared(dataset: lance.LanceDataset, vector: Vectors, k: int, allowed: bytes) -> pa.Table:
+    """The k nearest of a few rows: read, not looked for in an index."""
+    read = dataset.scanner([*FIELDS, "vector"], row_addr_allowlist=allowed).to_table().combine_chunks()
+    if not len(read):
+        return read.append_column("_distance", pa.array([], pa.float32()))
+    distances = 1 - read["vector"].combine_chunks().flatten().to_numpy().reshape(len(read), -1) @ vector
+    return read.append_column("_distance", pa.array(distances)).take(np.argsort(distances, kind="stable")[:k])
+
+
+def _known_words(dataset: lance.LanceDataset) -> dict[str, Any]:
+    """How the text index makes words, as far as `_words` says it."""
+    details = next((one.details for one in dataset.describe_indices() if "indexed" in one.field_names), {})
+    return {
+        key: details.get(key) for key in ("base_tokenizer", "with_position", "language", "stem", "remove_stop_words")
+    }
+
+
+def _asked(words: str, dataset: lance.LanceDataset) -> FullTextQuery:
+    """Any of the words, but all phrases. No character is an operator; lone surrogates are no words."""
+    words = words.encode("utf-8", "replace").decode()
+    any_word = MatchQuery(words, "indexed")
+    quoted = phrases(words)
+    if not quoted:
+        return any_word
+    if _known_words(dataset)["with_position"]:
+        must: list[FullTextQuery] = [PhraseQuery(one, "indexed") for one in quoted]
+    else:  # made before phrases were known, until the next `optimize`: all its words, in any order
+        must = [MatchQuery(one, "indexed", operator=FullTextOperator.AND) for one in quoted]
+    return BooleanQuery([*((Occur.MUST, one) for one in must), (Occur.SHOULD, any_word)])
+
+
 def _unindexed_rows(dataset: lance.LanceDataset) -> int:
     covered = [
         {number for segment in index.segments for number in segment.fragment_ids}
@@ -263,10 +359,11 @@ def _unindexed_rows(dataset: lance.LanceDataset) -> int:
 def _is_worn(dataset: lance.LanceDataset) -> bool:
     parts = dataset.get_fragments()
     deleted = sum(part.num_deletions for part in parts)
-    return len(parts) > FRAGMENTS or deleted > DELETED_SHARE * sum(part.physical_rows for part in parts)
+    small = sum(part.physical_rows < FRAGMENT_ROWS for part in parts)
+    return small > FRAGMENTS or deleted > DELETED_SHARE * sum(part.physical_rows for part in parts)
 
 
-def _one_of(document_ids: Collection[str] | None) -> str | None:
+def _one_of(document_ids: Collection[str]) -> str | None:
     """The condition that a row is of one of these documents; None: there is none to make."""
     if not document_ids:
         return None

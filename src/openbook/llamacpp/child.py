@@ -75,6 +75,10 @@ def _serve(settings: dict[str, Any]) -> Any:
     params.ctx_shift = False  # never drop the beginning of a prompt silently
     params.cache_ram_mib = 0  # the slot keeps its last prompt anyway; the default keeps up to 8 GB of older ones
     params.n_gpu_layers = settings["gpu_layers"]
+    if pooling := settings.get("pooling"):  # 'MEAN', 'CLS', 'LAST': it makes vectors, not words
+        params.embedding = True
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling}")
+        params.n_batch = params.n_ubatch = settings["context"]  # what looks in both directions is read in one go
     # Fits layers into the memory of a GPU; on the CPU there is nothing to fit, and it costs 0.4 s of 2.3 s loading.
     params.fit_params = any(int(device["type"]) != 0 for device in xllamacpp.get_device_info())
     if settings["threads"]:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from openbook.errors import ModelError
 
-CHILD = Path(__file__).with_name("llamacpp_child.py")
+CHILD = Path(__file__).with_name("child.py")
 LOG_LINES = 200
 END_SECONDS = 3.0  # until a child that was asked to end is killed
 
@@ -44,7 +44,7 @@ class Server:
         self._url = self._failed = ""
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            # -P: the folder of this file, which holds an openai.py, is not where the child finds libraries.
+            # -P: the folder of this file is not where the child finds libraries.
             [sys.executable, "-P", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

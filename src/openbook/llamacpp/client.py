@@ -1,0 +1,158 @@
+"""Speaks with a llama.cpp server in a child process: started late, kept warm, started again when it died.
+
+caller --post--> HTTP on 127.0.0.1 --> child: llama.cpp's server
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openbook.errors import ModelError, TooLongError
+from openbook.llamacpp.server import Server
+from openbook.text import well_formed
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+SILENT_SECONDS = 600.0  # without a byte: a prompt's progress comes every 512 tokens, and a sign of life every 30 s
+CONNECTIONS = 4  # kept open
+TOO_LONG = "too large to process"
+
+
+class Client:
+    """One model's server. Many threads may use it; it ends after `keep_minutes` in which no `running` was entered."""
+
+    def __init__(self, name: str, path: Path, settings: Mapping[str, Any], keep_minutes: float) -> None:
+        """`name` is what errors call the model; `settings` are those of the child's first line."""
+        self.name, self._path, self._settings, self._keep_minutes = name, path, dict(settings), keep_minutes
+        self.server: Server | None = None
+        self._pool: HTTPConnectionPool | None = None
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
+        self._busy = 0
+
+    def prepare(self) -> None:
+        """Begin loading, if it is not loaded; returns at once."""
+        with self._lock:
+            self._start()
+            self._keep()
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """While it is entered, the server runs and is not ended for idleness."""
+        with self._lock:
+            self._start()
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
+                if self.server is not None:
+                    self._keep()
+
+    def post(self, path: str, body: Mapping[str, Any]) -> BaseHTTPResponse:
+        """The response, which is 200; waits until the server has loaded. A body with `stream` is not read yet.
+
+        Raises:
+            ModelError: The model could not be loaded, its process ended, or it refused: TooLongError where it was given
+                more tokens than it takes.
+        """
+        import urllib3
+
+        try:
+            response = self._request(path, body)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            if self.server is None or not self.server.ended():
+                raise self.broken(error) from error
+            # It died since the last question, but so late that it still looked alive: once more, with a new one.
+            try:
+                response = self._request(path, body)
+            except (urllib3.exceptions.HTTPError, OSError) as again:
+                raise self.broken(again) from again
+        if response.status != 200:
+            why = _error(response)
+            raise (TooLongError if TOO_LONG in why else ModelError)(f"{self.name} refused: {why}")
+        return response
+
+    def tokenize(self, text: str, *, special: bool = False, pieces: bool = False) -> list[Any]:
+        """The tokens of a text: numbers, or with `pieces` {'id', 'piece'}; `special` adds what begins and ends one."""
+        body = {"content": well_formed(text), "add_special": special, "parse_special": True, "with_pieces": pieces}
+        tokens: list[Any] = self.post("/tokenize", body).json()["tokens"]
+        return tokens
+
+    def broken(self, error: Exception) -> ModelError:
+        """What to raise when the connection broke."""
+        how = self.server.ended() if self.server is not None else "it was closed"
+        if not how:
+            return ModelError(f"{self.name} stopped answering: {error}. Ask again.")
+        why = ", most likely for memory" if how == "SIGKILL" else ""
+        return ModelError(
+            f"The process of {self.name} ended while answering ({how}{why}). "
+            "Ask again, or choose a smaller model or context."
+        )
+
+    def close(self) -> None:
+        """End the server. Closing twice is allowed; a later call starts it again."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._pool is not None:
+                self._pool.close()
+            if self.server is not None:
+                self.server.close()
+            self.server = self._pool = self._timer = None
+
+    def _request(self, path: str, body: Mapping[str, Any]) -> BaseHTTPResponse:
+        return self._connect().request("POST", path, json=body, preload_content=not body.get("stream"))
+
+    def _connect(self) -> HTTPConnectionPool:
+        """Connections to the server; waits until it has loaded."""
+        import urllib3
+
+        with self._lock:
+            server = self._start()
+        url = server.url()  # without the lock: `prepare` and `close` need not wait
+        with self._lock:
+            if self._pool is None:
+                self._pool = urllib3.HTTPConnectionPool(
+                    "127.0.0.1",
+                    int(url.rsplit(":", 1)[1]),
+                    timeout=urllib3.Timeout(connect=10, read=SILENT_SECONDS),
+                    retries=False,
+                    maxsize=CONNECTIONS,
+                    headers={"Authorization": f"Bearer {server.api_key}"},
+                )
+            return self._pool
+
+    def _start(self) -> Server:
+        """The running server, started when there is none or when it died since the last question."""
+        if self.server is not None and self.server.alive:
+            return self.server
+        self.close()
+        self.server = Server(self._path, self._settings)
+        return self.server
+
+    def _keep(self) -> None:
+        """End the server after a while, counted from now."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(self._keep_minutes * 60, self._end_idle)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end_idle(self) -> None:
+        with self._lock:
+            if not self._busy:
+                self.close()
+
+
+def _error(response: BaseHTTPResponse) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"status {response.status}"

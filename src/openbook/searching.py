@@ -1,0 +1,107 @@
+"""From a question to the passages that are shown: what Book.search, Book.ask and Book.explain run.
+
+question --retriever--> passages --without documents that are being replaced--> refiner --> refiner --> the first k
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from openbook import registry
+from openbook.documents import Documents
+from openbook.errors import BookError
+from openbook.languages import foreign_language
+from openbook.phrases import phrases, unquoted
+from openbook.recipe import Recipe
+from openbook.types import Embedder, Passage, Refiner, Retriever, Store, Vectors
+
+SPARE = 4  # passages found for each that is wanted, when refiners may drop some,
+POOL = 40  # and at least so many
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of a search gave, best first; the first step is the retriever."""
+
+    name: str
+    passages: tuple[Passage, ...]
+    seconds: float
+
+
+def refuse(question: str, k: int) -> None:
+    """Raises: BookError, when this cannot be asked."""
+    if not question.strip():
+        raise BookError("The question is empty. Write one, such as: openbook search 'who built the ark'")
+    if k < 1:
+        raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
+
+
+@dataclass
+class Search:
+    """One question to one book."""
+
+    question: str
+    recipe: Recipe
+    documents: Documents
+    store: Store
+    embedder: Callable[[], Embedder]  # called when it is needed: to load one takes time
+    given: Callable[[str], Any]  # what a refiner needs, by name
+    within: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        self.embedding = 0.0  # seconds
+        self.language = foreign_language(self.question, self.documents.languages())  # '': one of the documents'
+
+    def steps(self, k: int, *, at_least: int = 0, refined: bool = True) -> list[Step]:
+        """Retrieve and refine; of the last step the first k are shown. `at_least`: so many from the retriever."""
+        refiners = self.recipe.refiners if refined else ()
+        count = max(at_least, SPARE * k, POOL) if refiners else max(at_least, k)
+        started = time.perf_counter()
+        passages = self.with_origins(self._without_pending(count))
+        steps = [Step(str(self.recipe.retriever), tuple(passages), time.perf_counter() - started)]
+        for spec in refiners:
+            started = time.perf_counter()
+            needed = registry.needs("refiners", spec.name)
+            refine: Refiner = registry.make("refiners", spec, **{name: self.given(name) for name in needed})
+            passages = refine(self.question, passages, k)
+            steps.append(Step(str(spec), tuple(passages), time.perf_counter() - started))
+        return steps
+
+    def embed(self, text: str) -> Vectors:
+        """The vector of a question, of shape (dim,)."""
+        began = time.perf_counter()
+        vector: Vectors = self.embedder().embed([text], "query")[0]
+        self.embedding += time.perf_counter() - began
+        return vector
+
+    def with_origins(self, passages: Sequence[Passage]) -> list[Passage]:
+        """The passages with what the book knows of their documents; those of documents just removed are left out."""
+        origins = self.documents.origins({passage.chunk.document_id for passage in passages})
+        found = ((passage, origins.get(passage.chunk.document_id)) for passage in passages)
+        return [
+            replace(passage, sources=origin.sources, title=origin.title, fields=origin.fields)
+            for passage, origin in found
+            if origin
+        ]
+
+    def _without_pending(self, count: int) -> list[Passage]:
+        """Without chunks whose document another process is replacing at this moment."""
+        passages = self._retrieve(count)
+        if pending := self.documents.pending():
+            passages = [one for one in self._retrieve(2 * count) if one.chunk.document_id not in pending][:count]
+        return passages
+
+    def _retrieve(self, count: int) -> list[Passage]:
+        retriever: Retriever = registry.make("retriever", self.recipe.retriever)
+        # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
+        # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
+        known = self.embedder().languages if self.language else ()
+        foreign = bool(self.language) and (not known or self.language in known)
+        found = retriever(self.question, count, self.store, self.embed, self.within, foreign=foreign)
+        if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
+            question = unquoted(self.question)
+            found = retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
+        return found
