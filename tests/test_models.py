@@ -262,9 +262,9 @@ def test_any_number_in_the_header_may_be_anything(at: int, number: int) -> None:
 
 def test_the_catalogue_is_whole() -> None:
     known = read_catalogue(BUILTIN)
-    assert list(known) == ["minilm", "smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
+    assert list(known) == ["minilm", "e5-small", "smollm2-135m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"]
     assert all(model.bundled or (model.sources and model.parameters and model.context) for model in known.values())
-    assert {model.licence for model in known.values()} == {"Apache-2.0"}
+    assert {model.licence for model in known.values()} == {"Apache-2.0", "MIT"}
 
 
 def test_parts_are_numbered_from_one() -> None:
@@ -397,7 +397,7 @@ def test_find_says_how_to_get_what_is_not_here() -> None:
 def test_find_says_what_is_known() -> None:
     assert finding("smollm2-135") == (
         "No model is called 'smollm2-135'. Did you mean 'smollm2-135m'?"
-        " Known: minilm, smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b, or a path to a .gguf file."
+        " Known: minilm, e5-small, smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b, or a path to a .gguf file."
     )
     assert finding("minilm") == "minilm is part of openbook and has no file of its own. Use it as embedder."
     assert finding("./no.gguf").startswith("No model file ./no.gguf, and none in ")

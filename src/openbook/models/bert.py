@@ -6,15 +6,15 @@
 
 A few channels of the activations are 20 times larger than the rest. One step size for all would leave little of the
 small ones, so each channel is divided by a factor that the weights are multiplied with (SmoothQuant, arXiv 2211.10438).
-Behind the GELU of some layers single tokens stick out instead, which no factor helps against: these activations
-are rounded as they come, 32 numbers of one token at a time. The same input gives the same bytes.
+Where single tokens stick out instead, no factor helps: these activations have no range but are rounded as they come, 32
+numbers of one token at a time (inference.py asks OpenVINO to). The same input gives the same bytes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from openbook.inference import Ids, op, openvino
 
 SMOOTH = 0.8  # share of the difficulty moved from activations to weights; docs/decisions/0001-embedding-runtime.md
+
+ROWS = 8192  # rounded at a time, so that a large vocabulary does not take its size in memory once more
 
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
@@ -39,7 +41,6 @@ class Shape:
     heads: int
     width: int
     padding: int  # the token that stands for nothing
-    as_they_come: frozenset[str] = frozenset()  # activations without a fixed range, as `Graph.seen` names them
 
 
 @dataclass
@@ -56,11 +57,11 @@ class Range:
 
 @dataclass
 class Graph:
-    """With ranges in int8, without in float with every activation as one more output."""
+    """In int8, or in float with every activation as one more output."""
 
     shape: Shape
     tensors: Tensors
-    ranges: dict[str, Range] | None = None
+    ranges: dict[str, Range] | None = None  # None: float. An activation without a range is rounded as it comes
 
     def __post_init__(self) -> None:
         self.seen: dict[str, Any] = {}
@@ -123,7 +124,7 @@ class Graph:
         weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
         if self.ranges is None:
             self.seen[activation] = x
-        elif activation not in self.shape.as_they_come:
+        elif activation in self.ranges:
             together = [self.tensors[f"{name.rpartition('.')[0]}.{one}.weight"] for one in sharing] or [weight]
             x, factors = quantised(x, self.ranges[activation], np.concatenate(together))
             weight = weight * factors
@@ -132,9 +133,19 @@ class Graph:
     def _weight(self, weight: Array) -> Any:
         if self.ranges is None:
             return number(weight)
-        steps = np.abs(weight).max(axis=1, keepdims=True) / np.float32(127)
-        rounded = np.rint(weight / steps).astype(np.int8)
+        rounded, steps = in_steps(weight)
         return op.multiply(op.convert(op.constant(rounded), "f32"), number(steps))
+
+
+def in_steps(weight: Array) -> tuple[NDArray[np.int8], Array]:
+    """Rows in 255 steps from -127 to 127, and the size of each row's step."""
+    rounded = np.empty(weight.shape, np.int8)
+    steps = np.empty((len(weight), 1), np.float32)
+    for start in range(0, len(weight), ROWS):
+        rows = weight[start : start + ROWS]
+        steps[start : start + ROWS] = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)
+        rounded[start : start + ROWS] = np.rint(rows / steps[start : start + ROWS])
+    return rounded, steps
 
 
 def number(values: Any) -> Any:
@@ -151,8 +162,8 @@ def quantised(x: Any, seen: Range, weight: Array) -> tuple[Any, Array]:
     """Activations in 256 steps after division by a factor for each channel, and these factors."""
     size = np.maximum(np.abs(seen.low), np.abs(seen.high))
     factors = np.maximum(size, 1e-3) ** SMOOTH / np.maximum(np.abs(weight).max(axis=0), 1e-3) ** (1 - SMOOTH)
-    # Powers of 2 ** (1/8), so that the last bit of another machine's arithmetic does not make another file.
-    factors = np.exp2(np.rint(np.log2(factors) * 8) / 8).astype(np.float32)
+    # Powers of 2 ** (1/8), in 64 bits, so that the last bit of another machine's arithmetic does not make another file.
+    factors = np.exp2(np.rint(np.log2(factors.astype(np.float64)) * 8) / 8).astype(np.float32)
     low, high = min(float((seen.low / factors).min()), 0.0), max(float((seen.high / factors).max()), 0.0)
     step = float(f"{(high - low) / 255:.2e}")
     low = -round(-low / step) * step  # 0 must be one of the steps
@@ -173,13 +184,17 @@ def read_safetensors(path: Path) -> Tensors:
     return tensors
 
 
-def observed(graph: Graph, rows: Iterable[Ids]) -> dict[str, Range]:
-    """The ranges of all activations of a float graph, over texts that are tokens already."""
+def observed(shape: Shape, tensors: Tensors, rows: Sequence[Ids]) -> dict[str, Range]:
+    """The ranges of all activations of the float graph, over texts that are tokens already."""
+    # Only the words that occur: a vocabulary can be ten times the rest of the network.
+    words = "embeddings.word_embeddings.weight"
+    used = np.unique(np.concatenate([np.array(row, np.int32) for row in rows]))
+    graph = Graph(replace(shape, padding=-1), {**tensors, words: tensors[words][used]})
     model = graph.model()
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1})
     ranges: dict[str, Range] = {}
     for row in rows:
-        result = compiled([np.array([row], np.int32)])
+        result = compiled([np.searchsorted(used, row).astype(np.int32)[None]])
         for index, name in enumerate(graph.seen, 1):
             values = result[index]
             ranges.setdefault(name, Range(values.min(axis=0), values.max(axis=0))).widen(values)

