@@ -33,7 +33,8 @@ from pathlib import Path
 import numpy as np
 from measure import machine, table
 from metrics import p_value
-from retrieval import embedded, fill, lines, questions
+from retrieval import embedded, fill
+from sets import lines, questions
 
 from openbook import registry
 from openbook.prompts.citations import is_refusal
@@ -271,7 +272,7 @@ def relevant(data: Path, name: str) -> Iterator[tuple[str, frozenset[str]]]:
             if len(one["docs"]) > 1:
                 yield one["text"], frozenset(one["docs"])
         return
-    for question in questions(data / folder, variant and f".{variant}"):
+    for question in questions(data / folder, variant):
         yield question.text, frozenset(question.relevant)
 
 

@@ -36,14 +36,17 @@ FIELDS = ["document_id", "start", "end", "indexed", "skip", "place"]
 # Measured, see docs/decisions/0002-store-and-hybrid.md.
 EXACT_ROWS = 20_000  # up to here all vectors are compared
 PARTITION_ROWS = 4096
-REFINE = 10  # candidates fetched per passage, then ordered by their exact vectors,
-CANDIDATES = 100  # and at least so many: of one bit a number, the first ten may lack the nearest
+PROBED = 3  # a search looks into one of so many partitions, but into
+LEAST_PROBES, MOST_PROBES = 20, 160
+CANDIDATES = 200  # compared exactly: of one bit a number, the first ten may lack the nearest;
+REFINE = 5  # and at least so many for each passage
+FEW_ROWS = 2000  # that a filter leaves are all compared
 SCANNED_ROWS = 256  # a search scans what no index covers: 15 us a row
 SEGMENTS = 8  # a vector index grows by one with each `optimize`; a search looks into each
 FRAGMENTS = 16  # the data grow by one with each `add`; a scan opens each
 FRAGMENT_ROWS = 131_072  # larger ones are left alone, so that compaction never copies a large book
 DELETED_SHARE = 0.1
-FEW_ROWS = 2000  # that a filter leaves
+READ_ROWS = 1024  # at once
 GENTLY: dict[str, Any] = {"num_threads": 1, "batch_size": 1024}
 SPARINGLY: dict[str, Any] = {"memory_limit": 512}  # MiB
 KEEP_VERSIONS = timedelta(minutes=10)  # a search that began on an older version ends on it
@@ -71,7 +74,7 @@ class Lance:
     folder: Path
     dim: int
     language: Language = "auto"  # whose word forms and stop words BM25 knows; auto: what `optimize` is told
-    probes: int = 0  # of a large store's partitions, those a search looks into; 0: 20, or a fifth if that is more
+    probes: int = 0  # of a large store's partitions, those a search looks into; 0: a third, but 20 to 160
 
     VERSION: ClassVar[int] = 1
 
@@ -100,17 +103,24 @@ class Lance:
         if k < 1 or within is not None and not within:
             return []
 
+        asked = np.asarray(vector, np.float32)
+
         def search(dataset: lance.LanceDataset) -> pa.Table:
-            count = dataset.count_rows()
-            allowed, among = (None, count) if within is None else self._rows.of(dataset, within)
+            among = count = dataset.count_rows()
+            allowed = None
+            if within is not None:
+                allowed, among = self._rows.of(dataset, within)
+                if among <= FEW_ROWS:
+                    return _all_compared(dataset, asked, k, allowed)
             # The vectors have length 1, so the dot product is the cosine; unlike cosine it is defined for an empty one.
             nearest = {
                 "column": "vector",
-                "q": np.asarray(vector, np.float32),
+                "q": asked,
                 "k": k,
                 "metric": "dot",
                 "use_index": not exact,
-                **self._effort(k, count, among),
+                "nprobes": self.probes or _probes(count, among),
+                "refine_factor": max(REFINE, -(-CANDIDATES // k)),
             }
             return dataset.scanner(
                 [*FIELDS, "_distance"], nearest=nearest, row_addr_allowlist=allowed, prefilter=True
@@ -132,10 +142,13 @@ class Lance:
         return [Passage(_chunk(row), row["_score"], "bm25") for row in self._read(search)]
 
     def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
-        if condition := _one_of(list(document_ids)):
-            found = self._read(lambda dataset: dataset.scanner([*FIELDS, "vector"], filter=condition).to_table())
-            for row in found:
-                yield _chunk(row), np.asarray(row["vector"], np.float32)
+        wanted = list(document_ids)
+        with self._explained():
+            dataset = self._latest()
+            allowed, _ = self._rows.of(dataset, wanted)
+        for batch in self._batches(dataset, [*FIELDS, "vector"], allowed):
+            vectors = batch["vector"].flatten().to_numpy().reshape(len(batch), -1)
+            yield from zip(map(_chunk, batch.select(FIELDS).to_pylist()), vectors, strict=True)
 
     def remove(self, document_ids: Iterable[str]) -> int:
         condition = _one_of(list(document_ids))
@@ -170,13 +183,9 @@ class Lance:
 
     def chunks(self) -> Iterator[Chunk]:
         with self._explained():
-            batches = self._latest().to_batches(FIELDS)
-        while True:
-            with self._explained():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield from (_chunk(row) for row in batch.to_pylist())
+            dataset = self._latest()
+        for batch in self._batches(dataset, FIELDS):
+            yield from map(_chunk, batch.to_pylist())
 
     def counts(self) -> dict[str, int]:
         found = self._read(
@@ -192,6 +201,19 @@ class Lance:
 
     def close(self) -> None:
         self._dataset = None
+
+    def _batches(
+        self, dataset: lance.LanceDataset, columns: list[str], allowed: bytes | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows that are allowed (None: all), as many at a time as a search can spare memory for."""
+        with self._explained():
+            batches = dataset.scanner(columns, row_addr_allowlist=allowed, batch_size=READ_ROWS).to_batches()
+        while True:
+            with self._explained():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
     def _read(self, search: Callable[[lance.LanceDataset], pa.Table]) -> list[dict[str, Any]]:
         with self._explained():
@@ -245,20 +267,6 @@ class Lance:
         forms = {"language": name or "English", "stem": bool(name), "remove_stop_words": bool(name)}
         return {"base_tokenizer": TOKENIZER, "with_position": True, **forms}
 
-    def _effort(self, k: int, count: int, among: int) -> dict[str, int]:
-        """How many partitions a search looks into, and how many candidates for each passage it compares exactly.
-
-        `among`: of `count` rows, those that a filter leaves.
-        """
-        partitions = max(1, count // PARTITION_ROWS)
-        probes = self.probes or max(20, partitions // 5)
-        # Fewer of the rows in each partition: more partitions, for as many candidates.
-        probes = min(partitions * 2, -(-probes * count // max(1, among)))
-        refine = max(REFINE, -(-CANDIDATES // k))
-        if among <= FEW_ROWS:  # all that the filter leaves are compared
-            probes, refine = partitions * 2, max(refine, -(-among // k))
-        return {"nprobes": probes, "refine_factor": refine}
-
     @contextmanager
     def _explained(self) -> Generator[None]:
         """What Lance has to say becomes a BookError. Every change is one commit: it failed, so nothing was changed."""
@@ -300,6 +308,23 @@ def _partitions(dataset: lance.LanceDataset) -> int:
     return 0
 
 
+def _probes(count: int, among: int) -> int:
+    """How many partitions of a store of `count` rows to look into for those `among` them that a filter leaves."""
+    partitions = count // PARTITION_ROWS
+    probes = min(MOST_PROBES, max(LEAST_PROBES, partitions // PROBED))
+    # Of a few in each partition, the nearest lie in more partitions.
+    return probes if 10 * among > count else 2 * probes
+
+
+def _all_compared(dataset: lance.LanceDataset, vector: Vectors, k: int, allowed: bytes) -> pa.Table:
+    """The k nearest of a few rows: read, not looked for in an index."""
+    read = dataset.scanner([*FIELDS, "vector"], row_addr_allowlist=allowed).to_table().combine_chunks()
+    if not len(read):
+        return read.append_column("_distance", pa.array([], pa.float32()))
+    distances = 1 - read["vector"].combine_chunks().flatten().to_numpy().reshape(len(read), -1) @ vector
+    return read.append_column("_distance", pa.array(distances)).take(np.argsort(distances, kind="stable")[:k])
+
+
 def _known_words(dataset: lance.LanceDataset) -> dict[str, Any]:
     """How the text index makes words, as far as `_words` says it."""
     details = next((one.details for one in dataset.describe_indices() if "indexed" in one.field_names), {})
@@ -338,7 +363,7 @@ def _is_worn(dataset: lance.LanceDataset) -> bool:
     return small > FRAGMENTS or deleted > DELETED_SHARE * sum(part.physical_rows for part in parts)
 
 
-def _one_of(document_ids: Collection[str] | None) -> str | None:
+def _one_of(document_ids: Collection[str]) -> str | None:
     """The condition that a row is of one of these documents; None: there is none to make."""
     if not document_ids:
         return None

@@ -32,23 +32,44 @@ class Runs:
     lengths: NDArray[np.int64]  # rows; those deleted count to the run before them, as no search gives them
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The runs of all fragments, one after the other, so that documents are looked up once."""
+
+    fragments: tuple[int, ...] = ()
+    runs: dict[int, Runs] = field(default_factory=dict)
+    documents: pa.ChunkedArray = field(default_factory=lambda: pa.chunked_array([], pa.string()))
+
+
 @dataclass(slots=True)
 class Rows:
     """Keeps what it has read: a fragment's rows never change their documents, they are only deleted."""
 
-    _known: dict[int, Runs] = field(default_factory=dict)
+    _known: Known = field(default_factory=Known)
 
     def of(self, dataset: lance.LanceDataset, documents: Collection[str]) -> tuple[bytes, int]:
         """The rows of these documents as a Roaring treemap, and how many they are; deleted ones may be among them."""
+        known = self._read(dataset)
         wanted = pa.array(list(documents), pa.string())
-        fragments = dataset.get_fragments()
-        self._known = {one.fragment_id: self._known.get(one.fragment_id) or _runs(one) for one in fragments}
+        kept = pc.is_in(known.documents, wanted).to_numpy()
         masks: dict[int, Mask] = {}
-        for number, runs in self._known.items():
-            kept = pc.is_in(runs.documents, wanted).to_numpy(zero_copy_only=False)
-            if kept.any():
-                masks[number] = np.repeat(kept, runs.lengths)
+        first = 0
+        for number, runs in known.runs.items():
+            here = kept[first : first + len(runs.lengths)]
+            first += len(here)
+            if here.any():
+                masks[number] = np.repeat(here, runs.lengths)
         return treemap(masks), sum(int(mask.sum()) for mask in masks.values())
+
+    def _read(self, dataset: lance.LanceDataset) -> Known:
+        fragments = dataset.get_fragments()
+        numbers = tuple(one.fragment_id for one in fragments)
+        known = self._known
+        if known.fragments != numbers:
+            runs = {one.fragment_id: known.runs.get(one.fragment_id) or _runs(one) for one in fragments}
+            documents = pa.chunked_array([one.documents for one in runs.values()], pa.string())
+            self._known = known = Known(numbers, runs, documents)
+        return known
 
 
 def _runs(fragment: lance.LanceFragment) -> Runs:
