@@ -51,7 +51,7 @@ class Rows:
         """The rows of these documents as a Roaring treemap, and how many they are; deleted ones may be among them."""
         known = self._read(dataset)
         wanted = pa.array(list(documents), pa.string())
-        kept = pc.is_in(known.documents, wanted).to_numpy()
+        kept = pc.is_in(known.documents, wanted).to_numpy()  # ty: ignore[missing-attribute]
         masks: dict[int, Mask] = {}
         first = 0
         for number, runs in known.runs.items():
@@ -76,7 +76,7 @@ def _runs(fragment: lance.LanceFragment) -> Runs:
     read = fragment.scanner(columns=["document_id"], with_row_address=True).to_table().combine_chunks()
     if not len(read):
         return Runs(pa.array([], pa.string()), np.zeros(0, np.int64))
-    runs = pc.run_end_encode(read["document_id"].combine_chunks())
+    runs = pc.run_end_encode(read["document_id"].combine_chunks())  # ty: ignore[missing-attribute]
     offsets = read["_rowaddr"].to_numpy().astype(np.uint32).astype(np.int64)
     starts = offsets[np.concatenate([[0], runs.run_ends.to_numpy()[:-1]])]
     starts[0] = 0
