@@ -40,6 +40,7 @@ from openbook import registry
 from openbook.prompts.citations import is_refusal
 from openbook.prompts.cited import Cited
 from openbook.recipe import Recipe, Spec, parse_many
+from openbook.refiners.stretches import sentences
 from openbook.types import LLM, Chunk, Document, Embedder, Kind, Passage, Refiner, Usage, Vectors
 
 POOL = 40  # passages a book finds where refiners may drop some
@@ -180,11 +181,13 @@ def asked(folder: Path, texts: dict[str, Document], paragraphs: dict[str, Span])
 
 
 def retrieved(
-    embedder: Embedder, chunks: Sequence[Chunk], texts: dict[str, Document], asked: Sequence[str], cache: Path | None
+    embedder: Remembering, chunks: Sequence[Chunk], texts: dict[str, Document], asked: Sequence[str], cache: Path | None
 ) -> Iterator[list[Passage]]:
     """What a book with the default recipe gives its refiners after `duplicates`, for each question."""
-    vectors = embedded(embedder, [chunk.indexed for chunk in chunks], "document", cache)
-    asked_vectors = embedded(embedder, asked, "query", cache)
+    vectors = embedded(embedder.embedder, [chunk.indexed for chunk in chunks], "document", cache)
+    asked_vectors = embedded(embedder.embedder, asked, "query", cache)
+    embedder.vectors.update(zip(((chunk.indexed, "document") for chunk in chunks), vectors, strict=True))
+    embedder.vectors.update(zip(((question, "query") for question in asked), asked_vectors, strict=True))
     retrieve = registry.make("retriever", Recipe().retriever)
     duplicates = registry.make("refiners", Spec("duplicates"))
     with tempfile.TemporaryDirectory() as scratch:
@@ -196,6 +199,13 @@ def retrieved(
                 sources = ((one, texts[one.chunk.document_id]) for one in passages)
                 passages = [replace(one, sources=(of.source,), title=of.title) for one, of in sources]
                 yield duplicates(question, passages, POOL)
+
+
+def parts(found: Sequence[list[Passage]], texts: dict[str, Document], k: int) -> Iterator[str]:
+    """The sentences of the first k passages."""
+    for chunk in {one.chunk for passages in found for one in passages[:k]}:
+        text = texts[chunk.document_id]
+        yield from (text.text[start:end] for start, end in sentences(text, chunk.start, chunk.end))
 
 
 def made(specs: str, embedder: Embedder, texts: dict[str, Document]) -> list[Refiner]:
@@ -233,7 +243,8 @@ def shown(name: str, options: argparse.Namespace, embedder: Remembering) -> Iter
         split = registry.make("splitter", Spec.parse(splitter))
         chunks = [chunk for identity, text in texts.items() for chunk in split(text, identity)]
         words = [question.text for question in those]
-        found = list(retrieved(embedder.embedder, chunks, texts, words, options.cache))
+        found = list(retrieved(embedder, chunks, texts, words, options.cache))
+        embedder.embed(list(parts(found, texts, max(k for _, k in variants))), "document")  # in large batches
         for specs, k in variants:
             refiners = made(specs, embedder, texts)
             given = [refined(refiners, *pair, k) for pair in zip(words, found, strict=True)]
@@ -275,8 +286,8 @@ def orders(name: str, options: argparse.Namespace, embedder: Remembering) -> Ite
     words = [text for text, _ in those]
     split = registry.make("splitter", Recipe().splitter)
     chunks = [chunk for identity, text in texts.items() for chunk in split(text, identity)]
-    found = list(retrieved(embedder.embedder, chunks, texts, words, options.cache))
-    parts = {
+    found = list(retrieved(embedder, chunks, texts, words, options.cache))
+    within = {
         one.chunk: {
             id_ for start, end, id_ in starts[one.chunk.document_id] if start < one.chunk.end and one.chunk.start < end
         }
@@ -289,7 +300,7 @@ def orders(name: str, options: argparse.Namespace, embedder: Remembering) -> Ite
         refiners = made(specs, embedder, texts)
         given = [refined(refiners, *pair, BEST) for pair in zip(words, found, strict=True)]
         hits = [
-            [parts[one.chunk] & wanted for one in passages] for passages, (_, wanted) in zip(given, those, strict=True)
+            [within[one.chunk] & wanted for one in passages] for passages, (_, wanted) in zip(given, those, strict=True)
         ]
         ranks = [next((1 / rank for rank, hit in enumerate(of, 1) if hit), 0.0) for of in hits]
         first = first or ranks
@@ -325,7 +336,7 @@ def answered(name: str, options: argparse.Namespace, embedder: Remembering) -> I
     those = asked(options.data / name, texts, paragraphs)
     split = registry.make("splitter", Recipe().splitter)
     chunks = [chunk for identity, text in texts.items() for chunk in split(text, identity)]
-    found = list(retrieved(embedder.embedder, chunks, texts, [one.text for one in those], options.cache))
+    found = list(retrieved(embedder, chunks, texts, [one.text for one in those], options.cache))
     chosen = np.random.default_rng(5).permutation(len(those))[: options.ask]
     llm: LLM = registry.make("llm", Recipe().llm)
     runs: dict[tuple[str, int], list[Run]] = {variant: [] for variant in ASKED}
