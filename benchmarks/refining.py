@@ -33,7 +33,8 @@ from pathlib import Path
 import numpy as np
 from measure import machine, table
 from metrics import p_value
-from retrieval import embedded, fill, lines, questions
+from retrieval import embedded, fill
+from sets import lines, questions
 
 from openbook import registry
 from openbook.prompts.citations import is_refusal
@@ -42,30 +43,19 @@ from openbook.recipe import Recipe, Spec, parse_many
 from openbook.types import LLM, Chunk, Document, Embedder, Kind, Passage, Refiner, Usage, Vectors
 
 POOL = 40  # passages a book finds where refiners may drop some
-TIMED = 30  # questions that are refined with vectors made anew, for the milliseconds
+TIMED = 15  # questions that are refined with vectors made anew, for the milliseconds
 
 SHOWN: dict[str, Sequence[tuple[str, int]]] = {  # splitter -> refiners, passages; the first is the one compared with
     "structure(size=500)": (
-        *(("", k) for k in (3, 1, 2, 4, 5, 8)),
-        *((f"compress(keep={keep})", 3) for keep in (0.4, 0.5, 0.75)),
-        *((f"compress(keep={keep})", 5) for keep in (0.25, 0.45, 0.6)),
+        *(("", k) for k in (3, 1, 2, 5, 8)),
+        ("compress(keep=0.5)", 3),
+        *((f"compress(keep={keep})", 5) for keep in (0.45, 0.6)),
         *((f"compress(keep={keep})", 8) for keep in (0.25, 0.4)),
-        *((f"neighbours(size={size})", k) for size, k in ((750, 2), (1000, 1), (1000, 2), (1000, 3), (1500, 1))),
-        *((f"neighbours(size=1000) + compress(keep={keep})", 3) for keep in (0.25, 0.5)),
+        *(("neighbours(size=1000)", k) for k in (1, 2, 3)),
+        ("neighbours(size=1000) + compress(keep=0.5)", 3),
     ),
-    "structure(size=250)": (
-        ("", 3),
-        ("", 6),
-        *((f"neighbours(size={size})", k) for size, k in ((500, 2), (500, 3), (750, 2))),
-        ("neighbours(size=500) + compress(keep=0.5)", 5),
-    ),
-    "structure(size=1000)": (
-        ("", 1),
-        ("", 2),
-        ("", 3),
-        *((f"compress(keep={keep})", 3) for keep in (0.25, 0.5)),
-        ("compress(keep=0.35)", 5),
-    ),
+    "structure(size=250)": (("", 6), ("neighbours(size=500)", 3)),
+    "structure(size=1000)": (("", 2), ("compress(keep=0.5)", 3), ("compress(keep=0.35)", 5)),
 }
 SHOWN_HEADING = ["set", "splitter", "refiners", "passages", "answer shown", "characters", "tokens", "CPU ms", "p"]
 
@@ -73,7 +63,7 @@ ORDERS = ("", "diverse(weight=0.1)", "diverse(weight=0.3)", "diverse(weight=1.0)
 ORDERS_HEADING = ["set", "refiners", "R@5", "R@10", "MRR@10", "documents@5", "likeness@5", "CPU ms", "p of MRR"]
 BEST = 10  # passages of an order
 
-ASKED = (("", 3), ("compress(keep=0.5)", 3), ("compress(keep=0.6)", 5))
+ASKED = (("", 3), ("compress(keep=0.5)", 3), ("compress(keep=0.4)", 8))
 ASKED_HEADING = [
     "set",
     "refiners",
@@ -271,7 +261,7 @@ def relevant(data: Path, name: str) -> Iterator[tuple[str, frozenset[str]]]:
             if len(one["docs"]) > 1:
                 yield one["text"], frozenset(one["docs"])
         return
-    for question in questions(data / folder, variant and f".{variant}"):
+    for question in questions(data / folder, variant):
         yield question.text, frozenset(question.relevant)
 
 

@@ -25,7 +25,8 @@ from typing import Any
 
 from measure import machine, table
 from metrics import p_value, recall, reciprocal_rank
-from retrieval import Question, documents, embedded, fill, lines, questions
+from retrieval import embedded, fill
+from sets import Question, lines, load
 
 from openbook import registry
 from openbook.recipe import Recipe, Spec, digest
@@ -134,10 +135,9 @@ def main() -> None:
     rows: list[list[str]] = [HEADING]
     with closing(llm), tempfile.TemporaryDirectory() as scratch:
         for name in options.sets.split(","):
-            folder, _, variant = name.partition(".")
-            corpus = documents(options.data / folder, titles=False)
-            chunks = [chunk for identity, document in corpus for chunk in splitter(document, identity)]
-            asked = questions(options.data / folder, variant and f".{variant}")
+            case = load(options.data, name)
+            chunks = [chunk for document in case.documents for chunk in splitter(document, document.source)]
+            asked = case.questions
             asked = random.Random(0).sample(asked, min(options.questions, len(asked)))
             vectors = embedded(embedder, [chunk.indexed for chunk in chunks], "document", options.cache)
             store = registry.make("store", recipe.store, folder=Path(scratch) / name, dim=embedder.dim)

@@ -14,28 +14,25 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from answers import share
+import sets
 from measure import machine, table
 from metrics import p_value
-from retrieval import documents, fill, lines, questions
+from retrieval import fill
+from sets import Case, Question, whole_bible
 
 from openbook import registry
-from openbook.demo import kjv
 from openbook.recipe import Spec, digest
-from openbook.types import Chunk, Document, Embedder, Passage, Retriever, Splitter, Vectors
+from openbook.types import Chunk, Embedder, Passage, Retriever, Splitter, Vectors
 
 SPLITTERS = (
     "chars(size=500)",
@@ -50,197 +47,19 @@ RETRIEVERS = ("hybrid", "bm25", "dense")
 KS = (1, 5, 10)
 BUDGET = 2500  # characters of passages in a prompt
 DEPTH = 30  # passages asked for: as many as fill the budget when chunks are small
-HALF = 0.5
 
 Found = dict[str, list[list[float]]]
 """Retriever -> the scores of each question."""
 
-Gold = dict[str, list[tuple[int, int]]]
-"""Document's source -> the characters where an answer stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question, and which chunks answer it."""
-
-    text: str
-    right: Callable[[Chunk], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Documents and what is asked about them; a chunk's document_id is its document's source."""
-
-    documents: list[Document]
-    questions: list[Question]
-
-
-def holds(gold: Gold, least: float) -> Callable[[Chunk], bool]:
-    """Whether a chunk has at least that share of one of the stretches."""
-
-    def right(chunk: Chunk) -> bool:
-        return any(
-            min(chunk.end, end) - max(chunk.start, start) >= least * (end - start)
-            for start, end in gold.get(chunk.document_id, [])
-        )
-
-    return right
-
-
-def bible(data: Path) -> Case:
-    """The Bible of the package; a few plain questions with gold verses."""
-    document, verses = _bible()
-    asked = [
-        Question(
-            one["question"],
-            holds({document.source: [verses[verse.replace(" ", "")] for verse in one["verses"]]}, HALF),
-        )
-        for one in lines(data / "bible-kjv" / "gold.jsonl")
-    ]
-    return Case([document], asked)
-
-
-def nave(data: Path) -> Case:
-    """The Bible again; Nave's topics with the verses he lists, in runs such as 'Genesis 1:1-6'."""
-    document, verses = _bible()
-    asked = []
-    for one in questions(data / "bible-kjv", ".nave"):
-        spans = [span for name in one.relevant for span in _run(name, verses)]
-        asked.append(Question(one.text, holds({document.source: spans}, HALF)))
-    return Case([document], asked)
-
-
-def _bible() -> tuple[Document, dict[str, tuple[int, int]]]:
-    with tempfile.TemporaryDirectory() as folder:
-        (document,) = registry.make("reader", Spec("auto"))(kjv(Path(folder)))
-    starts = [offset for offset, _ in document.marks] + [len(document.text)]
-    verses = {
-        label.replace(" ", ""): (starts[index], starts[index + 1]) for index, (_, label) in enumerate(document.marks)
-    }
-    return replace(document, source="kjv.txt"), verses
-
-
-def _run(name: str, verses: dict[str, tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The verses of 'Genesis 1:1-6'."""
-    chapter, _, run = name.replace(" ", "").rpartition(":")
-    first, _, last = run.partition("-")
-    for verse in range(int(first), int(last or first) + 1):
-        if span := verses.get(f"{chapter}:{verse}"):
-            yield span
-
-
-def kafka(data: Path) -> Case:
-    """Kafka's documentation from its HTML pages; gold quotes."""
-    source = data / "kafka-docs" / "source"
-    read = registry.make("reader", Spec("auto"))
-    pages = [page for path in sorted(source.rglob("*.html")) for page in read(path) if isinstance(page, Document)]
-    asked = []
-    for one in lines(data / "kafka-docs" / "gold.jsonl"):
-        quotes = [" ".join(gold["quote"].split()) for gold in one["gold"]]
-
-        def right(chunk: Chunk, quotes: list[str] = quotes) -> bool:
-            text = " ".join(chunk.text.split())
-            return any(share(quote, text) >= HALF for quote in quotes)
-
-        asked.append(Question(one["question"], right))
-    return Case(pages, asked)
-
-
-def reports(data: Path) -> Case:
-    """Companies' reports from PDFs; gold pages."""
-    read = registry.make("reader", Spec("auto"))
-    found = {
-        path.stem: replace(document, source=path.stem)
-        for path in sorted((data / "reports-pdf" / "pdfs").glob("*.pdf"))
-        for document in read(path)
-        if isinstance(document, Document)
-    }
-    asked = []
-    for one in lines(data / "reports-pdf" / "gold.jsonl"):
-        spans: Gold = defaultdict(list)
-        for gold in one["gold"]:
-            spans[gold["doc"]].append(_page(found[gold["doc"]], gold["page"]))
-        asked.append(Question(one["question"], lambda chunk, spans=spans: _mostly(chunk, spans)))  # type: ignore[misc]
-    return Case(list(found.values()), asked)
-
-
-def named(data: Path) -> Case:
-    """As `reports`, each document with its file's name as title."""
-    case = reports(data)
-    return replace(
-        case, documents=[replace(document, title=document.source.replace("_", " ")) for document in case.documents]
-    )
-
-
-def _page(document: Document, number: int) -> tuple[int, int]:
-    starts = [*document.marks, (len(document.text), "")]
-    return next(
-        ((start, starts[i + 1][0]) for i, (start, label) in enumerate(starts[:-1]) if label == f"page {number}"), (0, 0)
-    )
-
-
-def _mostly(chunk: Chunk, spans: Gold) -> bool:
-    """Whether half of a chunk lies in one of the stretches."""
-    return any(
-        min(chunk.end, end) - max(chunk.start, start) >= HALF * (chunk.end - chunk.start)
-        for start, end in spans.get(chunk.document_id, [])
-    )
-
-
-def squad1(data: Path) -> Case:
-    """Wikipedia articles: the paragraphs of one title joined; gold are the answers inside the gold paragraph."""
-    folder = data / "squad1"
-    texts: dict[str, str] = {}
-    where: dict[str, tuple[str, int, int]] = {}
-    for one in lines(folder / "corpus.jsonl"):
-        text = texts.get(one["title"], "")
-        start = len(text) + 2 if text else 0
-        texts[one["title"]] = f"{text}\n\n{one['text']}" if text else one["text"]
-        where[one["_id"]] = (one["title"], start, start + len(one["text"]))
-    answers = {one["text"]: one["answers"] for one in lines(folder / "queries.jsonl")}
-    asked = []
-    for question in questions(folder, ""):
-        spans: Gold = defaultdict(list)
-        for title, start, end in (where[name] for name in question.relevant):
-            for answer in answers[question.text]:
-                found = re.finditer(re.escape(answer), texts[title][start:end])
-                spans[title] += [(start + match.start(), start + match.end()) for match in found]
-        if spans:
-            asked.append(Question(question.text, holds(spans, 1.0)))
-    return Case([Document(text, title, title.replace("_", " ")) for title, text in texts.items()], asked)
-
-
-def beir(folder: Path) -> Case:
-    """Documents of a set in BEIR's layout; every chunk of a gold document is right."""
-    found = [replace(document, source=name) for name, document in documents(folder, titles=False)]
-    asked = [
-        Question(one.text, lambda chunk, ids=frozenset(one.relevant): chunk.document_id in ids)  # type: ignore[misc]
-        for one in questions(folder, "")
-    ]
-    return Case(found, asked)
-
-
-def til(data: Path) -> Case:
-    """Short notes in Markdown."""
-    case, read = beir(data / "til-posts"), registry.make("reader", Spec("markdown"))
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        for document in case.documents:
-            path = Path(folder) / f"{document.source}.md"
-            path.write_text(document.text, encoding="utf-8")
-            found += [replace(one, source=document.source) for one in read(path)]
-    return replace(case, documents=found)
-
-
 SETS: dict[str, Callable[[Path], Case]] = {
-    "bible": bible,
-    "nave": nave,
-    "kafka": kafka,
-    "reports": reports,
-    "reports-named": named,
-    "squad1": squad1,
-    "clapnq": lambda data: beir(data / "clapnq"),
-    "til": til,
+    "bible": sets.bible,
+    "nave": sets.nave,
+    "kafka": sets.kafka,
+    "reports": sets.reports,
+    "reports-named": sets.named_reports,
+    "squad1": lambda data: sets.squad(data / "squad1"),
+    "clapnq": lambda data: sets.beir(data / "clapnq"),
+    "til": sets.til,
 }
 
 
@@ -325,7 +144,9 @@ HEADING: list[object] = [
 
 def speed(paths: Sequence[Path], splitters: Sequence[str], embedder: Embedder) -> list[list[object]]:
     """Megabytes of text a second that each splitter takes in."""
-    texts = {"kjv.txt": _bible()[0]} | {path.name: next(registry.make("reader", Spec("auto"))(path)) for path in paths}
+    texts = {"kjv.txt": whole_bible()[0]} | {
+        path.name: next(registry.make("reader", Spec("auto"))(path)) for path in paths
+    }
     rows: list[list[object]] = [["splitter", *(f"{name}, MB/s" for name in texts)]]
     for spec in splitters:
         splitter = registry.make("splitter", Spec.parse(spec), spans=embedder.tokens)

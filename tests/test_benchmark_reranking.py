@@ -14,7 +14,7 @@ from openbook.types import Chunk, Message, Passage
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from reranking import HEADING, Remembering, Run, order, refined, row
-from retrieval import Question
+from sets import Question
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_what_a_model_said_is_remembered_with_its_seconds(tmp_path: Path) -> Non
 
 
 def test_a_row_says_what_changed_and_what_it_cost() -> None:
-    asked = [Question("Where?", {"b": 1}), Question("Who?", {"a": 1})] * 20
+    asked = [Question("Where?", bool, {"b": 1}), Question("Who?", bool, {"a": 1})] * 20
     before = [Run(["a", "b"], 0, 0.0)] * 40
     after = [Run(["b", "a"], 3, 6.0), Run(["a", "b"], 0, 0.0)] * 20
     first, second = (row("set", "llm-rerank", asked, runs, before) for runs in (before, after))

@@ -11,7 +11,8 @@ from openbook.types import Chunk, Kind, Passage, Vectors
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from splitting import Question, Vault, _mostly, _run, holds, scores
+from sets import Question, holds, mostly, run_of_verses
+from splitting import Vault, scores
 
 
 def chunk(start: int, end: int, document_id: str = "a") -> Chunk:
@@ -27,8 +28,8 @@ def test_a_chunk_is_right_when_it_has_half_of_the_gold() -> None:
 
 
 def test_a_chunk_is_on_the_page_that_most_of_it_is_on() -> None:
-    assert _mostly(chunk(50, 150), {"a": [(100, 200)]})
-    assert not _mostly(chunk(0, 150), {"a": [(100, 200)]})
+    assert mostly(chunk(50, 150), {"a": [(100, 200)]})
+    assert not mostly(chunk(0, 150), {"a": [(100, 200)]})
 
 
 def test_scores_are_right_among_the_first_and_among_the_first_characters() -> None:
@@ -40,7 +41,7 @@ def test_scores_are_right_among_the_first_and_among_the_first_characters() -> No
 
 def test_a_run_of_verses_is_each_of_them() -> None:
     verses = {"1John1:1": (0, 5), "1John1:2": (5, 9), "1John1:4": (9, 12)}
-    assert list(_run("1 John 1:1-4", verses)) == [(0, 5), (5, 9), (9, 12)]
+    assert list(run_of_verses("1 John 1:1-4", verses)) == [(0, 5), (5, 9), (9, 12)]
 
 
 class Counting(Hashed):

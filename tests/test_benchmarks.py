@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import ir_measures
 import numpy as np
@@ -17,8 +18,14 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
+from chunk_size import scores, smaller, within  # noqa: E402
 from damage import WIDTH, from_pdf, quotes_found, words_lost, wrapped  # noqa: E402
-from metrics import ndcg, p_value, recall, reciprocal_rank  # noqa: E402
+from metrics import MEASURES, holm, ndcg, p_value, p_values, recall, reciprocal_rank  # noqa: E402
+from picture import Line, picture  # noqa: E402
+from retrieval import Row, Task, chances, main  # noqa: E402
+from sets import Case, Question, beir, holds  # noqa: E402
+
+from openbook.types import Chunk, Document, Passage  # noqa: E402
 
 RANKING = st.permutations([f"d{number}" for number in range(15)]).flatmap(
     lambda ids: st.integers(0, 15).map(lambda count: ids[:count])
@@ -47,33 +54,128 @@ def test_chance_is_not_called_a_difference() -> None:
     assert p_value([1.0] * 20, [0.5] * 20) < 0.001
 
 
-def test_the_retrieval_benchmark_prints_a_row_for_each_retriever(tmp_path: Path) -> None:
-    folder = tmp_path / "tiny"
+def test_many_tests_at_once_are_the_same_tests() -> None:
+    random = np.random.default_rng(4)
+    first, others = random.random(30), random.random((3, 30)) + 0.1
+    assert p_values(first.tolist(), others.tolist()) == [p_value(first.tolist(), other.tolist()) for other in others]
+
+
+def test_a_p_value_is_corrected_for_the_number_of_tests() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_question_without_a_relevant_document_is_one_not_answered() -> None:
+    assert [measure(["a"], {}) for measure in MEASURES.values()] == [0.0] * len(MEASURES)
+
+
+def set_of(folder: Path, texts: dict[str, str], questions: dict[str, dict[str, Any]], right: dict[str, str]) -> Path:
+    """A set in BEIR's layout."""
     folder.mkdir()
-    texts = {"a": "Wine of the vineyard.", "b": "A great fish swallowed Jonah.", "c": "The king of the river."}
     corpus = "".join(json.dumps({"_id": one, "title": one, "text": text}) + "\n" for one, text in texts.items())
     (folder / "corpus.jsonl").write_text(corpus, encoding="utf-8")
-    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "Who was in the fish?"}\n', encoding="utf-8")
-    (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb\t1\n", encoding="utf-8")
-    said = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "benchmarks/retrieval.py",
-            "--data",
-            tmp_path,
-            "--sets",
-            "tiny",
-            "--embedder",
-            "hashed",
-        ],
-        env={"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert said.returncode == 0, said.stderr
-    assert "| tiny: 3 chunks, 1 questions | bm25 | 100.0 |" in said.stdout
-    assert "| hybrid |" in said.stdout
+    asked = "".join(json.dumps({"_id": one, **question}) + "\n" for one, question in questions.items())
+    (folder / "queries.jsonl").write_text(asked, encoding="utf-8")
+    judged = "".join(f"{question}\t{document}\t1\n" for question, document in right.items())
+    (folder / "qrels.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}", encoding="utf-8")
+    return folder
+
+
+TEXTS = {"a": "Wine of the vineyard.", "b": "A great fish swallowed Jonah.", "c": "The king of the river."}
+
+
+def test_the_retrieval_benchmark_tells_of_each_retriever_and_peer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_of(tmp_path / "tiny", TEXTS, {"q": {"text": "Who was in the fish?"}}, {"q": "b"})
+    runs, told = tmp_path / "runs", tmp_path / "told.json"
+    command = ["--data", str(tmp_path), "--sets", "tiny", "--runs", str(runs), "--embedders", "hashed; hashed(dim=64)"]
+    command += ["--retrievers", "bm25; dense; hybrid + duplicates"]
+    main([*command, "--chunks-only"])
+    assert capsys.readouterr().out == ""
+    (handed,) = runs.glob("tiny.*.chunks.json")
+    chunks = json.loads(handed.read_text(encoding="utf-8"))["chunks"]
+    worst_first = sorted((name for name, _ in chunks), key=lambda name: name.startswith("b"))
+    ranked = {"ranking": [worst_first], "search_ms": 1.0, "embed_ms": 2.0}
+    handed.with_name(handed.name.replace("chunks", "txtai")).write_text(json.dumps(ranked), encoding="utf-8")
+
+    main([*command, "--json", str(told)])
+    said = capsys.readouterr().out
+    assert "| tiny: 3 chunks, 1 questions |  | bm25 | 100.0 |" in said
+    rows = json.loads(told.read_text(encoding="utf-8"))["rows"]
+    expected = [("", "bm25"), ("hashed", "dense"), ("hashed", "hybrid + duplicates")]
+    expected += [("hashed(dim=64)", "dense"), ("hashed(dim=64)", "hybrid + duplicates"), ("fp32", "txtai")]
+    assert [(row["embedder"], row["retriever"]) for row in rows] == expected
+    assert rows[-1]["MRR@10"] == pytest.approx(100 / 3)
+    assert rows[-1]["p"] == {"bm25": 1.0}
+
+
+def test_a_way_to_find_is_tested_against_words_meaning_and_peers() -> None:
+    def row(embedder: str, retriever: str, *values: float) -> Row:
+        return Row("set", 9, len(values), embedder, retriever, {"MRR@10": list(values)}, 1.0, 1.0)
+
+    none, all_ = [0.0] * 12, [1.0] * 12
+    rows = [row("", "bm25", *none), row("e", "dense", *none), row("e", "hybrid", *all_), row("fp32", "txtai", *none)]
+    found = {(rows[number].retriever, against): p for number, against, p in chances(rows, "MRR@10")}
+    assert set(found) == {
+        ("dense", "bm25"), ("hybrid", "bm25"), ("txtai", "bm25"), ("hybrid", "dense"), ("dense", "txtai"),
+        ("hybrid", "txtai"),
+    }  # fmt: skip
+    assert found["hybrid", "bm25"] < 0.01
+    assert found["dense", "bm25"] == 1.0
+
+
+def test_a_conversation_is_asked_with_what_the_user_said_before(tmp_path: Path) -> None:
+    turns = [{"speaker": "user", "text": "Tell me of Jonah."}, {"speaker": "agent", "text": "He fled."}]
+    folder = set_of(tmp_path / "talk", TEXTS, {"q": {"text": "And the fish?", "history": turns}}, {"q": "b"})
+    assert [one.text for one in beir(folder).questions] == ["And the fish?"]
+    assert [one.text for one in beir(folder, "history").questions] == ["Tell me of Jonah.\nAnd the fish?"]
+
+
+def chunk(start: int, end: int) -> Chunk:
+    return Chunk("a", start, end, "x" * (end - start))
+
+
+def test_gold_makes_the_chunks_that_hold_it_relevant() -> None:
+    case = Case([], [Question("?", holds({"a": [(100, 200), (400, 500)]}, 0.5))])
+    chunks = [chunk(0, 160), chunk(160, 420), chunk(420, 600)]
+    assert case.relevant(chunks) == [{"a:0-160": 1, "a:420-600": 1}]
+
+
+def test_a_passage_is_of_all_the_documents_that_it_stands_for() -> None:
+    one, other = Chunk("a", 0, 4, "fish"), Chunk("b", 0, 4, "bird")
+    passages = [Passage(one, 1.0, "", sources=("a", "c")), Passage(other, 0.5, "")]
+    assert Task("set", Case([], [], by_document=True), [], []).units(passages) == ["a", "c", "b"]
+
+
+def test_what_is_shown_ends_with_the_budget() -> None:
+    passages = [
+        Passage(chunk(0, 700), 1.0, ""),
+        Passage(chunk(900, 1700), 1.0, ""),
+        Passage(chunk(2000, 2100), 1.0, ""),
+    ]
+    assert list(within(passages, 1500)) == [chunk(0, 700), chunk(900, 1700)]
+    assert list(within(passages, 1000)) == [chunk(0, 700), chunk(900, 1200)]
+    found = scores(Question("?", holds({"a": [(1600, 1650)]}, 1.0)), passages)
+    assert found == {"R@1": 0.0, "R@5": 1.0, "MRR@10": 0.5, "R@1500c": 1.0, "R@4000c": 1.0}
+
+
+def test_a_smaller_set_keeps_what_answers_and_asks_only_that() -> None:
+    found = [Document("x" * 10, name) for name in "abcd"]
+    asked = [Question("c?", holds({}, 1.0), {"c": 1}), Question("d?", holds({}, 1.0), {"d": 1})]
+    less = smaller(Case(found, asked), 30)
+    assert [document.source for document in less.documents] == ["a", "c", "d"]
+    assert smaller(Case(found, asked), 10) == Case(found[2:3], asked[:1])
+    assert smaller(Case(found, asked[:0]), 10).documents == found
+
+
+def test_a_picture_has_each_line_in_a_few_kilobytes() -> None:
+    drawn = picture("size", {"found": [Line("fish & birds", [(250, 61.0), (4000, 93.0)])], "cost": []})
+    assert len(drawn) < 4000
+    assert ET.fromstring(drawn).tag.endswith("svg")
+    assert "fish &amp; birds" in drawn
+    assert "prefers-color-scheme" in drawn
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)

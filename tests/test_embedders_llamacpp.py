@@ -16,7 +16,7 @@ from contracts import EmbedderContract
 from openbook.embedders.llamacpp import LlamaCpp, aligned
 from openbook.embedders.openai import OpenAI
 from openbook.errors import ModelError, SpecError
-from openbook.models.gguf import identity
+from openbook.models.identity import identity
 from openbook.types import Embedder
 
 STRING, UINT32 = 8, 4

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from openbook import Book, Recipe
-from openbook.estimating import DRAWS, LARGE, _excerpt, _halves, drawn
-from openbook.finding import FoundFile, find
+from openbook.estimating import DRAWS, _halves, drawn
+from openbook.excerpts import LARGE, excerpt
+from openbook.finding import FoundFile
 from openbook.types import Progress
 
 LIGHT = Recipe.from_dict({"embedder": "hashed(dim=64)", "store": "flat", "llm": "quote", "splitter": "chars(size=200)"})
@@ -102,13 +103,15 @@ def mailbox(path: Path, size_bytes: int) -> None:
             mail = EmailMessage()
             mail["From"], mail["Subject"] = "a@example.org", f"Whale {chance.random()}"
             mail.set_content("\n".join(f"I saw fish {chance.random()} today." for _ in range(chance.randrange(400))))
+            if chance.random() < 0.1:  # most of the bytes, in few of the mails
+                mail.add_attachment(chance.randbytes(200_000), "image", "jpeg", filename="whale.jpg")
             file.write(b"From a@example.org Mon Nov 23 08:00:00 2026\n" + bytes(mail) + b"\n")
 
 
 @pytest.mark.slow
 def test_of_a_large_mailbox_whole_mails_are_read(book: Book, tmp_path: Path) -> None:
     box = tmp_path / "box.mbox"
-    mailbox(box, 3 * LARGE)
+    mailbox(box, 8 * LARGE)
     assert book.estimate(box).chunks == pytest.approx(book.add(box).chunks, rel=0.1)
 
 
@@ -117,17 +120,14 @@ def test_slices_of_a_large_file_begin_and_end_where_its_records_do(tmp_path: Pat
     slices.mkdir()
     rows = [f'{{"text": "{"x" * (number % 500)}"}}' for number in range(100_000)]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (file,) = find(path, lambda path: True).files
-    name, size = _excerpt(file, slices)
-    found = Path(name).read_text(encoding="utf-8").splitlines()
-    assert Path(name).name == "rows.jsonl"
-    assert size == Path(name).stat().st_size <= LARGE
-    assert set(found) <= set(rows)
+    part, size = excerpt(path, path.stat().st_size, slices)
+    assert part.name == path.name
+    assert size == part.stat().st_size <= LARGE
+    assert set(part.read_text(encoding="utf-8").splitlines()) <= set(rows)
 
 
 def test_a_large_file_that_cannot_be_cut_is_read_whole(tmp_path: Path) -> None:
-    file = FoundFile(str(tmp_path / "a.pdf"), 10 * LARGE)
-    assert _excerpt(file, tmp_path) == (file.path, file.size_bytes)
+    assert excerpt(tmp_path / "a.pdf", 10 * LARGE, tmp_path) == (tmp_path / "a.pdf", 10 * LARGE)
 
 
 def test_a_file_is_drawn_by_its_size() -> None:

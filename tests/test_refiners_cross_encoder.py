@@ -200,6 +200,31 @@ def test_weights_of_torch_alone_need_the_extra(tmp_path: Path, monkeypatch: pyte
         CrossEncoder(model=str(tmp_path))("who", PASSAGES, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_torch_are_run_by_sentence_transformers(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="pip install 'openbook[sentence-transformers]'")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    folder = tiny(tmp_path)
+    (folder / "model.xml").unlink()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.BertConfig(vocab_size=len(WORDS), max_position_embeddings=16, num_labels=1, **sizes)
+    network = transformers.BertForSequenceClassification(config).eval()
+    network.save_pretrained(folder)
+    words = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        pad_token="[PAD]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    words.save_pretrained(folder)
+    (found,) = CrossEncoder(model=str(folder))("who fled", [passage("jonah fled")], 1)
+    with torch.no_grad():
+        ids, kinds = torch.tensor([[2, 4, 5, 3, 6, 5, 3]]), torch.tensor([[0, 0, 0, 0, 1, 1, 1]])
+        expected = torch.sigmoid(network(input_ids=ids, token_type_ids=kinds).logits)[0, 0]
+    assert found.score == pytest.approx(float(expected), abs=1e-5)
+
+
 def test_the_window_is_what_the_models_files_say(tmp_path: Path) -> None:
     assert longest(tmp_path) == 512
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 514, "model_type": "xlm-roberta"}', "utf-8")

@@ -36,7 +36,7 @@ from openbook.prompts.citations import split_citations
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
-from openbook.searching import Search
+from openbook.searching import Search, refuse
 from openbook.text import well_formed
 from openbook.types import (
     LLM,
@@ -324,6 +324,7 @@ class Book:
             current = Manifest.read(self.folder)
             if current.store != self._manifest.store:
                 raise BookError("The book was rebuilt meanwhile. Run the command again.")
+            self._follow_rebuild()
             if pending := self.documents.pending():
                 self.store.remove(pending)
                 self.documents.forget(pending)
@@ -348,13 +349,24 @@ class Book:
         Raises:
             BookError: The question is empty, or the book is; or the condition cannot be read, or fits no document.
         """
-        _refuse(question, k)
+        refuse(question, k)
         started = time.perf_counter()
-        search = self._search(well_formed(question), where)
-        passages = list(search.steps(k)[-1].passages[:k])
+        search, passages = self._found(well_formed(question), k, where)
         if not passages and not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
         return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
+
+    def _found(self, question: str, k: int, where: str) -> tuple[Search, list[Passage]]:
+        while True:  # once more where a rebuild took the store away meanwhile
+            try:
+                search = self._search(question, where)
+                passages = list(search.steps(k)[-1].passages[:k])
+            except (BookError, OSError):
+                if not self._follow_rebuild():
+                    raise
+                continue
+            if not self._follow_rebuild():
+                return search, passages
 
     def _search(self, question: str, where: str) -> Search:
         self._follow_rebuild()
@@ -376,7 +388,7 @@ class Book:
         Raises:
             BookError: As `retrieve`.
         """
-        _refuse(question, k)
+        refuse(question, k)
         return explain(self._search(well_formed(question), where), k, well_formed(passage))
 
     def _within(self, where: str) -> set[str]:
@@ -385,16 +397,20 @@ class Book:
             raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
         return found
 
-    def _follow_rebuild(self) -> None:
-        """Another process may have rebuilt this book since it was opened: go on with its new store."""
+    def _follow_rebuild(self) -> bool:
+        """Go on with a new store where another process may have rebuilt this book; whether it may have."""
         if (stamp := (self.folder / NAME).stat().st_mtime_ns) == self._stamp:
-            return
+            return False
         manifest = Manifest.read(self.folder)
-        if manifest.store != self._manifest.store:
-            if self._store is not None:
-                self._store.close()
-            self._store = self._embedder = None
+        # A store of the same name may be another one: rebuilt with another recipe, and then with this one again.
+        changed = bool(self._stamp) or manifest.store != self._manifest.store
+        if changed and self._store is not None:
+            self._store.close()
+            self._store = None
+        if manifest.fingerprint != self._manifest.fingerprint:
+            self._embedder = None
         self._manifest, self._stamp = manifest, stamp
+        return changed
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
@@ -477,13 +493,6 @@ class Book:
             size_bytes(self.folder),
             bool(self.documents.pending()) or (self.folder / "partial").exists(),
         )
-
-
-def _refuse(question: str, k: int) -> None:
-    if not question.strip():
-        raise BookError("The question is empty. Write one, such as: openbook search 'who built the ark'")
-    if k < 1:
-        raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

@@ -13,29 +13,24 @@ import time
 from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from pathlib import Path, PurePath
 from statistics import median
 
+from openbook.excerpts import excerpt
 from openbook.finding import FoundFile
 from openbook.machine import cores
-from openbook.readers import SUFFIXES
 from openbook.reading import MOST_WORKERS, End, Job, Reading
 from openbook.types import Chunk, Document, Embedder, Splitter
 
 DRAWS = 128
-LEAST_FILES = 24
-READ_SECONDS = 0.7  # when as many are begun, after so long no other is,
-PATIENCE = 5.0  # and after so long what is still being read counts as the rest does
+READ_SECONDS = 1.0  # of the workers' processors, so that a busy machine reads as much; then no other file is begun,
+PATIENCE = 10.0  # by the clock; what is still being read then counts as the rest does
 EMBED_SECONDS = 0.8
 MOST_CHUNKS = 512  # embedded at a time, as while adding
 PROBE = 16  # chunks that tell for how many there is time
 SHORT = 0.005  # seconds: what was measured of less is nothing
-LARGE = 1 << 21  # bytes; of a larger file that can be cut anywhere, as many are read in slices
-SLICES = 16
-LINES = frozenset({"text", "markdown", "code", "rows", "rst", "latex", "subtitles"})  # readers of such files
 
 # What a sample does not tell: measured with `hashed` and Lance on 2 cores of Zen 4, by benchmarks/estimate.py.
 STORE_SECONDS = 60e-6  # a chunk: keys, store and documents
@@ -127,15 +122,15 @@ def _halves() -> Iterator[float]:
 def _read(files: Mapping[FoundFile, int], reading: Reading) -> list[_Sample]:
     """Read files in their order as long as there is time."""
     samples: dict[str, _Sample] = {}
-    began = time.perf_counter()
+    spent = 0.0
 
     def jobs(folder: Path) -> Iterator[Job]:
-        for number, (file, draws) in enumerate(files.items()):
-            if number >= LEAST_FILES and time.perf_counter() - began > READ_SECONDS:
+        for file, draws in files.items():
+            if spent > READ_SECONDS:
                 return
-            path, size = _excerpt(file, folder)
-            samples[path] = _Sample(_suffix(path), draws, size)
-            yield Job(path)
+            path, size = excerpt(Path(file.path), file.size_bytes, folder)
+            samples[str(path)] = _Sample(_suffix(file.path), draws, size)
+            yield Job(str(path))
 
     with tempfile.TemporaryDirectory(prefix="openbook-") as folder:
         for job, event in reading.read(jobs(Path(folder)), seconds=PATIENCE):
@@ -143,31 +138,8 @@ def _read(files: Mapping[FoundFile, int], reading: Reading) -> list[_Sample]:
                 samples[job.path].documents.append(event)
             elif isinstance(event, End):
                 samples[job.path].seconds, samples[job.path].ended = event.seconds, True
+                spent += event.seconds
     return list(samples.values())
-
-
-def _excerpt(file: FoundFile, folder: Path) -> tuple[str, int]:
-    """The path to read instead of a large file, and how many of the file's bytes it stands for."""
-    kind = SUFFIXES.get(_suffix(file.path), "")
-    between = b"\nFrom " if kind == "mbox" else b"\n" if kind in LINES else b""
-    if file.size_bytes <= LARGE or not between:
-        return file.path, file.size_bytes
-    path = folder / PurePath(file.path).name
-    path = path if not path.exists() else path.with_stem(f"{path.stem}-{file.mtime_ns}-{file.size_bytes}")
-    size = 0
-    with suppress(OSError), Path(file.path).open("rb") as whole, path.open("wb") as excerpt:
-        for number in range(SLICES):
-            whole.seek(file.size_bytes * number // SLICES)
-            piece = whole.read(LARGE // SLICES)
-            begin = piece.find(between) + 1 if number else 0
-            end = piece.rfind(between) + 1
-            if b"\0" in piece:  # UTF-16, or no text: the reader must see it as it is
-                return file.path, file.size_bytes
-            if begin < end:
-                excerpt.write(piece[begin:end])
-            # A piece without a beginning is inside of something long, such as an attachment, and says: no chunks here.
-            size += end - begin if begin < end else len(piece)
-    return str(path), size or 1
 
 
 def _suffix(path: str) -> str:

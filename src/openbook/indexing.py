@@ -115,6 +115,8 @@ class Indexer:
         self._arrived: Counter[str] = Counter()  # ids of documents, and how many sources they got that are new
         self._live = documents.ids()
         self._replaces: dict[str, set[str]] = {}  # id of a document in the batch -> ids whose chunks may be like its
+        self._looked_up: set[str] = set()  # of these ids
+        self._reused: dict[str, Vectors] = {}  # by what was embedded: of documents that those in the batch replace
         self._chunks: list[Chunk] = []
         self._vectors: list[Vectors] = []
         self._embedded = 0  # of self._chunks
@@ -172,7 +174,6 @@ class Indexer:
     def _again(self, document_id: str, document: Document) -> None:
         self._replaces[document_id] = {document_id}
         self._split(document, document_id, "")
-        self._embed(all_of_it=False)
         if len(self._chunks) >= COMMIT_CHUNKS:
             self._flush()
 
@@ -353,14 +354,14 @@ class Indexer:
         return np.stack([there[text] for text in texts])
 
     def _there(self, chunks: Sequence[Chunk]) -> dict[str, Vectors]:
-        """Vectors that the documents these chunks replace have already, by what was embedded."""
-        ids = {old for chunk in chunks for old in self._replaces.get(chunk.document_id, ())}
-        if not ids or self._former is None:
-            return {}
-        try:
-            return {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
-        except BookError:  # that store cannot be used any more: `rebuild` makes another
-            return {}
+        """Vectors that documents replaced in this batch have already, by what was embedded."""
+        waiting = self._chunks[self._embedded :]  # all at once: to look them up, a store may look at all that it has
+        ids = {old for chunk in waiting for old in self._replaces.get(chunk.document_id, ())} - self._looked_up
+        if ids and self._former is not None:
+            self._looked_up |= ids
+            with suppress(BookError):  # that store cannot be used any more: `rebuild` makes another
+                self._reused |= {chunk.indexed: vector for chunk, vector in self._former.vectors(ids)}
+        return {text: self._reused[text] for chunk in chunks if (text := chunk.indexed) in self._reused}
 
     def _stopped(self) -> dict[bytes, Vectors]:
         """Vectors of a run that was stopped, by key; a file that was cut off gives those it holds whole."""
@@ -392,6 +393,7 @@ class Indexer:
             self._store.add(self._chunks, np.concatenate(self._vectors))
         self._committed += len(self._chunks)
         self._chunks, self._vectors, self._embedded = [], [], 0
+        self._looked_up, self._reused = set(), {}
 
     def _commit(self) -> None:
         count = len(self._chunks)

@@ -7,6 +7,7 @@ entry point in the group `openbook.<kind>` whose value is an Entry.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import typing
 from collections.abc import Mapping
@@ -86,9 +87,22 @@ def load(kind: str, name: str) -> type[Any]:
     except ModuleNotFoundError as error:
         if not entry.extra or (error.name or "").startswith("openbook"):
             raise
-        raise SpecError(
-            f"{kind} {name!r} needs {error.name}. Install it with: pip install 'openbook[{entry.extra}]'"
-        ) from error
+        raise _missing(kind, name, error.name or "") from error
+
+
+def need(kind: str, name: str, library: str) -> None:
+    """For a component that imports its library late, as that takes seconds: say at once when it is not there.
+
+    Raises:
+        SpecError: The library is not installed; says how to install it.
+    """
+    if importlib.util.find_spec(library) is None:
+        raise _missing(kind, name, library)
+
+
+def _missing(kind: str, name: str, library: str) -> SpecError:
+    extra = find(kind, name).extra
+    return SpecError(f"{kind} {name!r} needs {library}. Install it with: pip install 'openbook[{extra}]'")
 
 
 def options(cls: type[Any]) -> dict[str, Option]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from openbook import registry
 from openbook.documents import Documents
+from openbook.errors import BookError
 from openbook.languages import foreign_language
 from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe
@@ -28,6 +29,14 @@ class Step:
     name: str
     passages: tuple[Passage, ...]
     seconds: float
+
+
+def refuse(question: str, k: int) -> None:
+    """Raises: BookError, when this cannot be asked."""
+    if not question.strip():
+        raise BookError("The question is empty. Write one, such as: openbook search 'who built the ark'")
+    if k < 1:
+        raise BookError(f"{k} passages cannot be found. Ask for 1 or more.")
 
 
 @dataclass

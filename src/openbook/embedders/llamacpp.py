@@ -18,7 +18,8 @@ from openbook import models
 from openbook.embedders.windows import embed_whole, in_halves
 from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.client import Client
-from openbook.models.gguf import Header, identity, read_header
+from openbook.models.gguf import Header, read_header
+from openbook.models.identity import identity
 from openbook.recipe import digest
 from openbook.text import well_formed
 from openbook.types import Kind

@@ -57,7 +57,7 @@ class Quote:
         yield Usage(self.count(self.render(messages)), min(len(words), max_tokens), stopped="length" if cut else "end")
 
     def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        raise ModelError("quote is no model, so it cannot choose. Name a model, such as --llm smollm2-135m.")
+        raise ModelError("quote is no model, so it cannot choose. Name a model, such as --set llm=llamacpp.")
 
     def close(self) -> None:
         return

@@ -8,7 +8,6 @@ The format: docs/gguf.md of the ggml project.
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import struct
 from collections import Counter
@@ -68,9 +67,6 @@ BOS_PRETOKENIZERS = frozenset({
 })  # fmt: skip
 
 POOLINGS = ("none", "mean", "cls", "last", "rank")  # llama.cpp's numbers from 0
-
-SAMPLES = 256  # of a file, to tell it from another: one in every tensor that holds more than a 256th of it,
-SAMPLE_BYTES = 1 << 14  # 5 MB in all with the header's first: 0.03 s, where all of 1.1 GB took 4.4 s
 
 LENGTH = struct.Struct("<Q")
 
@@ -170,25 +166,6 @@ def read_header(path: Path) -> Header:
                 raise _damaged(path, f"it ends after {status.st_size:,} bytes, inside its header") from None
     except OSError as error:
         raise ModelError(f"Cannot read {path}: {error.strerror or error}. Check the path.") from error
-
-
-def identity(path: Path) -> str:
-    """16 hex digits that differ between files of other weights or metadata; of the size and even samples only.
-
-    Raises:
-        ModelError: There is no such file, or it cannot be read.
-    """
-    try:
-        size_bytes = path.stat().st_size
-        found = hashlib.sha256(str(size_bytes).encode())
-        with path.open("rb") as file:
-            found.update(file.read(1 << 20))
-            for number in range(SAMPLES):
-                file.seek(max(0, size_bytes - SAMPLE_BYTES) * number // (SAMPLES - 1))
-                found.update(file.read(SAMPLE_BYTES))
-    except OSError as error:
-        raise ModelError(f"Cannot read {path}: {error.strerror or error}. Check the path.") from error
-    return found.hexdigest()[:16]
 
 
 def _damaged(path: Path, what: str) -> ModelError:

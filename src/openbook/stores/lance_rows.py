@@ -51,8 +51,7 @@ class Rows:
         """The rows of these documents as a Roaring treemap, and how many they are; deleted ones may be among them."""
         known = self._read(dataset)
         wanted = pa.array(list(documents), pa.string())
-        # As a function of its own it is made when pyarrow is imported: type checkers do not see it.
-        kept = pc.call_function("is_in", [known.documents], pc.SetLookupOptions(wanted)).to_numpy()
+        kept = pc.is_in(known.documents, wanted).to_numpy()  # ty: ignore[missing-attribute]
         masks: dict[int, Mask] = {}
         first = 0
         for number, runs in known.runs.items():
