@@ -321,6 +321,24 @@ class StoreContract:
             scores = vectors @ vectors[4]
             assert found == sorted(expected, key=lambda one: -scores[one.start // 100])[:7]
 
+    def test_a_filter_follows_what_is_removed_and_added(self, store: Store) -> None:
+        store.add([chunk(number, "fish", "abc"[number % 3]) for number in range(9)], unit(9))
+        assert len(store.nearest(unit(1)[0], 9, within={"a", "b"})) == 6
+        store.remove(["a"])
+        store.add([chunk(20 + number, "fish", "b") for number in range(2)], unit(2, seed=1))
+        for _ in range(2):
+            assert {p.chunk.document_id for p in store.nearest(unit(1)[0], 9, within={"a", "b"})} == {"b"}
+            assert len(store.match("fish", 9, within={"a", "b"})) == 5
+            assert len(list(store.vectors(["a", "b"]))) == 5
+            assert store.match("fish", 9, within={"a"}) == store.nearest(unit(1)[0], 9, within={"a"}) == []
+            store.optimize()
+
+    def test_a_filter_may_name_very_many_documents(self, store: Store) -> None:
+        store.add([chunk(number, "fish", f"d{number}") for number in range(50)], unit(50))
+        within = {f"d{number}" for number in range(10, 100_000)}
+        assert len(store.nearest(unit(1)[0], 99, within=within)) == 40
+        assert len(store.match("fish", 99, within=within)) == 40
+
     def test_vectors_come_back_with_their_chunks(self, store: Store) -> None:
         chunks, vectors = [chunk(number, "", "abc"[number % 3]) for number in range(9)], unit(9)
         store.add(chunks, vectors)

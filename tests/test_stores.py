@@ -191,6 +191,80 @@ def test_the_index_of_a_large_store_finds_nearly_all(tmp_path: Path, monkeypatch
     assert lance._unindexed_rows(store._latest()) == 0
 
 
+def test_a_filter_of_any_size_finds_nearly_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance, "EXACT_ROWS", 2000)
+    monkeypatch.setattr(lance, "PARTITION_ROWS", 128)
+    monkeypatch.setattr(lance, "FEW_ROWS", 300)
+    topics = unit(200, dim=64)
+    vectors = np.repeat(topics, 30, axis=0) + 0.5 * unit(6000, seed=1, dim=64)
+    vectors = np.random.default_rng(2).permutation(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    store = Lance(tmp_path, 64)
+    for start in range(0, 6000, 1500):  # several fragments
+        store.add(
+            [chunk(i, document_id=f"d{i // 4}") for i in range(start, start + 1500)], vectors[start : start + 1500]
+        )
+    store.remove([f"d{number}" for number in range(0, 1500, 100)])
+    store.optimize()
+    store.add([chunk(i, document_id=f"d{i // 4}") for i in range(6000, 6100)], unit(100, seed=5, dim=64))
+    live = [number for number in range(1500) if number % 100]
+    for count in (1, 10, 100, 400, 1400):
+        within = {f"d{number}" for number in np.random.default_rng(count).permutation(live)[:count].tolist()}
+        rows = np.array([row for row in range(6000) if f"d{row // 4}" in within])
+        shares = []
+        for question in topics[:20]:
+            best = rows[np.argsort(-(vectors[rows] @ question), kind="stable")[:10]].tolist()
+            found = [passage.chunk for passage in store.nearest(question, 10, within=within)]
+            assert {one.document_id for one in found} <= within
+            assert len(found) == min(10, len(rows))
+            shares.append(len({one.start // 100 for one in found} & set(best)) / len(best))
+        assert np.mean(shares) > (0.999 if len(rows) <= 300 else 0.95)
+        assert {passage.chunk.document_id for passage in store.match("number4 wine fish", 50, within=within)} <= within
+
+
+def test_an_optimize_after_a_little_was_added_writes_a_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lance, "EXACT_ROWS", 2000)
+    monkeypatch.setattr(lance, "PARTITION_ROWS", 1024)
+    monkeypatch.setattr(lance, "SMALL_ROWS", 2000)
+    store = Lance(tmp_path, 64)
+    store.add([chunk(i) for i in range(12_000)], unit(12_000, dim=64))
+    store.optimize()
+    indexes = tmp_path / "_indices"
+    whole = size_bytes(indexes)
+    written, most = 0, 0
+    for number in range(20):
+        before = {path for path in indexes.rglob("*") if path.is_file()}
+        store.add([chunk(20_000 + 300 * number + i) for i in range(300)], unit(300, seed=number + 1, dim=64))
+        store.optimize()
+        written += sum(path.stat().st_size for path in indexes.rglob("*") if path.is_file() and path not in before)
+        most = max(most, *(len(index.segments) for index in store._latest().describe_indices()))
+        assert store.match(f"number{20_000 + 300 * number + 7}", 1)[0].chunk.start // 100 == 20_000 + 300 * number + 7
+    assert written < 6 * whole  # 20 times, when each writes all
+    assert most <= 6
+
+
+def size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_store_made_before_phrases_and_languages_goes_on_working(tmp_path: Path) -> None:
+    dataset = write_dataset(lance._schema(DIM).empty_table(), tmp_path)
+    dataset.create_scalar_index("indexed", "INVERTED", base_tokenizer="icu/split", language="English")
+    store = Lance(tmp_path, DIM)
+    store.add([chunk(0, "the net revenue"), chunk(1, "revenue and net"), chunk(2, "fishes")], unit(3))
+    assert {p.chunk.start for p in store.match('"net revenue"', 5)} == {0, 100}  # not yet in that order
+    assert [p.chunk.start for p in store.match("fish", 5)] == [200]
+    store.optimize("en")
+    assert [p.chunk.start for p in store.match('"net revenue"', 5)] == [0]
+    assert [p.chunk.start for p in store.match("fish", 5)] == [200]
+
+
+def test_a_language_named_in_the_recipe_stays(tmp_path: Path) -> None:
+    store = Lance(tmp_path, DIM, language="German")
+    store.add([chunk(0, "die Häuser des Königs")], unit(1))
+    store.optimize("en")
+    assert [p.chunk.start for p in store.match("Haus", 2)] == [0]
+
+
 def test_optimize_leaves_few_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lance, "KEEP_VERSIONS", timedelta(0))
     store = Lance(tmp_path, DIM)

@@ -76,11 +76,11 @@ def _runs(fragment: lance.LanceFragment) -> Runs:
     read = fragment.scanner(columns=["document_id"], with_row_address=True).to_table().combine_chunks()
     if not len(read):
         return Runs(pa.array([], pa.string()), np.zeros(0, np.int64))
-    runs = pc.run_end_encode(read["document_id"].combine_chunks())  # ty: ignore[missing-attribute]
-    offsets = read["_rowaddr"].to_numpy().astype(np.uint32).astype(np.int64)
-    starts = offsets[np.concatenate([[0], runs.run_ends.to_numpy()[:-1]])]
+    documents = read["document_id"].combine_chunks()
+    firsts = np.flatnonzero(np.diff(documents.dictionary_encode().indices.to_numpy(), prepend=-1))
+    starts = read["_rowaddr"].to_numpy().astype(np.uint32)[firsts].astype(np.int64)
     starts[0] = 0
-    return Runs(runs.values, np.diff(np.append(starts, fragment.physical_rows)))
+    return Runs(documents.take(firsts), np.diff(np.append(starts, fragment.physical_rows)))
 
 
 def treemap(masks: dict[int, Mask]) -> bytes:
