@@ -1,13 +1,16 @@
-"""How fast folders become chunks, without embedding; and how little a second `add` of many unchanged files costs.
+"""How fast folders become chunks, without embedding; how little a second `add` of many unchanged files costs.
 
-    python benchmarks/ingest.py FOLDER [--again 20000]    prints Markdown tables
+    python benchmarks/ingest.py FOLDER [--again 20000]            prints Markdown tables
+    python benchmarks/ingest.py FOLDER --whole BOOK --set embedder=hashed
 
-FOLDER holds any documents; `make_corpus.py` writes 1.6 GB of them.
+FOLDER holds any documents; `make_corpus.py` writes 1.6 GB of them. With `--whole` all of it is added to a new book in
+that folder, which stays, and the book is searched.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -17,13 +20,13 @@ from pathlib import Path
 
 from measure import machine, measured, table
 
-from openbook import registry
+from openbook import Book, registry
 from openbook.finding import find
 from openbook.indexing import identity
 from openbook.readers import known
 from openbook.reading import End, Job, Reading
 from openbook.recipe import Recipe
-from openbook.types import Document, Splitter
+from openbook.types import Document, Progress, Splitter
 
 LOOK_SECONDS = 0.2
 
@@ -55,8 +58,6 @@ class Peak:
         self._thread.start()
 
     def _look(self) -> None:
-        import os
-
         while not self._stop.wait(LOOK_SECONDS):
             self.mb = max(self.mb, resident_mb({os.getpid()}))
 
@@ -110,10 +111,56 @@ def again(files: int) -> list[list[object]]:
     return rows
 
 
+QUESTIONS = (
+    "How does the scheduler pick the next task?", "memory allocation in the kernel", "usb device driver probe",
+    "boost asio timer example", "Python list comprehension syntax", "policy on configuration files",
+    "network packet receive path", "how to parse command line options", "java class loader", "regular expressions",
+)  # fmt: skip
+
+
+def whole(folder: Path, recipe: Recipe, target: Path) -> list[list[object]]:
+    """Add everything and search: two tables of a head and a row each; memory is that of all processes together."""
+    peak, adding = Peak(), 0.0
+    said: list[tuple[float, Progress]] = []
+
+    def report(progress: Progress) -> None:
+        nonlocal adding
+        if progress.step == "index":
+            adding = peak.mb
+        said.append((time.perf_counter() - began, progress))
+
+    with Book.open(target, recipe, create=True) as book:
+        began = time.perf_counter()
+        added = book.add(folder, report=report)
+        seconds = time.perf_counter() - began
+    spent = os.times()
+    late = [one.total / added.chunks - 1 for _, one in said if one.step == "embed" and one.done > added.chunks / 10]
+    with Book.open(target) as book:
+        book.search(QUESTIONS[0])
+        times = sorted(book.retrieve(question, 10)[1].retrieve * 1000 for question in QUESTIONS * 3)
+        size = book.status().size_bytes
+    estimates = [one for _, one in said if one.step == "estimate"]
+    return [
+        ["chunks", "said before", "expected on the way", "seconds", "said before", "of it optimize"],
+        [
+            f"{added.chunks:,}", f"{estimates[0].total:,}" if estimates else "-",
+            f"{min(late, default=0):+.0%} to {max(late, default=0):+.0%}", f"{seconds:.0f}",
+            f"{estimates[0].seconds_left or 0:.0f}" if estimates else "-", f"{seconds - added.seconds:.0f}",
+        ],
+        ["CPU s, parent", "workers", "embedding", "peak MB", "before optimize", "disk GB; search p50, p95 ms"],
+        [
+            f"{spent.user + spent.system:.0f}", f"{spent.children_user + spent.children_system:.0f}",
+            f"{added.seconds_embedding / seconds:.0%}", f"{peak.end():.0f}", f"{adding:.0f}",
+            f"{size / 1e9:.1f}; {times[len(times) // 2]:.0f}, {times[len(times) * 95 // 100]:.0f}",
+        ],
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--whole", type=Path, metavar="BOOK", help="add it all to a new book")
     parser.add_argument("--again", type=int, default=20_000, metavar="FILES")
     parser.add_argument("--set", dest="choices", action="append", default=[], metavar="STEP=SPEC")
     options = parser.parse_args()
@@ -122,6 +169,10 @@ def main() -> None:
         step, _, spec = choice.partition("=")
         recipe = recipe.with_step(step, spec)
     print(machine())
+    if options.whole:
+        rows = whole(options.folder, recipe, options.whole)
+        print(table(rows[:2]) + "\n\n" + table(rows[2:]))
+        return
     head = ["splitter", "cleaners", "files", "GB", "documents", "failed", "chunks", "seconds", "MB/s", "peak MB"]
     print(table([head, read_and_split(options.folder, recipe)]), flush=True)
     if options.again:
