@@ -37,7 +37,7 @@ class LLMRerank:
     llm: LLM
     top: int = 5  # passages read at most
     margin: float = 1.0  # standard deviations of the retriever's scores; 100: the top passages are read always
-    weight: float = 1.0  # of the model's log odds beside the retriever's standard deviations
+    weight: float = 0.5  # of the model's log odds beside the retriever's standard deviations
 
     def __post_init__(self) -> None:
         if self.top < 2:
