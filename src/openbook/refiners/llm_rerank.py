@@ -3,8 +3,8 @@
 question + passage --messages--> P(Yes), P(No) --log odds * weight--+
 retriever's score --standard deviations of all that were found------+--> sum --> order
 
-Reading is what costs (a passage of 360 characters takes 2.8 CPU-seconds with 1.5 billion parameters), so only passages are
-read that the retriever itself hardly tells from the best one.
+Reading is what costs (a passage of 360 characters takes 2.8 CPU-seconds with 1.5 billion parameters), so only
+passages are read that the retriever itself hardly tells from the best one.
 """
 
 from __future__ import annotations
