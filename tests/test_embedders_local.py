@@ -12,8 +12,8 @@ import pytest
 
 from contracts import EmbedderContract
 from openbook import registry
-from openbook.embedders import local
 from openbook.errors import ModelError, SpecError
+from openbook.models.folders import find_folder, folder_identity, hub_cache
 from openbook.recipe import Spec
 from openbook.types import Embedder
 
@@ -49,18 +49,18 @@ def test_a_model_is_a_folder_or_what_was_downloaded_last(hub: Path, tmp_path: Pa
     kept(hub, "sentence-transformers/all-MiniLM-L6-v2", "aaa")
     last = kept(hub, "sentence-transformers/all-MiniLM-L6-v2", "bbb")
     other = kept(hub, "intfloat/e5-small", "ccc")
-    assert local.folder("all-MiniLM-L6-v2", "sentence-transformers") == last
-    assert local.folder("intfloat/e5-small", "sentence-transformers") == other
-    assert local.folder(str(tmp_path), "sentence-transformers") == tmp_path
+    assert find_folder("all-MiniLM-L6-v2", "sentence-transformers") == last
+    assert find_folder("intfloat/e5-small", "sentence-transformers") == other
+    assert find_folder(str(tmp_path), "sentence-transformers") == tmp_path
 
 
 def test_what_is_not_here_is_not_downloaded_but_named(hub: Path) -> None:
-    with pytest.raises(ModelError, match=r"^e5 is no folder, and not in the cache .* with: hf download intfloat/e5$"):
-        local.folder("e5", "intfloat")
-    with pytest.raises(ModelError, match="with: hf download a/b$"):
-        local.folder("a/b", "intfloat")
-    with pytest.raises(ModelError, match=r"^There is no folder /no/such/model with a model"):
-        local.folder("/no/such/model", "intfloat")
+    with pytest.raises(ModelError, match=r"^e5 is neither a folder nor in the cache .* && hf download intfloat/e5$"):
+        find_folder("e5", "intfloat")
+    with pytest.raises(ModelError, match="hf download a/b$"):
+        find_folder("a/b", "intfloat")
+    with pytest.raises(ModelError, match=r"^There is no folder '/no/such/model'"):
+        find_folder("/no/such/model", "intfloat")
 
 
 def test_the_cache_is_where_its_library_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,24 +68,24 @@ def test_the_cache_is_where_its_library_keeps_it(tmp_path: Path, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     if os.name == "posix":
-        assert local.cache() == tmp_path / ".cache" / "huggingface" / "hub"
+        assert hub_cache() == tmp_path / ".cache" / "huggingface" / "hub"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert local.cache() == tmp_path / "x" / "huggingface" / "hub"
+    assert hub_cache() == tmp_path / "x" / "huggingface" / "hub"
     monkeypatch.setenv("HF_HOME", str(tmp_path / "h"))
-    assert local.cache() == tmp_path / "h" / "hub"
+    assert hub_cache() == tmp_path / "h" / "hub"
 
 
 def test_a_model_is_its_weights_tokenizer_and_settings(tmp_path: Path) -> None:
     for name in ("model.safetensors", "config.json", "1_Pooling/config.json", "onnx/model.bin", "README.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name, encoding="utf-8")
-    first = local.identity_of(tmp_path)
+    first = folder_identity(tmp_path)
     for name in ("README.md", "onnx/model.bin", "pytorch_model.bin"):
         (tmp_path / name).write_text("other", encoding="utf-8")
-        assert local.identity_of(tmp_path) == first
+        assert folder_identity(tmp_path) == first
     for name in ("model.safetensors", "1_Pooling/config.json", "vocab.txt"):
         (tmp_path / name).write_text("other", encoding="utf-8")
-        assert local.identity_of(tmp_path) != first
+        assert folder_identity(tmp_path) != first
 
 
 @pytest.fixture(scope="module")

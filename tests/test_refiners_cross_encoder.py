@@ -165,9 +165,9 @@ def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path: Path, monkeypatc
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     for model, said in (
         ("BAAI/bge-reranker-v2-m3", r"is neither a folder nor in .*hf download BAAI/bge-reranker-v2-m3$"),
-        ("./gone", r"^No folder \./gone\. Name one that holds a model"),
-        ("../gone", r"^No folder \.\./gone\. "),
-        ("gone", r"^No folder gone\. "),
+        ("./gone", r"^There is no folder '\./gone'\. Name one that holds a model"),
+        ("../gone", r"^There is no folder '\.\./gone'\. "),
+        ("gone", r"^There is no folder 'gone'\. "),
     ):
         with pytest.raises(ModelError, match=said):
             CrossEncoder(model=model)("who", PASSAGES, 1)

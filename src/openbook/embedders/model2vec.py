@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from openbook import registry
-from openbook.embedders.local import folder, identity_of
 from openbook.embedders.windows import unit
 from openbook.errors import ModelError
+from openbook.models.folders import find_folder, folder_identity
 from openbook.text import well_formed
 from openbook.types import Kind, Vectors
 
@@ -39,7 +39,7 @@ class Model2Vec:
 
     @property
     def fingerprint(self) -> str:
-        return f"model2vec-{self.VERSION}-{identity_of(folder(self.model, 'minishlab'))}"
+        return f"model2vec-{self.VERSION}-{folder_identity(find_folder(self.model, 'minishlab'))}"
 
     @property
     def window(self) -> int:
@@ -56,7 +56,7 @@ class Model2Vec:
             if self._loaded is None:
                 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
                 library: Any = importlib.import_module("model2vec")
-                where = folder(self.model, "minishlab")
+                where = find_folder(self.model, "minishlab")
                 try:
                     self._loaded = library.StaticModel.from_pretrained(where, max_length=None, force_download=False)
                 except (OSError, ValueError, LookupError) as error:

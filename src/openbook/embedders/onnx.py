@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,8 +22,8 @@ from tokenizers import Tokenizer
 from openbook.embedders.encoder import Encoder
 from openbook.embedders.pooling import PADDING, Pooling, embedding_network, is_pooled
 from openbook.errors import SpecError
-from openbook.home import absolute
 from openbook.inference import openvino
+from openbook.models.folders import find_folder
 from openbook.types import Kind
 
 if TYPE_CHECKING:
@@ -48,7 +46,6 @@ STEPS = frozenset({"Transformer", "Pooling", "Normalize"})  # of modules.json th
 # Their positions are counted from the padding token's number on.
 COUNTED_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
 MOST_TOKENS = 1 << 20  # tokenizers without a limit say 10 ** 30
-NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass
@@ -94,7 +91,9 @@ class Onnx:
 
     @cached_property
     def _folder(self) -> Path:
-        return found(self.model)
+        if not self.model:
+            raise SpecError("onnx needs a model: onnx(model='FOLDER') or onnx(model='owner/name').")
+        return find_folder(self.model)
 
     @cached_property
     def _network_file(self) -> Path:
@@ -157,36 +156,6 @@ def _whole(path: Path) -> Tokenizer:
     words.no_truncation()
     words.no_padding()
     return words
-
-
-def found(model: str) -> Path:
-    """The folder of a model.
-
-    Raises:
-        SpecError: There is none; says how to get it.
-    """
-    if not model:
-        raise SpecError("onnx needs a model: onnx(model='FOLDER') or onnx(model='owner/name').")
-    if (folder := absolute(model)).is_dir():
-        return folder
-    if not NAME.fullmatch(model):
-        raise SpecError(f"There is no folder {model}. Give a folder, or the owner/name of a model on Hugging Face.")
-    cache = _hub_cache()
-    copies = cache / f"models--{model.replace('/', '--')}"
-    main = copies / "refs" / "main"
-    commits = [main.read_text("utf-8").strip()] if main.is_file() else []
-    commits += sorted(path.name for path in (copies / "snapshots").glob("*"))
-    for commit in commits:
-        if (folder := copies / "snapshots" / commit).is_dir():
-            return folder
-    raise SpecError(f"{model} is neither a folder nor in {cache}. Download it with: hf download {model}")
-
-
-def _hub_cache() -> Path:
-    """Where the programs of Hugging Face keep what they download."""
-    if named := os.environ.get("HF_HUB_CACHE"):
-        return absolute(named)
-    return absolute(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub"
 
 
 def pooling(folder: Path) -> Pooling:

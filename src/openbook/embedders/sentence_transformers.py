@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from openbook import registry
-from openbook.embedders.local import folder, identity_of
 from openbook.embedders.windows import embed_whole
 from openbook.errors import ModelError, SpecError
+from openbook.models.folders import find_folder, folder_identity
 from openbook.recipe import digest
 from openbook.text import well_formed
 from openbook.types import Kind, Vectors
@@ -52,7 +52,11 @@ class SentenceTransformers:
 
     @property
     def fingerprint(self) -> str:
-        made_of = identity_of(folder(self.model, "sentence-transformers")), self.document_prefix, self.query_prefix
+        made_of = (
+            folder_identity(find_folder(self.model, "sentence-transformers")),
+            self.document_prefix,
+            self.query_prefix,
+        )
         return f"sentence-transformers-{self.VERSION}-{digest(*made_of)}"
 
     @property
@@ -74,7 +78,7 @@ class SentenceTransformers:
             if self._loaded is None:
                 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
                 library: Any = importlib.import_module("sentence_transformers")  # takes seconds
-                where = folder(self.model, "sentence-transformers")
+                where = find_folder(self.model, "sentence-transformers")
                 try:
                     self._loaded = library.SentenceTransformer(
                         str(where), device=self.device or None, trust_remote_code=False, local_files_only=True
