@@ -37,7 +37,7 @@ FIELDS = ["document_id", "start", "end", "indexed", "skip", "place"]
 EXACT_ROWS = 20_000  # up to here all vectors are compared
 PARTITION_ROWS = 4096
 PROBED = 3  # a search looks into one of so many partitions, but into
-LEAST_PROBES, MOST_PROBES = 20, 160
+LEAST_PROBES, MOST_PROBES = 40, 160
 CANDIDATES = 200  # compared exactly: of one bit a number, the first ten may lack the nearest;
 REFINE = 5  # and at least so many for each passage
 FEW_ROWS = 2000  # that a filter leaves are all compared
@@ -77,7 +77,7 @@ class Lance:
     folder: Path
     dim: int
     language: Language = "auto"  # whose word forms and stop words BM25 knows; auto: what `optimize` is told
-    probes: int = 0  # of a large store's partitions, those a search looks into; 0: a third, but 20 to 160
+    probes: int = 0  # of a large store's partitions, those a search looks into; 0: a third, but 40 to 160
 
     VERSION: ClassVar[int] = 1
 
