@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import ClassVar
 
 import numpy as np
@@ -232,6 +233,19 @@ class StoreContract:
         for word in ("прекрасный", "zamek", "wzgórz", "cafe"):
             assert [p.chunk.start for p in again.match(word, 2)] == [0]
         assert [p.chunk.start for p in again.match('"zamek wśród wzgórz"', 2)] == [0]
+
+    def test_a_new_store_can_be_opened_by_several_at_once(self, open_store: OpenStore) -> None:
+        stores = [open_store() for _ in range(4)]
+        barrier = Barrier(len(stores))
+
+        def use(store: Store) -> int:
+            barrier.wait()
+            return len(store.match("wine", 1))
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            assert list(pool.map(use, stores)) == [0] * len(stores)
+        stores[0].add([chunk(0, "wine")], unit(1))
+        assert [one.match("wine", 1)[0].chunk.start for one in stores] == [0] * len(stores)
 
     def test_k_larger_than_the_store_gives_all_and_zero_gives_none(self, store: Store) -> None:
         store.add([chunk(0, "wine"), chunk(1, "wine")], unit(2))

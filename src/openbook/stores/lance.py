@@ -259,7 +259,10 @@ class Lance:
     def _open(self) -> lance.LanceDataset:
         if not _holds_data(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lance.write_dataset(_schema(self.dim).empty_table(), self.folder, mode="create")
+            empty = lance.LanceOperation.Overwrite(_schema(self.dim), [])
+            with _unless_done(lambda: _holds_data(self.folder)):
+                # Without retries it is made once; `write_dataset` may empty one that another process has just made.
+                lance.LanceDataset.commit(self.folder, empty, max_retries=0)
         dataset = lance.dataset(self.folder)
         dim = dataset.schema.field("vector").type.list_size
         if dim != self.dim:
@@ -269,7 +272,9 @@ class Lance:
             )
         # Made while the store is empty, the index gives its word forms to the scan of everything added later.
         if not dataset.describe_indices():
-            dataset.create_scalar_index("indexed", "INVERTED", **self._words(dataset, "en"))
+            with _unless_done(lambda: bool(lance.dataset(self.folder).describe_indices())):
+                dataset.create_scalar_index("indexed", "INVERTED", **self._words(dataset, "en"))
+            dataset = lance.dataset(self.folder)
         return dataset
 
     def _words(self, dataset: lance.LanceDataset, language: str) -> dict[str, Any]:
@@ -292,6 +297,16 @@ class Lance:
             yield
         except (OSError, ValueError, RuntimeError) as error:
             raise BookError(_explain(self.folder, str(error))) from error
+
+
+@contextmanager
+def _unless_done(done: Callable[[], bool]) -> Generator[None]:
+    """What Lance raises is nothing when another process, which opens the same new store, was quicker."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError):
+        if not done():
+            raise
 
 
 def _explain(folder: Path, said: str) -> str:
