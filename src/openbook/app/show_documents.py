@@ -20,10 +20,11 @@ from openbook.text import well_formed
 from openbook.types import Document, Field, Unread
 
 if TYPE_CHECKING:
-    from openbook.book import Book, Status
+    from openbook.book import Book
     from openbook.checking import Check
     from openbook.estimating import Estimate
     from openbook.indexing import Added
+    from openbook.status import Status
 
 MORE_PROBES = 'openbook rebuild --set "store=lance(probes=100)"'
 MULTILINGUAL = "e5-small"
@@ -70,6 +71,12 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
                 "seconds": round(found.seconds, 1),
                 "disk_bytes": found.disk_bytes,
             }
+        )
+        return
+    if found.files and not found.chunks:
+        click.echo(
+            f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}. What it comes to is not known: "
+            "none of those tried could be read in a few seconds. Nothing was changed."
         )
         return
     click.echo(
