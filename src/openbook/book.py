@@ -394,7 +394,7 @@ class Book:
     def _within(self, where: str) -> set[str]:
         found = self.documents.where(where)
         if not found:
-            raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
+            raise BookError(f"No document fits {where!r}. What is known: openbook status -v -b {name_of(self.folder)}")
         return found
 
     def _follow_rebuild(self) -> bool:
