@@ -206,8 +206,9 @@ class Book:
         """
         found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
-        with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+        with self._changing(report):
+            with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+                summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
             self._optimize(report)  # also when nothing changed: the last time it may have been killed before
         return summary
 
@@ -396,7 +397,7 @@ class Book:
     def _within(self, where: str) -> set[str]:
         found = self.documents.where(where)
         if not found:
-            raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
+            raise BookError(f"No document fits {where!r}. What is known: openbook status -v -b {name_of(self.folder)}")
         return found
 
     def _follow_rebuild(self) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from openbook.indexing import Added
     from openbook.status import Status
 
-MORE_PROBES = 'openbook rebuild --set "store=lance(probes=100)"'
+MORE_PROBES = '--set "store=lance(probes=100)"'
 MULTILINGUAL = "e5-small"
 SAME_REASON = 3  # files are named, before they are only counted
 
@@ -46,7 +46,7 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
     rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
     click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
-    _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], verbose=verbose)
+    _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], book, verbose=verbose)
     if foreign := book.unsuited() if summary.chunks else {}:
         shares = ", ".join(f"{share:.0%} {code}" for code, share in foreign.items())
         name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
@@ -79,6 +79,9 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
             "none of those tried could be read in a few seconds. Nothing was changed."
         )
         return
+    if not found.files:
+        click.echo("No file to read: all are as they were. Nothing was changed.")
+        return
     click.echo(
         f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
         f"chunks, about {duration(found.seconds)} with {book.recipe.embedder} on this machine as it is now, "
@@ -86,7 +89,7 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
     )
 
 
-def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:
+def _grouped(reasons: Sequence[str], book: Book, *, verbose: bool) -> None:
     """Reasons on stderr; those that differ only in the file they name once, with their number."""
     groups: dict[str, list[str]] = {}
     for reason in reasons:
@@ -96,7 +99,8 @@ def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:
         for reason in group if verbose else group[:SAME_REASON]:
             error(reason)
         if not verbose and len(group) > SAME_REASON:
-            error(f"... and {len(group) - SAME_REASON:,} more files for the same reason: openbook status -v")
+            more = f"... and {len(group) - SAME_REASON:,} more files for the same reason"
+            error(f"{more}: openbook status -v -b {name_of(book.folder)}")
 
 
 def added_json(summary: Added, book: Book) -> dict[str, object]:
@@ -183,11 +187,11 @@ def status(found: Status, *, verbose: bool = False) -> None:
         rows.append([file.state, *contents, file.read_at, file.reason or path(file.path)])
     table(rows)
     if len(ordered) > most:
-        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v")
+        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v -b {name_of(found.folder)}")
 
 
-def check(found: Check) -> None:
-    """What is wrong with a book, and what was done."""
+def check(found: Check, book: str) -> None:
+    """What is wrong with a book, and what was done; `book` is what is typed after -b."""
     click.echo(
         f"{count(found.documents, 'document')}, {count(found.chunks, 'chunk')}; recall@10 of the index "
         f"{found.recall:.3f}, over {count(found.sampled, 'chunk')}."
@@ -202,7 +206,7 @@ def check(found: Check) -> None:
     for source in found.sources[:20]:
         error(f"  {source}")
     if found.too_little:
-        error(f"The index finds too little: set more probes, such as: {MORE_PROBES}")
+        error(f"The index finds too little: set more probes, such as: openbook rebuild -b {book} {MORE_PROBES}")
     if found.lost:
         error(f"These were damaged and their files are gone: {', '.join(found.lost)}")
     if found.sound:
