@@ -54,18 +54,18 @@ def test_every_thread_follows_a_rebuild_even_when_another_has_seen_it_first(
         nonlocal searches
         searches += 1
         if searches == 1:
-            with Book.open(book.folder) as other:
+            with Book.open(opened.folder) as other:
                 other.rebuild(recipe.with_step("embedder", embedder).with_step("splitter", "chars(size=60)"))
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(book.search, "fish").result()
+                pool.submit(opened.search, "fish").result()
         return steps(search, k, at_least=at_least, refined=refined)
 
-    with Book.open(tmp_path / "book", recipe, create=True) as book:
-        book.add(tmp_path / "jonah.txt")
-        book.search("fish")
+    with Book.open(tmp_path / "book", recipe, create=True) as opened:
+        opened.add(tmp_path / "jonah.txt")
+        opened.search("fish")
         monkeypatch.setattr(Search, "steps", slow)
-        assert "fish" in book.search("fish", 1)[0].chunk.text
-        assert all(len(passage.chunk.text) <= 60 for passage in book.search("fish"))
+        assert "fish" in opened.search("fish", 1)[0].chunk.text
+        assert all(len(passage.chunk.text) <= 60 for passage in opened.search("fish"))
 
 
 def test_threads_that_ask_first_share_one_store(book: Book) -> None:
