@@ -54,18 +54,18 @@ def test_every_thread_follows_a_rebuild_even_when_another_has_seen_it_first(
         nonlocal searches
         searches += 1
         if searches == 1:
-            with Book.open(opened.folder) as other:
+            with Book.open(asked.folder) as other:
                 other.rebuild(recipe.with_step("embedder", embedder).with_step("splitter", "chars(size=60)"))
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(opened.search, "fish").result()
+                pool.submit(asked.search, "fish").result()
         return steps(search, k, at_least=at_least, refined=refined)
 
-    with Book.open(tmp_path / "book", recipe, create=True) as opened:
-        opened.add(tmp_path / "jonah.txt")
-        opened.search("fish")
+    with Book.open(tmp_path / "book", recipe, create=True) as asked:
+        asked.add(tmp_path / "jonah.txt")
+        asked.search("fish")
         monkeypatch.setattr(Search, "steps", slow)
-        assert "fish" in opened.search("fish", 1)[0].chunk.text
-        assert all(len(passage.chunk.text) <= 60 for passage in opened.search("fish"))
+        assert "fish" in asked.search("fish", 1)[0].chunk.text
+        assert all(len(passage.chunk.text) <= 60 for passage in asked.search("fish"))
 
 
 def test_threads_that_ask_first_share_one_store(book: Book) -> None:
@@ -87,6 +87,18 @@ def test_a_book_that_is_deleted_meanwhile_is_one_line(book: Book) -> None:
         shutil.rmtree(book.folder)
         with pytest.raises(BookError, match="no book"):
             reader.search("fish")
+
+
+def test_words_are_found_without_the_embedder_in_any_language(book: Book) -> None:
+    manifest = book.folder / "book.toml"
+    fingerprint = book._manifest.fingerprint
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(text.replace(fingerprint, "0" * len(fingerprint)), encoding="utf-8")
+    question = "Wer wurde von einem großen Fisch verschluckt, war es vielleicht Jonah?"
+    with Book.open(book.folder, LIGHT.with_step("retriever", "bm25")) as words:
+        assert words.search(question)
+    with Book.open(book.folder) as both, pytest.raises(BookError, match="openbook rebuild"):
+        both.search(question)
 
 
 @pytest.mark.parametrize("refiners", ["", "duplicates"])

@@ -103,12 +103,7 @@ class Book:
     @classmethod
     def _create(cls, folder: Path, recipe: Recipe) -> Book:
         registry.check_recipe(recipe)
-        if folder.exists() and not folder.is_dir():
-            raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-        if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
-            raise BookError(
-                f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book"
-            )
+        refuse_other_files(folder)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
@@ -483,6 +478,14 @@ class Book:
     def status(self) -> Status:
         """What the book holds."""
         return status(self.folder, self._manifest, self.documents, self.store)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
+    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
+        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

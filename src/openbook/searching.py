@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from openbook import registry
 from openbook.documents import Documents
-from openbook.errors import BookError
+from openbook.errors import BookError, OpenbookError
 from openbook.languages import foreign_language
 from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe
@@ -102,7 +103,10 @@ class Search:
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
-        known = self.embedder().languages if self.language else ()
+        known: Collection[str] = ()
+        if self.language:
+            with suppress(OpenbookError):  # a retriever that needs it says so; words alone are found without
+                known = self.embedder().languages
         foreign = bool(self.language) and (not known or self.language in known)
         return self._quoted_or_not(
             lambda question: retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
