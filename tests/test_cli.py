@@ -373,6 +373,16 @@ def test_names_that_are_no_text_are_shown_with_question_marks(
         assert "?" in capsys.readouterr().out
 
 
+def test_a_dry_run_of_what_cannot_be_read_says_that_it_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.docx").write_bytes(b"PK no zip" * 9)
+    assert run(["add", "-b", "new", str(tmp_path / "broken.docx"), "--set", "embedder=hashed", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "is not known" in said
+    assert "0 chunks" not in said
+
+
 def test_a_dry_run_says_what_an_add_comes_to_and_changes_nothing(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

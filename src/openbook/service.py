@@ -47,7 +47,10 @@ class Service:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:  # '[' without ']'
+            parts = urlsplit("")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise SpecError(f"openai(url={self.url!r}): write the address up to /v1, such as http://127.0.0.1:8080/v1.")
         if parts.username or parts.password:

@@ -20,10 +20,11 @@ from openbook.text import well_formed
 from openbook.types import Document, Field, Unread
 
 if TYPE_CHECKING:
-    from openbook.book import Book, Status
+    from openbook.book import Book
     from openbook.checking import Check
     from openbook.estimating import Estimate
     from openbook.indexing import Added
+    from openbook.status import Status
 
 MORE_PROBES = '--set "store=lance(probes=100)"'
 MULTILINGUAL = "e5-small"
@@ -51,7 +52,7 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
         note(
             f"The text is {shares}, but the embedder {name} was made for {known}. Find more with: openbook models "
-            f"pull {MULTILINGUAL}, then: openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
+            f"pull {MULTILINGUAL} && openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
         )
     if verbose:
         for name in summary.skipped:
@@ -74,6 +75,12 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
         return
     if not found.files:
         click.echo("No file to read: all are as they were. Nothing was changed.")
+        return
+    if not found.chunks:
+        click.echo(
+            f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}. What it comes to is not known: "
+            "none of those tried could be read in a few seconds. Nothing was changed."
+        )
         return
     click.echo(
         f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
@@ -164,7 +171,7 @@ def status(found: Status, *, verbose: bool = False) -> None:
         f"{readable(found.size_bytes)} on disk"
     )
     if found.unfinished:
-        click.echo("An add was stopped before its end: run it again to go on where it stopped.")
+        click.echo("An add has not come to its end. If none is running, run it again: it goes on where it stopped.")
     recipe(found.manifest.recipe)
     if verbose:
         click.echo(f"Fields for --where: {', '.join(found.fields)}")
