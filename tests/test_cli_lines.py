@@ -103,3 +103,15 @@ def test_the_wanted_passage_stands_in_the_table_once(notes: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "Shown as [1]." in out
     assert sum(line.startswith("[1]") for line in out.splitlines()) == 1
+
+
+def test_text_that_the_embedder_does_not_know_is_named_with_one_command_to_paste(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Am Anfang schuf Gott Himmel und Erde. Und die Erde war wüst und leer, und es war finster auf der Tiefe."
+    (tmp_path / "anfang.txt").write_text(text, encoding="utf-8")
+    arguments = ["add", "-b", "das Buch", str(tmp_path / "anfang.txt"), "--set", "store=flat", "--set", "llm=quote"]
+    assert run(arguments) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("The text is 100% de, but the embedder minilm was made for en.")
+    assert "openbook models pull e5-small && openbook rebuild -b 'das Buch' --set embedder=e5-small\n" in err

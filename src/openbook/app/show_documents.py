@@ -52,7 +52,7 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
         note(
             f"The text is {shares}, but the embedder {name} was made for {known}. Find more with: openbook models "
-            f"pull {MULTILINGUAL}, then: openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
+            f"pull {MULTILINGUAL} && openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
         )
     if verbose:
         for name in summary.skipped:
@@ -73,14 +73,14 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
             }
         )
         return
-    if found.files and not found.chunks:
+    if not found.files:
+        click.echo("No file to read: all are as they were. Nothing was changed.")
+        return
+    if not found.chunks:
         click.echo(
             f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}. What it comes to is not known: "
             "none of those tried could be read in a few seconds. Nothing was changed."
         )
-        return
-    if not found.files:
-        click.echo("No file to read: all are as they were. Nothing was changed.")
         return
     click.echo(
         f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
@@ -171,7 +171,7 @@ def status(found: Status, *, verbose: bool = False) -> None:
         f"{readable(found.size_bytes)} on disk"
     )
     if found.unfinished:
-        click.echo("An add was stopped before its end: run it again to go on where it stopped.")
+        click.echo("An add has not come to its end. If none is running, run it again: it goes on where it stopped.")
     recipe(found.manifest.recipe)
     if verbose:
         click.echo(f"Fields for --where: {', '.join(found.fields)}")
