@@ -12,7 +12,7 @@ from typing import Any
 
 from openbook import registry
 from openbook.documents import Documents
-from openbook.errors import BookError
+from openbook.errors import BookError, OpenbookError
 from openbook.languages import foreign_language
 from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe
@@ -98,10 +98,17 @@ class Search:
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
-        known = self.embedder().languages if self.language else ()
-        foreign = bool(self.language) and (not known or self.language in known)
+        foreign = bool(self.language) and self._is_read(self.language)
         found = retriever(self.question, count, self.store, self.embed, self.within, foreign=foreign)
         if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
             question = unquoted(self.question)
             found = retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
         return found
+
+    def _is_read(self, language: str) -> bool:
+        """Whether the embedder was made for a language, or for none in particular."""
+        try:
+            known = self.embedder().languages
+        except OpenbookError:  # its model is not here: a retriever that needs it will say so, bm25 does not
+            return True
+        return not known or language in known
