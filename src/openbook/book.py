@@ -105,13 +105,14 @@ class Book:
         registry.check_recipe(recipe)
         refuse_other_files(folder)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
+        fingerprint, dim = embedder.fingerprint, embedder.dim  # before anything is made: the model may be missing
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder, None):
                 if not (folder / NAME).exists():  # another process may have been quicker
                     Documents(folder / "documents.db").close()
-                    store = store_folder(recipe, embedder.fingerprint)
-                    Manifest(recipe, embedder.fingerprint, embedder.dim, store, openbook.__version__).write(folder)
+                    store = store_folder(recipe, fingerprint)
+                    Manifest(recipe, fingerprint, dim, store, openbook.__version__).write(folder)
         return cls(folder, Manifest.read(folder), recipe)
 
     def __enter__(self) -> Self:
