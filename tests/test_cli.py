@@ -138,7 +138,7 @@ def test_set_on_add_is_kept_for_the_steps_that_do_not_touch_vectors(book: str, t
         (["add", "-b", "sea", "whale.txt", "--set", "spliter=chars"], 1, "Did you mean 'splitter'?"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=char"], 1, "Did you mean 'chars'?"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(sise=3)"], 1, "Did you mean 'size'?"),
-        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size='x')"], 1, "size must be int"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size='x')"], 1, "size must be a whole number"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size=0)"], 1, "size must be"),
         (["add", "-b", "sea", "whale.txt", "--set", "splitter=chars(size=100)"], 1, "openbook rebuild -b sea --set"),
         (["search", "-b", "sea", "  "], 1, "question is empty"),

@@ -115,6 +115,18 @@ def test_a_batch_holds_no_more_tokens_than_it_may_and_every_text_once() -> None:
     assert all(len(batch) * max(lengths[index] for index in batch) <= inference.BATCH_TOKENS for batch in batches)
 
 
+def test_batches_have_few_shapes() -> None:
+    chance = np.random.default_rng(1)
+    shapes = set()
+    for _ in range(50):
+        rows = [[1] * length for length in chance.integers(2, 200, chance.integers(1, 99)).tolist()]
+        for batch in inference.batches([len(row) for row in rows]):
+            shapes.add(inference.padded([rows[index] for index in batch], 0, 512).shape)
+    assert len(shapes) < 150  # some 400 if each were as it comes
+    assert inference.padded([[5, 6], [7]], 0, 19).tolist() == [[5, 6] + [0] * 14, [7] + [0] * 15]
+    assert inference.padded([[5] * 18], 0, 19).shape == (1, 19)
+
+
 def test_many_threads_may_share_one_embedder(loaded: MiniLM) -> None:
     texts = [f"{FISH} {index}" for index in range(40)]
     expected = loaded.embed(texts, "document")
@@ -191,6 +203,30 @@ def test_a_processor_without_vnni_gives_nearly_the_same_vectors(loaded: MiniLM) 
     )
     vectors = np.array(json.loads(result.stdout))
     assert (vectors * loaded.embed(texts, "document")).sum(axis=1).min() > 0.98
+
+
+SHAPES = """
+import numpy
+from openbook.embedders.minilm import WEIGHTS
+from openbook.inference import Network
+random, network = numpy.random.default_rng(0), Network(WEIGHTS / "minilm.xml", 1)
+for number in range(110):
+    rows, length = random.integers(1, 9), random.integers(3, 200)
+    network(random.integers(1000, 20000, (rows, length)).astype(numpy.int32))
+    if number in (9, 109):
+        print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read as Linux tells it")
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_shapes_that_batches_have_had() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", SHAPES], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    before, after = map(int, result.stdout.split())
+    assert after - before < 60_000  # kB; it is 40,000; with oneDNN's own cache 200,000
 
 
 WATCHED = """

@@ -137,8 +137,11 @@ def test_every_window_of_a_long_text_begins_with_the_prefix(make: Make) -> None:
 def test_a_network_of_openvino_that_pools_by_itself_needs_no_word_on_pooling(make: Make) -> None:
     folder = make(modules=None, **{"1_Pooling/config": None})
     ids = op.parameter(openvino.PartialShape([-1, -1]), openvino.Type.i64, name="input_ids")
-    words = op.constant(np.eye(32, 8, dtype=np.float32))
-    summed = op.reduce_sum(op.gather(words, ids, op.constant(np.int32(0))), op.constant(np.int32(1)), False)
+    words = np.eye(32, 8, dtype=np.float32)
+    words[0] = 0  # padding, which a network ignores
+    summed = op.reduce_sum(
+        op.gather(op.constant(words), ids, op.constant(np.int32(0))), op.constant(np.int32(1)), False
+    )
     (folder / "openvino").mkdir()
     openvino.serialize(openvino.Model([op.result(summed)], [ids], "t"), folder / "openvino" / "openvino_model.xml")
     vector = Onnx(str(folder), document="").embed(["wine"], "document")[0]
@@ -156,6 +159,16 @@ def test_the_fingerprint_is_that_of_what_changes_vectors(make: Make) -> None:
     content = network.read_bytes()
     network.write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
     assert Onnx(str(folder)).fingerprint != first
+
+
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data", "model.onnx_data_1"])
+def test_weights_beside_the_network_count_for_the_fingerprint(make: Make, name: str) -> None:
+    folder = make()
+    prints = {Onnx(str(folder)).fingerprint}
+    for weights in (b"one", b"other"):
+        (folder / "onnx" / name).write_bytes(weights)
+        prints.add(Onnx(str(folder)).fingerprint)
+    assert len(prints) == 3
 
 
 def test_a_name_is_looked_for_where_hugging_face_keeps_its_downloads(
@@ -194,5 +207,9 @@ def test_what_cannot_work_is_refused_in_one_line(make: Make) -> None:
     assert "Download the model again" in refusal(folder)
     (folder := make("g")).joinpath("onnx", "model.onnx").write_bytes(b"no network")
     assert "it is no whole network" in refusal(folder)
+    assert "a window of 4 tokens has no room" in refusal(make("h"), max_tokens=4)
+    (folder := make("i")).joinpath("tokenizer.json").write_text("{", "utf-8")
+    with pytest.raises(ModelError, match=r"^The embedder's tokenizer cannot be loaded \([^\n]+\)\. Download it again"):
+        Onnx(str(folder)).embed(["wine"], "query")
     with pytest.raises(SpecError, match="threads must be 0"):
         Onnx("x", threads=-1)

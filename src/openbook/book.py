@@ -105,13 +105,14 @@ class Book:
         registry.check_recipe(recipe)
         refuse_other_files(folder)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
+        fingerprint, dim = embedder.fingerprint, embedder.dim  # before anything is made: the model may be missing
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder, None):
                 if not (folder / NAME).exists():  # another process may have been quicker
                     Documents(folder / "documents.db").close()
-                    store = store_folder(recipe, embedder.fingerprint)
-                    Manifest(recipe, embedder.fingerprint, embedder.dim, store, openbook.__version__).write(folder)
+                    store = store_folder(recipe, fingerprint)
+                    Manifest(recipe, fingerprint, dim, store, openbook.__version__).write(folder)
         return cls(folder, Manifest.read(folder), recipe)
 
     def __enter__(self) -> Self:
@@ -201,8 +202,9 @@ class Book:
         """
         found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
-        with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+        with self._changing(report):
+            with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+                summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
             self._optimize(report)  # also when nothing changed: the last time it may have been killed before
         return summary
 
@@ -391,7 +393,7 @@ class Book:
     def _within(self, where: str) -> set[str]:
         found = self.documents.where(where)
         if not found:
-            raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
+            raise BookError(f"No document fits {where!r}. What is known: openbook status -v -b {name_of(self.folder)}")
         return found
 
     def _follow_rebuild(self) -> None:

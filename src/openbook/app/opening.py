@@ -65,8 +65,8 @@ def _no_such_book(folder: Path) -> str:
     from openbook.manifest import name_of
     from openbook.recipe import did_you_mean
 
-    name = name_of(folder)
+    name = folder.name if folder.parent == books_folder() else str(folder)
     known = sorted(path.parent.name for path in books_folder().glob("*/book.toml"))
     hint = did_you_mean(name, known)
     books = f" Books: {', '.join(known)}." if known else ""
-    return f"There is no book {name!r}.{hint}{books} Make it with: openbook add -b {name} FILE..."
+    return f"There is no book {name!r}.{hint}{books} Make it with: openbook add -b {name_of(folder)} FILE..."
