@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from openbook import Book, Recipe
-from openbook.errors import BookError
+from openbook.embedders.hashed import Hashed
+from openbook.errors import BookError, ModelError
 
+MISSING = "e5-small is not here."
 RECIPE = Recipe().with_step("embedder", "hashed(dim=96)").with_step("llm", "quote")
 
 REBUILD = """
@@ -158,3 +160,37 @@ def test_a_store_of_the_same_name_that_is_another_one_is_followed(book: Book, tm
         late.write_text("Jonah was in the belly of the fish.", encoding="utf-8")
         assert other.add([late]).added == 1
         assert other.search("Jonah", k=1)[0].source == book.search("Jonah", k=1)[0].source == str(late)
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedder's model is not on this machine."""
+
+    def missing(_: Hashed) -> str:
+        raise ModelError(MISSING)
+
+    monkeypatch.setattr(Hashed, "fingerprint", property(missing))
+
+
+def test_without_the_model_no_book_is_begun(tmp_path: Path, gone: None) -> None:
+    with pytest.raises(ModelError, match=MISSING):
+        Book.open(tmp_path / "new", RECIPE, create=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_book_is_searched_by_words_where_its_model_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "The great fish swallowed the prophet, and he was in its belly for three days and three nights. "
+    (tmp_path / "a.txt").write_text(text * 5, encoding="utf-8")
+    recipe = RECIPE.with_step("store", "flat")
+    with Book.open(tmp_path / "book", recipe, create=True) as book:
+        book.add([tmp_path / "a.txt"])
+    monkeypatch.setattr(Hashed, "fingerprint", "other")
+    questions = "Who was swallowed by the fish?", "Wer wurde von einem großen Fisch verschluckt, der Prophet fish?"
+    with Book.open(tmp_path / "book", recipe.with_step("retriever", "bm25")) as words:
+        assert all(words.search(question) for question in questions)
+    with Book.open(tmp_path / "book") as book:
+        for question in questions:
+            with pytest.raises(BookError, match="made by another version"):
+                book.search(question)

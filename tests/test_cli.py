@@ -383,6 +383,14 @@ def test_a_dry_run_of_what_cannot_be_read_says_that_it_is_not_known(
     assert "0 chunks" not in said
 
 
+def test_a_dry_run_refuses_what_an_add_refuses(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (text, text.parent):
+        for more in ([], ["--dry-run"]):
+            assert run(["add", "-b", str(folder), str(text), "--set", "embedder=hashed", *more]) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert first == second
+
+
 def test_a_dry_run_says_what_an_add_comes_to_and_changes_nothing(
     text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

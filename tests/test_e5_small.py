@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
 import time
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tokenizers import Tokenizer
 
 from contracts import EmbedderContract
+from openbook.app.cli import cli
 from openbook.embedders.e5_small import E5Small
 from openbook.errors import ModelError
 from openbook.models import conversion, e5_small, e5s1, find
 from openbook.models.pull import pull, remove
+from openbook.models.transfer import SourceError
 from openbook.types import Embedder
 
 PIECES = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0), ("▁wine", -5.0), ("e", -6.0)]
@@ -107,6 +112,9 @@ purpose = "testing"
 CONVERTER = """
 import os, signal, time
 def convert(source, target):
+    if source.is_dir() and (source / "model.safetensors").read_bytes() == b"wrong":
+        from openbook.models.transfer import SourceError
+        raise SourceError("it is another")
     (target / "network.xml").write_text("half")
     while os.environ.get("WAIT"):
         time.sleep(0.01)
@@ -189,8 +197,63 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     )
     content = struct.pack("<Q", len(header)) + header.encode() + bytes(8)
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ModelError, match=r"is not multilingual-e5-small: its words are \(1, 2\)"):
+    with pytest.raises(SourceError, match=r"is not multilingual-e5-small: its words are \(1, 2\)"):
         e5_small.convert(tmp_path, tmp_path)
+    for name, wrong in (("tokenizer.json", b"{"), ("model.safetensors", content[:20]), ("model.safetensors", b"")):
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(SourceError, match="is damaged"):
+            e5_small.convert(tmp_path, tmp_path)
+
+
+def test_of_many_models_in_a_folder_the_right_one_is_taken(weights: Path, openbook_home: Path) -> None:
+    (weights / "weights.bin").unlink()
+    for name, content in (("a-other", b"wrong"), ("b-right", b"other weights")):
+        (weights / name).mkdir()
+        (weights / name / "model.safetensors").write_bytes(content)
+        (weights / name / "tokenizer.json").write_bytes(b"{}")
+    lines: list[str] = []
+    assert (pull("e5-small", folder=weights, say=lines.append) / "network.xml").read_text("utf-8") == "whole b-right"
+    assert f"folder {weights / 'a-other'}: it is another" in lines
+    remove("e5-small")
+    (weights / "b-right" / "model.safetensors").write_bytes(b"wrong")
+    with pytest.raises(ModelError, match=r"^Could not get e5-small. folder .*a-other: it is another; [^\n]+$"):
+        pull("e5-small", folder=weights)
+
+
+def test_a_disk_that_is_full_while_it_converts_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serialize(*_: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    (tmp_path / "source").write_bytes(b"")
+    words = np.broadcast_to(np.float32(0), (e5_small.VOCABULARY, e5_small.DIM))
+    monkeypatch.setattr(e5s1, "read", lambda _: e5s1.E5S1({e5_small.WORDS: words}, PIECES))
+    monkeypatch.setattr("openbook.models.bert.Graph.model", lambda _: None)
+    monkeypatch.setattr("openvino.serialize", serialize)
+    with pytest.raises(ModelError, match=r"^Cannot write [^\n]+ Free some"):
+        e5_small.convert(tmp_path / "source", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100_000_000))
+    with pytest.raises(ModelError, match="Not enough room .* 129 MB wanted, 100 MB free"):
+        e5_small.convert(tmp_path / "source", tmp_path)
+
+
+def test_a_damaged_folder_is_said_in_one_line(weights: Path) -> None:
+    folder = pull("e5-small", folder=weights)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"^The embedder's network cannot be loaded [^\n]+models pull e5-small$"):
+            E5Small().embed(["wine"], "query")
+        (folder / "network.xml").unlink(missing_ok=True)
+    for wrong in ("[]", "{}", "{", ""):
+        (folder / "source.json").write_text(wrong, "utf-8")
+        with pytest.raises(ModelError, match=r"is damaged [^\n]+ Remove it and pull the model again"):
+            _ = E5Small().fingerprint
+
+
+def test_the_size_of_a_converted_model_is_that_of_its_files(weights: Path) -> None:
+    done = CliRunner().invoke(cli, ["models", "pull", "e5-small", "--from", str(weights), "--json"])
+    said = json.loads(done.stdout)
+    assert said["size_bytes"] == sum(path.stat().st_size for path in Path(said["path"]).iterdir())
 
 
 def test_without_its_weights_it_says_how_to_get_them() -> None:

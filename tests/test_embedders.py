@@ -205,6 +205,30 @@ def test_a_processor_without_vnni_gives_nearly_the_same_vectors(loaded: MiniLM) 
     assert (vectors * loaded.embed(texts, "document")).sum(axis=1).min() > 0.98
 
 
+SHAPES = """
+import numpy
+from openbook.embedders.minilm import WEIGHTS
+from openbook.inference import Network
+random, network = numpy.random.default_rng(0), Network(WEIGHTS / "minilm.xml", 1)
+for number in range(110):
+    rows, length = random.integers(1, 9), random.integers(3, 200)
+    network(random.integers(1000, 20000, (rows, length)).astype(numpy.int32))
+    if number in (9, 109):
+        print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read as Linux tells it")
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_shapes_that_batches_have_had() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(
+        [sys.executable, "-c", SHAPES], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    before, after = map(int, result.stdout.split())
+    assert after - before < 60_000  # kB; it is 40,000; with oneDNN's own cache 200,000
+
+
 WATCHED = """
 import json, socket, sys, threading
 asked = []

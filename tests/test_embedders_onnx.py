@@ -161,6 +161,16 @@ def test_the_fingerprint_is_that_of_what_changes_vectors(make: Make) -> None:
     assert Onnx(str(folder)).fingerprint != first
 
 
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data", "model.onnx_data_1"])
+def test_weights_beside_the_network_count_for_the_fingerprint(make: Make, name: str) -> None:
+    folder = make()
+    prints = {Onnx(str(folder)).fingerprint}
+    for weights in (b"one", b"other"):
+        (folder / "onnx" / name).write_bytes(weights)
+        prints.add(Onnx(str(folder)).fingerprint)
+    assert len(prints) == 3
+
+
 def test_a_name_is_looked_for_where_hugging_face_keeps_its_downloads(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,5 +207,9 @@ def test_what_cannot_work_is_refused_in_one_line(make: Make) -> None:
     assert "Download the model again" in refusal(folder)
     (folder := make("g")).joinpath("onnx", "model.onnx").write_bytes(b"no network")
     assert "it is no whole network" in refusal(folder)
+    assert "a window of 4 tokens has no room" in refusal(make("h"), max_tokens=4)
+    (folder := make("i")).joinpath("tokenizer.json").write_text("{", "utf-8")
+    with pytest.raises(ModelError, match=r"^The embedder's tokenizer cannot be loaded \([^\n]+\)\. Download it again"):
+        Onnx(str(folder)).embed(["wine"], "query")
     with pytest.raises(SpecError, match="threads must be 0"):
         Onnx("x", threads=-1)

@@ -318,6 +318,13 @@ def test_an_answer_that_breaks_off_is_one_line(make: Make, speaker: Speaker) -> 
         assert make(timeout=0.5).dim
 
 
+def test_a_refusal_that_breaks_off_is_one_line(make: Make, speaker: Speaker) -> None:
+    speaker.withheld = 9
+    speaker.answers = [(400, {}, "{")]
+    with pytest.raises(ModelError, match=r"refuses the question \(400: status 400\)\.$"):
+        assert make(timeout=0.5).dim
+
+
 def test_nothing_listening_is_one_line(waits: list[float]) -> None:
     with pytest.raises(ModelError, match=r"^Nothing answers at http://127.0.0.1:1/v1\. Start the server, or [^\n]+$"):
         assert OpenAI(url="http://127.0.0.1:1/v1").dim
@@ -344,6 +351,9 @@ def test_another_machine_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     "options",
     [
         {"url": "localhost:80"},
+        {"url": "http://[::1/v1"},
+        {"url": "http://host:port/v1"},
+        {"url": "http://host:99999/v1"},
         {"url": "http://u:p@host/v1"},
         {"dimensions": -1},
         {"context": 10},

@@ -103,20 +103,16 @@ class Book:
     @classmethod
     def _create(cls, folder: Path, recipe: Recipe) -> Book:
         registry.check_recipe(recipe)
-        if folder.exists() and not folder.is_dir():
-            raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-        if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
-            raise BookError(
-                f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book"
-            )
+        refuse_other_files(folder)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
+        fingerprint, dim = embedder.fingerprint, embedder.dim  # before anything is made: the model may be missing
         with disk_errors(folder / NAME):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder, None):
                 if not (folder / NAME).exists():  # another process may have been quicker
                     Documents(folder / "documents.db").close()
-                    store = store_folder(recipe, embedder.fingerprint)
-                    Manifest(recipe, embedder.fingerprint, embedder.dim, store, openbook.__version__).write(folder)
+                    store = store_folder(recipe, fingerprint)
+                    Manifest(recipe, fingerprint, dim, store, openbook.__version__).write(folder)
         return cls(folder, Manifest.read(folder), recipe)
 
     def __enter__(self) -> Self:
@@ -206,8 +202,9 @@ class Book:
         """
         found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
-        with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+        with self._changing(report):
+            with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+                summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
             self._optimize(report)  # also when nothing changed: the last time it may have been killed before
         return summary
 
@@ -482,6 +479,14 @@ class Book:
     def status(self) -> Status:
         """What the book holds."""
         return status(self.folder, self._manifest, self.documents, self.store)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
+    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
+        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

@@ -42,6 +42,10 @@ def _without_telemetry() -> Generator[None]:
             sys.modules[name] = before
 
 
+# What oneDNN inside of OpenVINO keeps for each shape (1024 of them): 270 MB after 240 shapes, for nothing, as OpenVINO
+# has a cache of its own, limited below. Read when the first network is loaded.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
+
 with _without_telemetry():
     # Not by statements: what openvino says of its types is wrong in places.
     openvino: Any = importlib.import_module("openvino")
@@ -100,9 +104,10 @@ def _settings(threads: int) -> dict[str, Any]:
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "32" if has_vnni() else "0",
         # A pinned thread waits for its core even if another one is free.
         "ENABLE_CPU_PINNING": False,
-        # What OpenVINO keeps for each shape of a batch, of which there is no end: of 240 shapes 730 MB and rising with
-        # its own 5000; with 256 it ends at 370, and takes as long.
-        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+        # What each stream keeps of the shapes that batches had, of which there is no end; oneDNN keeps more, see above.
+        # MiniLM after 400 calls of all lengths, two threads: 690 MB with 256 and oneDNN's own cache, 420 MB so. A
+        # question takes 2 ms longer, many texts take as long.
+        "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,11 +102,7 @@ class Search:
         retriever: Retriever = registry.make("retriever", self.recipe.retriever)
         # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
-        known: Collection[str] = ()
-        if self.language:
-            with suppress(OpenbookError):  # a retriever that needs it says so; words alone are found without
-                known = self.embedder().languages
-        foreign = bool(self.language) and (not known or self.language in known)
+        foreign = bool(self.language) and self._is_read(self.language)
         return self._quoted_or_not(
             lambda question: retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
         )
@@ -117,3 +112,11 @@ class Search:
         if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
             found = find(unquoted(self.question))
         return found
+
+    def _is_read(self, language: str) -> bool:
+        """Whether the embedder was made for a language, or for none in particular."""
+        try:
+            known = self.embedder().languages
+        except OpenbookError:  # its model is not here: a retriever that needs it will say so, bm25 does not
+            return True
+        return not known or language in known

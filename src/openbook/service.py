@@ -47,12 +47,14 @@ class Service:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        advice = f"openai(url={self.url!r}): write the address up to /v1, such as http://127.0.0.1:8080/v1."
         try:
             parts = urlsplit(self.url)
-        except ValueError:  # '[' without ']'
-            parts = urlsplit("")
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise SpecError(f"openai(url={self.url!r}): write the address up to /v1, such as http://127.0.0.1:8080/v1.")
+            known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError as error:  # 'http://[', a port of letters
+            raise SpecError(advice) from error
+        if not known:
+            raise SpecError(advice)
         if parts.username or parts.password:
             raise SpecError("openai(url=...) holds a password. Put it into a variable and name it: key_env='MY_KEY'.")
         if self.timeout <= 0:
@@ -131,9 +133,11 @@ class Service:
             ) from error
 
     def _failure(self, response: BaseHTTPResponse) -> ModelError:
+        import urllib3
+
         try:
             what = said(json.loads(response.read(1 << 16)))
-        except ValueError:
+        except (ValueError, urllib3.exceptions.HTTPError, OSError):  # no JSON, or it broke off
             what = f"status {response.status}"
         finally:
             response.drain_conn()  # so that its connection can be used again

@@ -420,7 +420,7 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"])
+        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"]) and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
     except OpenbookError as error:

@@ -30,10 +30,13 @@ def models(ctx: click.Context, as_json: bool) -> None:
 def models_pull(name: str, source: Path | None, as_json: bool) -> None:
     """Download a model, resumed if it was stopped, and verify its SHA-256."""
     from openbook.app import show
+    from openbook.models.transfer import size_of
 
     path = _pull(name, source)
     if as_json:
-        show.as_json({"name": name, "path": str(path), "size_bytes": path.stat().st_size})
+        # A converted model is a folder.
+        size_bytes = sum(map(size_of, path.iterdir())) if path.is_dir() else size_of(path)
+        show.as_json({"name": name, "path": str(path), "size_bytes": size_bytes})
     else:
         click.echo(f"{name} is in {path}")
 

@@ -48,12 +48,17 @@ def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = Fal
 @contextmanager
 def dry_book(folder: Path, choices: tuple[str, ...]) -> Generator[Book]:
     """The book of `-b`, or, where there is none, one as it would be made, gone afterwards."""
+    from openbook.book import refuse_other_files
     from openbook.manifest import NAME
 
-    with TemporaryDirectory(prefix="openbook-") as scratch:
-        there = (folder / NAME).exists()
-        with open_book(folder if there else Path(scratch) / "book", choices, create=True) as book:
-            yield book
+    there = (folder / NAME).exists()
+    if not there:
+        refuse_other_files(folder)
+    with (
+        TemporaryDirectory(prefix="openbook-") as scratch,
+        open_book(folder if there else Path(scratch) / "book", choices, create=True) as book,
+    ):
+        yield book
 
 
 def _no_such_book(folder: Path) -> str:

@@ -48,6 +48,7 @@ class E5Small:
             window=WINDOW,
             padding=PADDING,
             threads=self.threads,
+            again=f"Get it again: openbook models remove {NAME}, then openbook models pull {NAME}",
         )
 
     @property

@@ -6,7 +6,8 @@ texts --prefix, tokens--> windows --batches by length--> network --> vectors --m
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from openbook.errors import SpecError
+from openbook.errors import ModelError, OpenbookError, SpecError
 from openbook.inference import Ids, Network, padded, refuse_after_fork
 from openbook.machine import cores
 
@@ -37,6 +38,7 @@ class Encoder:
     window: int  # tokens, those that mark begin and end among them
     padding: int
     threads: int = 0  # 0: one for each core this process may use
+    again: str = "Install openbook again."  # what to do when a file is damaged
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -80,6 +82,8 @@ class Encoder:
         begin, end = frame(words)
         most = self.window - len(begin) - len(end)
         before = prefix_ids(words, prefix)
+        if most <= len(before):
+            raise SpecError(f"Beside the prefix {prefix!r} a window of {self.window} tokens has no room. Give it more.")
         windows, counts = [], []
         for encoding in words.encode_batch_fast(texts, add_special_tokens=False):
             ids = encoding.ids
@@ -94,15 +98,27 @@ class Encoder:
     def _words(self) -> Tokenizer:
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = self.tokenizer()
+                with self._damage("tokenizer"):
+                    self._tokenizer = self.tokenizer()
             return self._tokenizer
 
     def _loaded(self) -> Network:
         with self._lock:
             refuse_after_fork()
             if self._network is None:
-                self._network = Network(self.network(), self.threads or cores())
+                with self._damage("network"):
+                    self._network = Network(self.network(), self.threads or cores())
             return self._network
+
+    @contextmanager
+    def _damage(self, what: str) -> Generator[None]:
+        try:
+            yield
+        except (OpenbookError, MemoryError):
+            raise
+        except Exception as error:  # tokenizers raises plain Exception, openvino RuntimeError with a trace of its own
+            said = " ".join(str(error).split()).rpartition(": ")[2][:160]
+            raise ModelError(f"The embedder's {what} cannot be loaded ({said}). {self.again}") from error
 
 
 def _readable(text: str) -> str:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -128,6 +129,7 @@ class Onnx:
             window=self.max_tokens or window(self._folder),
             padding=PADDING,
             threads=self.threads,
+            again=f"Download it again: {self._folder}",
         )
 
     def _pooling(self, model: Any) -> Pooling | None:
@@ -139,7 +141,8 @@ class Onnx:
     def _fingerprint(self) -> str:
         """Of all files that can change a vector, and of the options that do."""
         file = self._network_file
-        parts = [file, file.with_suffix(".bin"), file.with_name(f"{file.name}_data")]
+        # Weights of a large ONNX network lie beside it: model.onnx_data, model.onnx.data, model.onnx_data_1.
+        parts = [file.with_suffix(".bin"), *sorted(file.parent.glob(f"{escape(file.name)}*"))]
         parts += [self._folder / name for name in ("tokenizer.json", "modules.json", "1_Pooling/config.json")]
         options = self.pooling, self.max_tokens or window(self._folder), sorted(self._prefixes.items())
         changes = hashlib.sha256(repr((self.VERSION, options)).encode())

