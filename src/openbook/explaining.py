@@ -127,7 +127,7 @@ def _wanted(text: str, search: Search, lists: dict[str, Sequence[Passage]], step
         return Wanted(text, f"Its document does not fit the condition.{split}", row)
     if number := next((number for number, one in enumerate(shown, 1) if _covers(one.chunk, found)), 0):
         return Wanted(text, f"Shown as [{number}].", replace(row, shown=number))
-    cut = next((step.name for step in steps if not any(_covers(one.chunk, found) for one in step.passages)), "")
+    cut = next((step.name for step in steps[1:] if not any(_covers(one.chunk, found) for one in step.passages)), "")
     if row.shown and cut and not split:
         return Wanted(text, f"Cut off by {cut}: the rest of its passage is shown as [{row.shown}].", row)
     # A retriever may have a side's name: its rank, perhaps of an index, is not that among all vectors.

@@ -51,6 +51,10 @@ with _without_telemetry():
     openvino: Any = importlib.import_module("openvino")
     op: Any = importlib.import_module("openvino.opset14")
 
+# The first array that openvino gives to numpy loads numpy's table of functions, behind a lock that it waits for without
+# letting go of Python's. Two threads that do so at once wait for each other for ever, and Ctrl-C with them.
+_ = openvino.Tensor(np.zeros(1, np.float32)).data
+
 __all__ = ["Ids", "Network", "batches", "has_vnni", "op", "openvino", "padded", "refuse_after_fork"]
 
 BATCH_TOKENS = 2048  # of a batch, padding included. 1024 to 4096 are equally fast, 256 costs a quarter more.
