@@ -124,6 +124,8 @@ def test_the_window_is_what_the_folder_says_less_marks_and_prefix(make: Make) ->
     assert Onnx(str(make("limit", tokenizer_config={"model_max_length": 16}))).window == 16 - 2 - 2
     roberta = {"model_type": "xlm-roberta", "max_position_embeddings": 66, "pad_token_id": 1}
     assert Onnx(str(make("roberta", config=roberta)), query="", document="").window == 64 - 2
+    endless = {"model_max_length": None}
+    assert Onnx(str(make("endless", tokenizer_config=endless))).window == 64 - 2 - 2
     assert Onnx(str(make("mine")), max_tokens=20).window == 20 - 2 - 2
 
 

@@ -181,10 +181,15 @@ def test_a_broken_or_wrong_folder_is_one_line(tmp_path: Path) -> None:
     garbled = tiny(tmp_path / "garbled", name="openvino_model")
     (garbled / "config.json").write_text("{", encoding="utf-8")
     three = tiny(tmp_path / "three", labels=3, name="openvino_model")
+    shapeless = tiny(tmp_path / "shapeless")
+    ids = op.parameter(openvino.PartialShape.dynamic(), np.int64, name="input_ids")
+    ids.output(0).set_names({"input_ids"})
+    openvino.save_model(openvino.Model([op.convert(ids, np.float32)], [ids]), shapeless / "openvino_model.xml")
     for folder, file, said in (
         (broken, "", r"is broken: "),
         (wordless, "", r"has no tokenizer\.json\. Download the whole model\.$"),
         (garbled, "", r"config\.json is broken: "),
+        (shapeless, "", r"it is no cross-encoder\.$"),
         (three, "", r"instead of one score: it is no cross-encoder\.$"),
         (three, "onnx/model_O4.onnx", r"has no file onnx/model_O4\.onnx\. Networks there: openvino_model\.xml\.$"),
     ):
@@ -232,6 +237,9 @@ def test_the_window_is_what_the_models_files_say(tmp_path: Path) -> None:
     assert longest(tmp_path) == 512
     (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 256}', "utf-8")
     assert longest(tmp_path) == 256
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": null}', "utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": null}', "utf-8")
+    assert longest(tmp_path) == 512
 
 
 @pytest.mark.parametrize(("option", "value"), [("top", 0), ("window", 15)])

@@ -317,3 +317,35 @@ def test_a_book_shows_less_with_exact_offsets(tmp_path: Path) -> None:
         assert any("The fish swallowed him." in one.chunk.text for one in found)
         for one in found:
             assert book.document(one).text[one.chunk.start : one.chunk.end] == one.chunk.text
+
+
+CHAINS = (
+    ("compress", "neighbours", "duplicates"),
+    ("per-source", "compress", "compress"),
+    ("neighbours", "diverse", "compress", "neighbours", "per-source"),
+    ("diverse", "compress", "duplicates", "neighbours", "neighbours"),
+)
+
+
+class TestChain(RefinerContract):
+    """Refiners after each other, in orders that nobody would write."""
+
+    @pytest.fixture(params=CHAINS, ids=" + ".join)
+    def refiner(self, request: pytest.FixtureRequest, library: Library) -> Refiner:
+        def look(passage: Passage) -> Document:
+            return library[passage.chunk.document_id]
+
+        made: dict[str, Refiner] = {
+            "compress": Compress(Hashed(), look),
+            "neighbours": Neighbours(look, size=200),
+            "duplicates": Duplicates(),
+            "diverse": Diverse(Hashed()),
+            "per-source": PerSource(n=2),
+        }
+
+        def chain(question: str, passages: list[Passage], k: int) -> list[Passage]:
+            for name in request.param:
+                passages = made[name](question, passages, k)
+            return passages
+
+        return chain

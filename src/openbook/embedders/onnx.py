@@ -199,10 +199,10 @@ def window(folder: Path) -> int:
     if tokens := _read(folder / "sentence_bert_config.json", {}).get("max_seq_length"):
         return int(tokens)
     config = _read(folder / "config.json", {})
-    tokens = config.get("max_position_embeddings", 0)
-    if config.get("model_type") in COUNTED_FROM_PADDING:
+    tokens = config.get("max_position_embeddings") or 0  # null where the model knows no end
+    if tokens and config.get("model_type") in COUNTED_FROM_PADDING:
         tokens -= config.get("pad_token_id", 1) + 1
-    said = _read(folder / "tokenizer_config.json", {}).get("model_max_length", tokens)
+    said = _read(folder / "tokenizer_config.json", {}).get("model_max_length") or tokens
     tokens = int(min(said, tokens) if tokens else said)
     if not 0 < tokens < MOST_TOKENS:
         raise SpecError(f"{folder} does not say how many tokens the model takes. Say it: max_tokens=512")

@@ -19,7 +19,7 @@ SENTENCE = "sentence_embedding"  # an output that is pooled already
 
 def is_pooled(model: Any) -> bool:
     """Whether the network has an output that needs no pooling."""
-    return any(_named(one, SENTENCE) or one.partial_shape.rank.get_length() == 2 for one in model.outputs)
+    return any(_named(one, SENTENCE) or _rank(one) == 2 for one in model.outputs)
 
 
 def embedding_network(model: Any, pooling: Pooling | None) -> Any:
@@ -56,7 +56,7 @@ def _replace(parameter: Any, given: dict[str, Any]) -> None:
 
 
 def _tokens(model: Any, ids: Any, mask: Any, pooling: Pooling) -> Any:
-    ranked = [one for one in model.outputs if one.partial_shape.rank.get_length() == 3]
+    ranked = [one for one in model.outputs if _rank(one) == 3]
     chosen = [one for name in TOKENS for one in ranked if _named(one, name)] or ranked
     if not chosen:
         raise SpecError("The network gives no vector for each token, so there is nothing to pool. Use pooling='auto'.")
@@ -72,7 +72,7 @@ def _tokens(model: Any, ids: Any, mask: Any, pooling: Pooling) -> Any:
 
 
 def _sentence(model: Any) -> Any:
-    pooled = [one for one in model.outputs if one.partial_shape.rank.get_length() == 2]
+    pooled = [one for one in model.outputs if _rank(one) == 2]
     chosen = [one for one in pooled if _named(one, SENTENCE)] or pooled
     if not chosen:
         raise SpecError("The network does not pool its tokens. Say how: pooling='mean', 'cls' or 'last'.")
@@ -82,6 +82,12 @@ def _sentence(model: Any) -> Any:
 def _source(output: Any) -> Any:
     """What an output of the network shows."""
     return output.get_node().input(0).get_source_output()
+
+
+def _rank(output: Any) -> int:
+    """Of an output's shape; 0 where the network does not say it."""
+    rank = output.partial_shape.rank
+    return int(rank.get_length()) if rank.is_static else 0
 
 
 def _named(output: Any, name: str) -> bool:

@@ -60,7 +60,11 @@ class Pairs:
         if unknown := set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}:
             raise ModelError(f"{network} wants {', '.join(sorted(unknown))}, which no cross-encoder does.")
         labels = model.outputs[0].get_partial_shape()
-        if labels.rank.get_length() != 2 or (labels[1].is_static and labels[1].get_length() > 2):
+        if (
+            labels.rank.is_dynamic
+            or labels.rank.get_length() != 2
+            or (labels[1].is_static and labels[1].get_length() > 2)
+        ):
             raise ModelError(f"{network} gives {labels} numbers a pair instead of one score: it is no cross-encoder.")
         # A passage that says '[SEP]' must not be read as the end of a passage.
         self._tokenizer.encode_special_tokens = True
@@ -120,11 +124,11 @@ def longest(folder: Path) -> int:
     RoBERTa and its relatives count positions from 2 on: of 514 they can use 512.
     """
     config = settings(folder / "config.json")
-    positions = config.get("max_position_embeddings", 512)
+    positions = config.get("max_position_embeddings") or 512  # null where the model knows no end
     if "roberta" in str(config.get("model_type", "")):
         positions -= 2
     # Where no limit was set, the file says 10^30.
-    return int(min(positions, settings(folder / "tokenizer_config.json").get("model_max_length", positions)))
+    return int(min(positions, settings(folder / "tokenizer_config.json").get("model_max_length") or positions))
 
 
 def _padding(folder: Path) -> int:
