@@ -208,7 +208,9 @@ class StoreContract:
 
     def test_match_knows_word_forms_of_the_language_the_store_was_optimized_for(self, store: Store) -> None:
         store.add([chunk(0, "die Häuser des Königs"), chunk(1, "der Fisch im Fluss")], unit(2))
+        assert store.word_forms == "en"
         store.optimize("de")
+        assert store.word_forms in {"de", ""}
         assert [p.chunk.start for p in store.match("Haus", 2)] == [0]
         assert [p.chunk.start for p in store.match("Fische", 2)] == [100]
         store.add([chunk(2, "alte Häuser")], unit(1))
@@ -235,6 +237,8 @@ class StoreContract:
         store.add([chunk(0, "wine"), chunk(1, "wine")], unit(2))
         assert len(store.nearest(unit(1)[0], 10)) == 2
         assert len(store.match("wine", 10)) == 2
+        assert len(store.nearest(unit(1)[0], 10**30)) == 2
+        assert len(store.match("wine", 10**30)) == 2
         assert store.nearest(unit(1)[0], 0) == []
         assert store.match("wine", 0) == []
 

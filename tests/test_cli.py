@@ -138,7 +138,7 @@ def test_set_on_add_is_kept_for_the_steps_that_do_not_touch_vectors(book: str, t
         (["add", "-b", "sea", "whale.txt", "--set", "spliter=chars"], 1, "Did you mean 'splitter'?"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=char"], 1, "Did you mean 'chars'?"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(sise=3)"], 1, "Did you mean 'size'?"),
-        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size='x')"], 1, "size must be int"),
+        (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size='x')"], 1, "size must be a whole number"),
         (["add", "-b", "new", "whale.txt", "--set", "splitter=chars(size=0)"], 1, "size must be"),
         (["add", "-b", "sea", "whale.txt", "--set", "splitter=chars(size=100)"], 1, "openbook rebuild -b sea --set"),
         (["search", "-b", "sea", "  "], 1, "question is empty"),
@@ -371,6 +371,24 @@ def test_names_that_are_no_text_are_shown_with_question_marks(
     ):
         assert run(command) == 1
         assert "?" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_what_cannot_be_read_says_that_it_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.docx").write_bytes(b"PK no zip" * 9)
+    assert run(["add", "-b", "new", str(tmp_path / "broken.docx"), "--set", "embedder=hashed", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "is not known" in said
+    assert "0 chunks" not in said
+
+
+def test_a_dry_run_refuses_what_an_add_refuses(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (text, text.parent):
+        for more in ([], ["--dry-run"]):
+            assert run(["add", "-b", str(folder), str(text), "--set", "embedder=hashed", *more]) == 1
+        first, second = capsys.readouterr().err.splitlines()
+        assert first == second
 
 
 def test_a_dry_run_says_what_an_add_comes_to_and_changes_nothing(

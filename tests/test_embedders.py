@@ -115,6 +115,18 @@ def test_a_batch_holds_no_more_tokens_than_it_may_and_every_text_once() -> None:
     assert all(len(batch) * max(lengths[index] for index in batch) <= inference.BATCH_TOKENS for batch in batches)
 
 
+def test_batches_have_few_shapes() -> None:
+    chance = np.random.default_rng(1)
+    shapes = set()
+    for _ in range(50):
+        rows = [[1] * length for length in chance.integers(2, 200, chance.integers(1, 99)).tolist()]
+        for batch in inference.batches([len(row) for row in rows]):
+            shapes.add(inference.padded([rows[index] for index in batch], 0, 512).shape)
+    assert len(shapes) < 150  # some 400 if each were as it comes
+    assert inference.padded([[5, 6], [7]], 0, 19).tolist() == [[5, 6] + [0] * 14, [7] + [0] * 15]
+    assert inference.padded([[5] * 18], 0, 19).shape == (1, 19)
+
+
 def test_many_threads_may_share_one_embedder(loaded: MiniLM) -> None:
     texts = [f"{FISH} {index}" for index in range(40)]
     expected = loaded.embed(texts, "document")

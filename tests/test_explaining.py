@@ -143,3 +143,20 @@ def test_languages_a_model_does_not_know_are_told_by_share() -> None:
     assert unsuited({"en": 50, "de": 50}, frozenset()) == {}
     assert unsuited({}, {"en"}) == {}
     assert commonest({}) == ""
+
+
+def test_a_text_that_stands_in_several_places_is_looked_for_where_it_is_shown(book: Book) -> None:
+    question = "Ship number 77 carried wood and oil"
+    found = book.explain(question, 1, passage="to the harbour of Joppa")
+    assert found.rows[0].passage.chunk.text.startswith("Ship number 77 ")
+    assert verdict(found) == "Shown as [1]."
+
+
+def test_text_that_a_refiner_cuts_off_a_passage_that_is_shown_is_said_to_be(book: Book) -> None:
+    long = LIGHT.with_step("splitter", "chars(size=500)").with_step("refiners", "compress(keep=0.1)")
+    with Book.open(book.folder.parent / "long", long, create=True) as other:
+        other.add(book.folder.parent / "jonah.txt")
+        found = other.explain("Jonah was in the belly of the fish three days", 1, passage="prepared a great fish")
+        assert verdict(found) == "Cut off by compress(keep=0.1): the rest of its passage is shown as [1]."
+        found = other.explain("Jonah was in the belly of the fish three days", 1, passage="in the belly")
+        assert verdict(found) == "Shown as [1]."

@@ -428,7 +428,7 @@ class TestWhere:
         if expected:
             assert self.found(rows, where) == expected
         else:
-            with pytest.raises(BookError, match="No document of this book fits"):
+            with pytest.raises(BookError, match="No document fits"):
                 self.found(rows, where)
 
     @pytest.mark.parametrize(

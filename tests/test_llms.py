@@ -323,6 +323,11 @@ class TestOpenAI(LLMContract):
         with pytest.raises(ModelError, match="refuses the question"):
             list(openai.stream(HELLO, 9))
 
+    def test_an_address_that_is_none_is_refused(self) -> None:
+        for url in ("http://[", "ftp://here/v1", "here/v1", ""):
+            with pytest.raises(SpecError, match="write the address"):
+                OpenAI(url=url)
+
     def test_nothing_listening_is_one_line(self, no_waiting: list[float]) -> None:
         llm = OpenAI(url="http://127.0.0.1:1/v1")
         with pytest.raises(ModelError, match=r"^Nothing answers at http://127.0.0.1:1/v1\. "):

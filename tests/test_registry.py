@@ -35,7 +35,7 @@ def test_a_wrong_option_is_answered_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("value", ["500", 5.5, True])
 def test_an_option_of_the_wrong_type_is_refused_with_an_example(value: str | float | bool) -> None:
-    with pytest.raises(SpecError, match="size must be int, such as 500"):
+    with pytest.raises(SpecError, match="size must be a whole number, such as 500"):
         registry.check("splitter", Spec("chars", {"size": value}))
 
 

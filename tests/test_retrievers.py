@@ -40,6 +40,10 @@ class Prepared:
         return [Passage(chunk(number), score, "bm25") for number, score in self.words][:k]
 
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None: ...
+    @property
+    def word_forms(self) -> str:
+        return ""
+
     def remove(self, document_ids: Iterable[str]) -> int:
         return 0
 

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import openbook
 from openbook import checking, registry
 from openbook.checking import Check
-from openbook.documents import Contents, Documents, File
+from openbook.documents import Documents
 from openbook.errors import BookError
 from openbook.estimating import Estimate
 from openbook.explaining import Explanation, explain
-from openbook.finding import find, size_bytes
+from openbook.finding import find
 from openbook.fitting import fitting
 from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
@@ -37,6 +38,7 @@ from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, digest
 from openbook.searching import Search, refuse
+from openbook.status import Status, status
 from openbook.text import well_formed
 from openbook.types import (
     LLM,
@@ -53,32 +55,17 @@ from openbook.types import (
     Usage,
 )
 
+T = TypeVar("T")
+
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
 MAX_ANSWER_TOKENS = 512
 OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a book holds."""
-
-    folder: Path
-    manifest: Manifest
-    files: tuple[File, ...]
-    contents: dict[str, Contents]  # by path
-    chunks_by_file: dict[str, int]
-    fields: tuple[str, ...]  # what a condition may ask for
-    documents: int
-    characters: int
-    chunks: int
-    size_bytes: int
-    unfinished: bool  # an `add` was stopped; running it again goes on
-
-
 class Book:
     """A folder holding what one recipe made of some documents.
 
-    Reading (search, ask) may go on in many processes while one changes it; changes wait for each other.
+    Reading (search, ask) may go on in many threads and processes while one changes it; changes wait for each other.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
@@ -86,6 +73,7 @@ class Book:
         self.recipe = recipe
         self._manifest = manifest
         self._stamp = 0  # of book.toml when it was last read
+        self._opening = RLock()  # over what is opened on first use
         self._documents: Documents | None = None
         self._store: Store | None = None
         self._embedder: Embedder | None = None
@@ -115,12 +103,7 @@ class Book:
     @classmethod
     def _create(cls, folder: Path, recipe: Recipe) -> Book:
         registry.check_recipe(recipe)
-        if folder.exists() and not folder.is_dir():
-            raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-        if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
-            raise BookError(
-                f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book"
-            )
+        refuse_other_files(folder)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
         fingerprint, dim = embedder.fingerprint, embedder.dim  # before anything is made: the model may be missing
         with disk_errors(folder / NAME):
@@ -152,11 +135,12 @@ class Book:
     @property
     def documents(self) -> Documents:
         """The documents of this book."""
-        if self._documents is None:
-            if not (self.folder / "documents.db").exists():
-                raise BookError(f"{self.folder} has lost its documents.db. Add the documents to a new book.")
-            self._documents = Documents(self.folder / "documents.db")
-        return self._documents
+        with self._opening:
+            if self._documents is None:
+                if not (self.folder / "documents.db").exists():
+                    raise BookError(f"{self.folder} has lost its documents.db. Add the documents to a new book.")
+                self._documents = Documents(self.folder / "documents.db")
+            return self._documents
 
     @property
     def embedder(self) -> Embedder:
@@ -165,22 +149,24 @@ class Book:
         Raises:
             BookError: This openbook's embedder of that name makes other vectors.
         """
-        if self._embedder is None:
-            embedder: Embedder = registry.make("embedder", self._manifest.recipe.embedder)
-            if embedder.fingerprint != self._manifest.fingerprint:
-                raise BookError(
-                    f"The vectors of this book were made by another version of {self._manifest.recipe.embedder}. "
-                    f"Make them again with: openbook rebuild -b {name_of(self.folder)}"
-                )
-            self._embedder = embedder
-        return self._embedder
+        with self._opening:
+            if self._embedder is None:
+                embedder: Embedder = registry.make("embedder", self._manifest.recipe.embedder)
+                if embedder.fingerprint != self._manifest.fingerprint:
+                    raise BookError(
+                        f"The vectors of this book were made by another version of {self._manifest.recipe.embedder}. "
+                        f"Make them again with: openbook rebuild -b {name_of(self.folder)}"
+                    )
+                self._embedder = embedder
+            return self._embedder
 
     @property
     def store(self) -> Store:
         """Where this book's chunks are."""
-        if self._store is None:
-            self._store = self._open_store(self._manifest.recipe, self._manifest.store, self._manifest.dim)
-        return self._store
+        with self._opening:
+            if self._store is None:
+                self._store = self._open_store(self._manifest.recipe, self._manifest.store, self._manifest.dim)
+            return self._store
 
     def _open_store(self, recipe: Recipe, name: str, dim: int) -> Store:
         store: Store = registry.make("store", recipe.store, folder=self.folder / name, dim=dim)
@@ -189,9 +175,10 @@ class Book:
     @property
     def llm(self) -> LLM:
         """The model that answers; loads when it is first asked."""
-        if self._llm is None:
-            self._llm = registry.make("llm", self.recipe.llm)
-        return self._llm
+        with self._opening:
+            if self._llm is None:
+                self._llm = registry.make("llm", self.recipe.llm)
+            return self._llm
 
     @property
     def prompt(self) -> Prompt:
@@ -215,10 +202,10 @@ class Book:
         """
         found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
-        with self._changing(report), Reading(steps["reader"], steps["cleaners"], limits) as reading:
-            summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
-            if summary.chunks or summary.removed or summary.updated:
-                self._optimize(report)
+        with self._changing(report):
+            with Reading(steps["reader"], steps["cleaners"], limits) as reading:
+                summary = self._indexer(recipe, self.store, self.embedder, report, limits).add(found, reading)
+            self._optimize(report)  # also when nothing changed: the last time it may have been killed before
         return summary
 
     def estimate(self, paths: str | Path | Iterable[str | Path], *, limits: Limits | None = None) -> Estimate:
@@ -231,7 +218,7 @@ class Book:
     def _optimize(self, report: Report | None) -> None:
         if report:
             report(Progress("index", 0, 0))
-        self.store.optimize(commonest(self.documents.languages()))
+        self.store.optimize(commonest(self.documents.languages(), self.store.word_forms))
 
     def _indexer(
         self, recipe: Recipe, store: Store, embedder: Embedder, report: Report | None, limits: Limits | None = None
@@ -352,25 +339,33 @@ class Book:
         """
         refuse(question, k)
         started = time.perf_counter()
-        search, passages = self._found(well_formed(question), k, where)
-        if not passages and not len(self.store):
-            raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
+        search, passages = self._asked(question, where, lambda search: list(search.steps(k)[-1].passages[:k]))
+        if not passages:
+            self._refuse_empty()
         return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
 
-    def _found(self, question: str, k: int, where: str) -> tuple[Search, list[Passage]]:
-        while True:  # once more where a rebuild took the store away meanwhile
+    def _asked(self, question: str, where: str, work: Callable[[Search], T]) -> tuple[Search, T]:
+        """A search and what some work makes of it: once more where a rebuild took the store away meanwhile."""
+        while True:
+            self._follow_rebuild()
+            stamp = self._stamp
             try:
-                search = self._search(question, where)
-                passages = list(search.steps(k)[-1].passages[:k])
-            except (BookError, OSError):
-                if not self._follow_rebuild():
+                search = self._search(well_formed(question), where)
+                found = work(search)
+            except (BookError, OSError, ValueError):  # the vector of a new embedder does not fit an old store
+                self._follow_rebuild()
+                if stamp == self._stamp:
                     raise
                 continue
-            if not self._follow_rebuild():
-                return search, passages
+            self._follow_rebuild()
+            if stamp == self._stamp:  # no other thread has seen one either
+                return search, found
+
+    def _refuse_empty(self) -> None:
+        if not len(self.store):
+            raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
 
     def _search(self, question: str, where: str) -> Search:
-        self._follow_rebuild()
         return Search(
             question,
             self.recipe,
@@ -390,28 +385,31 @@ class Book:
             BookError: As `retrieve`.
         """
         refuse(question, k)
-        return explain(self._search(well_formed(question), where), k, well_formed(passage))
+        _, found = self._asked(question, where, lambda search: explain(search, k, well_formed(passage)))
+        if not found.rows:
+            self._refuse_empty()
+        return found
 
     def _within(self, where: str) -> set[str]:
         found = self.documents.where(where)
         if not found:
-            raise BookError(f"No document of this book fits {where!r}. See what is known: openbook status -v")
+            raise BookError(f"No document fits {where!r}. What is known: openbook status -v -b {name_of(self.folder)}")
         return found
 
-    def _follow_rebuild(self) -> bool:
-        """Go on with a new store where another process may have rebuilt this book; whether it may have."""
-        if (stamp := (self.folder / NAME).stat().st_mtime_ns) == self._stamp:
-            return False
-        manifest = Manifest.read(self.folder)
-        # A store of the same name may be another one: rebuilt with another recipe, and then with this one again.
-        changed = bool(self._stamp) or manifest.store != self._manifest.store
-        if changed and self._store is not None:
-            self._store.close()
-            self._store = None
-        if manifest.fingerprint != self._manifest.fingerprint:
-            self._embedder = None
-        self._manifest, self._stamp = manifest, stamp
-        return changed
+    def _follow_rebuild(self) -> None:
+        """Go on with a new store where another process may have rebuilt this book."""
+        path = self.folder / NAME
+        with self._opening:
+            if (stamp := path.stat().st_mtime_ns if path.exists() else -1) == self._stamp:
+                return
+            manifest = Manifest.read(self.folder)
+            # A store of the same name may be another one: rebuilt with another recipe, and then with this one again.
+            if (self._stamp or manifest.store != self._manifest.store) and self._store is not None:
+                self._store.close()
+                self._store = None
+            if manifest.fingerprint != self._manifest.fingerprint:
+                self._embedder = None
+            self._manifest, self._stamp = manifest, stamp
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
@@ -480,20 +478,15 @@ class Book:
 
     def status(self) -> Status:
         """What the book holds."""
-        contents, chunks = self.documents.contents(), self.store.counts()
-        return Status(
-            self.folder,
-            self._manifest,
-            tuple(self.documents.files()),
-            contents,
-            {path: sum(chunks.get(one, 0) for one in found.document_ids) for path, found in contents.items()},
-            tuple(self.documents.fields()),
-            len(self.documents),
-            self.documents.characters(),
-            sum(chunks.values()),
-            size_bytes(self.folder),
-            bool(self.documents.pending()) or (self.folder / "partial").exists(),
-        )
+        return status(self.folder, self._manifest, self.documents, self.store)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
+    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
+        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

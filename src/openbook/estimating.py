@@ -27,9 +27,8 @@ from openbook.types import Chunk, Document, Embedder, Splitter
 DRAWS = 128
 READ_SECONDS = 1.0  # of the workers' processors, so that a busy machine reads as much; then no other file is begun,
 PATIENCE = 10.0  # by the clock; what is still being read then counts as the rest does
-EMBED_SECONDS = 0.8
-MOST_CHUNKS = 512  # embedded at a time, as while adding
-PROBE = 16  # chunks that tell for how many there is time
+WARM = 64  # chunks embedded first,
+TIMED = 256  # and then, at once: of 96 each takes MiniLM half as long again as of the 512 of `indexing`
 SHORT = 0.005  # seconds: what was measured of less is nothing
 
 # What a sample does not tell: measured with `hashed` and Lance on 2 cores of Zen 4, by benchmarks/estimate.py.
@@ -170,15 +169,12 @@ def _reading_seconds(samples: Collection[_Sample]) -> list[float]:
 
 def _embedding(samples: Collection[_Sample], embedder: Embedder) -> tuple[float, float]:
     """Seconds a chunk, and the cores that are busy meanwhile."""
-    embedder.embed([next(_spread(samples, 1))], "document")  # loads it
-    began = time.perf_counter()
-    embedder.embed([*_spread(samples, PROBE)], "document")
-    count = int(PROBE * EMBED_SECONDS / (time.perf_counter() - began))
-    texts = [*_spread(samples, min(MOST_CHUNKS, max(PROBE, count)))]
+    embedder.embed([*_spread(samples, WARM)], "document")  # loads it; its first chunks take twice the time
+    texts = [*_spread(samples, TIMED)]
     began, spent = time.perf_counter(), time.process_time()
     embedder.embed(texts, "document")
     seconds = time.perf_counter() - began
-    return seconds / len(texts), max(1.0, (time.process_time() - spent) / seconds)
+    return seconds / TIMED, max(1.0, (time.process_time() - spent) / seconds)
 
 
 def _spread(samples: Collection[_Sample], count: int) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeAlias
 
 from openbook.documents import DamagedError
+from openbook.phrases import unquoted
 from openbook.searching import Search, Step
 from openbook.types import Chunk, Document, Passage
 
@@ -14,6 +17,9 @@ DEPTH = 100  # passages of each list that are looked at
 FARTHEST = 10_000  # to that rank a passage is looked for on each side
 LIKELY = 200  # chunks with the words of a text: their documents are read first to find it
 OTHERS = 3  # of each side's best that are not shown
+
+Span: TypeAlias = tuple[str, int, int]
+"""Id of a document, and from where to where in its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def _sides(search: Search, depth: int) -> dict[str, Sequence[Passage]]:
     vector = search.embed(search.question)
     return {
         "dense": search.store.nearest(vector, depth, within=search.within, exact=True),
-        "bm25": search.store.match(search.question, depth, within=search.within),
+        "bm25": search.match(depth),
     }
 
 
@@ -100,7 +106,9 @@ def _overlap(one: Chunk, other: Chunk) -> bool:
 
 def _wanted(text: str, search: Search, lists: dict[str, Sequence[Passage]], steps: list[Step], k: int) -> Wanted:
     pattern = re.compile(r"\s+".join(map(re.escape, text.split())), re.IGNORECASE)
-    found = _holding(pattern, text, search)
+    shown = steps[-1].passages[:k]
+    near = chain(shown, lists[steps[0].name], lists["dense"], lists["bm25"])  # it may stand in several places
+    found = _among(pattern, near) or _holding(pattern, text, search)
     if found is None:
         return Wanted(
             text, "No document holds this text: it was not read, or stands there otherwise. See: openbook read"
@@ -111,18 +119,39 @@ def _wanted(text: str, search: Search, lists: dict[str, Sequence[Passage]], step
         return Wanted(text, "Its document holds it, but no chunk does. See: openbook check")
     chunk = max(held, key=lambda one: min(one.end, end) - max(one.start, start))
     [passage] = search.with_origins([Passage(chunk, 0.0, "")]) or [Passage(chunk, 0.0, "")]
-    shown = steps[-1].passages[:k]
     sides = _sides(search, FARTHEST)
-    row = _row(passage, lists | sides, shown)
+    row = _row(passage, lists, shown)
+    far = {side: rank for side, found in sides.items() if (rank := _rank(found, chunk))}
     split = "" if chunk.start <= start and end <= chunk.end else f" It is split between {len(held)} chunks."
     if search.within is not None and document_id not in search.within:
         return Wanted(text, f"Its document does not fit the condition.{split}", row)
-    return Wanted(text, _verdict(row, steps, k, sides) + split, row)
+    if number := next((number for number, one in enumerate(shown, 1) if _covers(one.chunk, found)), 0):
+        return Wanted(text, f"Shown as [{number}].", replace(row, shown=number))
+    cut = next((step.name for step in steps if not any(_covers(one.chunk, found) for one in step.passages)), "")
+    if row.shown and cut and not split:
+        return Wanted(text, f"Cut off by {cut}: the rest of its passage is shown as [{row.shown}].", row)
+    # A retriever may have a side's name: its rank, perhaps of an index, is not that among all vectors.
+    verdict = _verdict(row, steps, k, _both(far, sides) + "." + _better(far, k))
+    return Wanted(text, verdict + split, replace(row, ranks=far | row.ranks))
 
 
-def _holding(pattern: re.Pattern[str], text: str, search: Search) -> tuple[str, int, int] | None:
-    """Id of the document with the text, and where in it."""
-    likely = dict.fromkeys(one.chunk.document_id for one in search.store.match(text.replace('"', " "), LIKELY))
+def _among(pattern: re.Pattern[str], passages: Iterable[Passage]) -> Span | None:
+    """The first passage's span that has the text."""
+    for passage in passages:
+        if match := pattern.search(passage.chunk.text):
+            begin = passage.chunk.start
+            return passage.chunk.document_id, begin + match.start(), begin + match.end()
+    return None
+
+
+def _covers(chunk: Chunk, span: Span) -> bool:
+    document_id, start, end = span
+    return chunk.document_id == document_id and chunk.start <= start and end <= chunk.end
+
+
+def _holding(pattern: re.Pattern[str], text: str, search: Search) -> Span | None:
+    """Where in the documents the text stands."""
+    likely = dict.fromkeys(one.chunk.document_id for one in search.store.match(unquoted(text), LIKELY))
     for document_id in likely:
         document = _document(search, document_id)
         if document and (match := pattern.search(document.text)):
@@ -141,17 +170,17 @@ def _document(search: Search, document_id: str) -> Document | None:
         return None
 
 
-def _verdict(row: Row, steps: list[Step], k: int, sides: dict[str, Sequence[Passage]]) -> str:
-    """Where a chunk was lost, in one line."""
+def _verdict(row: Row, steps: list[Step], k: int, why: str) -> str:
+    """Where a chunk was lost, in one line; `why` is what each side says when the retriever lost it."""
     retriever, last = steps[0], steps[-1]
     if row.shown:
         return f"Shown as [{row.shown}]."
     first = row.ranks.get(retriever.name)
     if first is None:
-        return f"Not among the first {DEPTH} of {retriever.name}: {_both(row, sides)}.{_better(row, k)}"
+        return f"Not among the first {DEPTH} of {retriever.name}: {why}"
     if first.rank > len(retriever.passages):
         went = f"the first {len(retriever.passages)} went on"
-        return f"Number {first.rank} of {retriever.name}; {went}: {_both(row, sides)}.{_better(row, k)}"
+        return f"Number {first.rank} of {retriever.name}; {went}: {why}"
     for before, step in zip(steps, steps[1:], strict=False):
         if step.name not in row.ranks:
             return f"Number {row.ranks[before.name].rank} after {before.name}, dropped by {step.name}."
@@ -159,20 +188,20 @@ def _verdict(row: Row, steps: list[Step], k: int, sides: dict[str, Sequence[Pass
     return f"Number {rank} after {last.name}, and {k} are shown. Show it with: -k {rank}"
 
 
-def _both(row: Row, sides: dict[str, Sequence[Passage]]) -> str:
+def _both(ranks: Mapping[str, Rank], sides: dict[str, Sequence[Passage]]) -> str:
     """What each side thinks of a chunk."""
     said = []
     for side, how in (("dense", "meaning"), ("bm25", "words")):
-        if side in row.ranks:
-            said.append(f"number {row.ranks[side].rank} by {how}")
+        if side in ranks:
+            said.append(f"number {ranks[side].rank} by {how}")
         else:
             said.append(f"beyond {FARTHEST:,} by {how}" if len(sides[side]) == FARTHEST else f"not found by {how}")
     return ", ".join(said)
 
 
-def _better(row: Row, k: int) -> str:
+def _better(ranks: Mapping[str, Rank], k: int) -> str:
     """What would have shown it."""
     for side in ("dense", "bm25"):
-        if side in row.ranks and row.ranks[side].rank <= k:
+        if side in ranks and ranks[side].rank <= k:
             return f" Try: --set retriever={side}"
     return ""

@@ -84,6 +84,19 @@ def find(paths: str | Path | Iterable[str | Path], known: Callable[[Path], bool]
     return found
 
 
+def refuse_missing(paths: Iterable[str | Path]) -> None:
+    """Raises: ReadError, when a path does not exist, or a pattern matches nothing."""
+    for path in (str(absolute(path)) for path in paths):
+        if not os.path.lexists(path) and (not glob.has_magic(path) or not any(glob.iglob(path, recursive=True))):  # noqa: PTH207
+            raise _missing(path)
+
+
+def _missing(path: str) -> ReadError:
+    if glob.has_magic(path):
+        return ReadError(f"Nothing matches {path}. Check the pattern.")
+    return ReadError(f"{path} does not exist. Check the path.")
+
+
 def _expand(path: str, found: Found) -> Iterator[FoundFile]:
     if os.path.isdir(path):  # noqa: PTH112 - thousands of files: a Path for each would cost more than the look
         yield from _walk(path, found)
@@ -92,11 +105,11 @@ def _expand(path: str, found: Found) -> Iterator[FoundFile]:
     elif glob.has_magic(path):
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - as above; and Path.glob takes no absolute one
         if not matches:
-            raise ReadError(f"Nothing matches {path}. Check the pattern.")
+            raise _missing(path)
         for match in matches:
             yield from _expand(match, found)
     else:
-        raise ReadError(f"{path} does not exist. Check the path.")
+        raise _missing(path)
 
 
 def _walk(folder: str, found: Found) -> Iterator[FoundFile]:

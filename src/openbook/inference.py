@@ -55,6 +55,8 @@ __all__ = ["Ids", "Network", "batches", "has_vnni", "op", "openvino", "padded", 
 
 BATCH_TOKENS = 2048  # of a batch, padding included. 1024 to 4096 are equally fast, 256 costs a quarter more.
 
+TOKEN_STEP, ROW_STEP = 16, 4  # of a batch's shape
+
 Ids = list[int]
 """One row: the tokens of a text, or of a question and a passage."""
 
@@ -148,9 +150,17 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def padded(rows: Sequence[Ids], padding: int) -> NDArray[np.int32]:
-    """Shape (rows, longest); `padding`, which the network ignores, after the end of each."""
-    ids = np.full((len(rows), max(map(len, rows))), padding, np.int32)
-    for line, row in zip(ids, rows, strict=True):
-        line[: len(row)] = row
+def padded(rows: Sequence[Ids], padding: int, most: int) -> NDArray[np.int32]:
+    """Shape (rows, longest), both rounded up, at `most` tokens; `padding`, which the network ignores, after each end.
+
+    The network keeps what it made for each shape (see `_settings`), so there should be few. 3,072 chunks of the Bible,
+    512 a call, leave 406 MB instead of 522, for the same CPU seconds. What comes of rows beyond those given is to be
+    cut off.
+    """
+    longest = min(-(-max(map(len, rows)) // TOKEN_STEP) * TOKEN_STEP, most)
+    count = len(rows) if len(rows) < ROW_STEP else -(-len(rows) // ROW_STEP) * ROW_STEP
+    ids = np.full((count, longest), padding, np.int32)
+    for number in range(count):
+        row = rows[min(number, len(rows) - 1)]  # padding alone would be a mean of nothing
+        ids[number, : len(row)] = row
     return ids

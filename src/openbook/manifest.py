@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,10 @@ class Manifest:
 
 
 def name_of(folder: Path) -> str:
-    """What to write after -b for a book in this folder."""
+    """What to type after -b for a book in this folder."""
     from openbook.home import books_folder
 
-    return folder.name if folder.parent == books_folder() else str(folder)
+    return shlex.quote(folder.name if folder.parent == books_folder() else str(folder))
 
 
 def store_folder(recipe: Recipe, fingerprint: str, avoid: str = "") -> str:

@@ -15,6 +15,7 @@ from openbook.errors import SpecError
 
 Value = str | int | float | bool
 
+PLUS = re.compile(r"\+(?![^(]*\))")  # not one in parentheses
 NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*")
 
 
@@ -81,12 +82,14 @@ def _not_a_spec(text: str) -> SpecError:
 
 
 def parse_many(text: str) -> tuple[Spec, ...]:
-    """Specs joined by ` + `; an empty text is no spec.
+    """Specs joined by ` + `; an empty text, or `none`, is no spec.
 
     >>> [str(spec) for spec in parse_many("repair + boilerplate(menus=True)")]
     ['repair', 'boilerplate(menus=True)']
     """
-    return tuple(Spec.parse(part) for part in text.split(" + ") if part.strip())
+    if text.strip() == "none":  # what is shown where there is none
+        return ()
+    return tuple(Spec.parse(part) for part in PLUS.split(text) if part.strip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def find(kind: str, name: str) -> Entry:
     known = entries(kind)
     if name not in known:
         hint = did_you_mean(name, list(known))
-        raise SpecError(f"No {kind} is called {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+        raise SpecError(f"No {kind.removesuffix('s')} is called {name!r}.{hint} Known: {', '.join(sorted(known))}.")
     return known[name]
 
 
@@ -130,7 +130,7 @@ def check(kind: str, spec: Spec) -> dict[str, Value]:
             allowed = ", ".join(known) or "none"
             raise SpecError(f"{spec.name} has no option {name!r}.{hint} Options: {allowed}.")
         if not _fits(value, known[name].type):
-            wanted = getattr(known[name].type, "__name__", str(known[name].type))
+            wanted = _wanted(known[name].type)
             raise SpecError(f"{spec.name}({name}={value!r}): {name} must be {wanted}, such as {known[name].default!r}.")
     return {name: spec.options.get(name, option.default) for name, option in known.items()}
 
@@ -144,6 +144,16 @@ def _fits(value: Value, wanted: Any) -> bool:
         return isinstance(value, wanted)
     choices = typing.get_args(wanted)  # a Literal
     return value in choices
+
+
+def _wanted(kind: Any) -> str:
+    """What a value must be, as a user says it.
+
+    >>> _wanted(float), _wanted(typing.Literal["mean", "cls"])
+    ('a number', "'mean' or 'cls'")
+    """
+    names = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "True or False"}
+    return names.get(kind) or " or ".join(map(repr, typing.get_args(kind)))
 
 
 def needs(kind: str, name: str) -> tuple[str, ...]:

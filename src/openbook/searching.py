@@ -77,6 +77,10 @@ class Search:
         self.embedding += time.perf_counter() - began
         return vector
 
+    def match(self, count: int) -> list[Passage]:
+        """What the words of the question alone find."""
+        return self._quoted_or_not(lambda question: self.store.match(question, count, within=self.within))
+
     def with_origins(self, passages: Sequence[Passage]) -> list[Passage]:
         """The passages with what the book knows of their documents; those of documents just removed are left out."""
         origins = self.documents.origins({passage.chunk.document_id for passage in passages})
@@ -99,10 +103,14 @@ class Search:
         # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
         foreign = bool(self.language) and self._is_read(self.language)
-        found = retriever(self.question, count, self.store, self.embed, self.within, foreign=foreign)
+        return self._quoted_or_not(
+            lambda question: retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
+        )
+
+    def _quoted_or_not(self, find: Callable[[str], list[Passage]]) -> list[Passage]:
+        found = find(self.question)
         if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
-            question = unquoted(self.question)
-            found = retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
+            found = find(unquoted(self.question))
         return found
 
     def _is_read(self, language: str) -> bool:

@@ -275,6 +275,10 @@ class Store(Protocol):
     def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
         """Every chunk of these documents with its vector of shape (dim,), in no particular order."""
 
+    @property
+    def word_forms(self) -> str:
+        """ISO 639-1 of the language whose word forms and stop words `match` knows; '': of none, or not of one alone."""
+
     def remove(self, document_ids: Iterable[str]) -> int:
         """Remove all chunks of these documents; the number of chunks removed."""
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,9 +26,6 @@ from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
 
-if TYPE_CHECKING:
-    pass
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
@@ -37,7 +34,7 @@ USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
 @click.group(cls=Sorted, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(openbook.__version__, prog_name="openbook", message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""Ask your own documents on your own machine, with citations to the exact characters.
+    """Ask your own documents on your own machine, with citations to the exact characters.
 
     \b
     First steps:
@@ -45,7 +42,7 @@ def cli() -> None:
       openbook add -b reports ~/reports          read a folder into a book
       openbook search -b reports "net revenue"   find passages
       openbook ask -b reports "How did revenue change?"
-    """
+    """  # noqa: D301 - click keeps the lines where the character itself stands
 
 
 @cli.command()
@@ -103,8 +100,10 @@ def add(
     stopped. Ends with 1 if any file failed.
     """
     from openbook.app import show, show_documents
+    from openbook.finding import refuse_missing
     from openbook.reading import Limits
 
+    refuse_missing(paths)  # before a book is made, or its recipe changed, for a path that was mistyped
     failed, limits = False, Limits(time_limit, memory_limit)
     if dry_run:
         with dry_book(folder, choices) as book:
@@ -191,6 +190,7 @@ def search(
             show.as_json(show.search_json(words, passages, timing))
         else:
             show.passages(passages)
+            show.unheld(words, passages)
             if verbose:
                 show.recipe(book.recipe)
                 show.search_timing(timing)
@@ -242,7 +242,7 @@ def _count(k: int) -> int:
 @where_option
 @set_option("Another component for this question, such as: llm=quote or retriever=bm25. Repeatable.")
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
-@click.option("--max-tokens", default=0, metavar="N", help="Longest answer in tokens.  [default: 512]")
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
 @json_option
 @verbose_option
@@ -252,7 +252,7 @@ def ask(
     where: str,
     choices: tuple[str, ...],
     llm: str,
-    max_tokens: int,
+    max_tokens: int | None,
     show_prompt: bool,
     as_json: bool,
     verbose: bool,
@@ -336,13 +336,14 @@ def status(folder: Path, as_json: bool, verbose: bool) -> None:
 def check(folder: Path, repair: bool, as_json: bool) -> None:
     """Compare a book's documents, chunks and index with each other. Ends with 1 if something is wrong."""
     from openbook.app import show, show_documents
+    from openbook.manifest import name_of
 
     with open_book(folder) as book, show.Bar() as report:
         found = book.check(repair=repair, report=report)
     if as_json:
         show.as_json(show_documents.check_json(found))
     else:
-        show_documents.check(found)
+        show_documents.check(found, name_of(folder))
     if not found.right:
         raise click.exceptions.Exit(USER_ERROR)
 
@@ -419,7 +420,7 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"])
+        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"]) and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
     except OpenbookError as error:

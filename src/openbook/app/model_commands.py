@@ -47,7 +47,8 @@ def _pull(name: str, source: Path | None) -> Path:
     from openbook.models.pull import pull
 
     wanted = model(name)
-    click.echo(f"{wanted.name}: {readable(wanted.size_bytes)}, licence {wanted.licence}", err=True)
+    if wanted.size_bytes:  # else there is nothing to pull
+        click.echo(f"{wanted.name}: {readable(wanted.size_bytes)}, licence {wanted.licence}", err=True)
     with show.Bar() as report:
         return pull(name, report=report, folder=source, say=show.note)
 

@@ -48,20 +48,25 @@ def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = Fal
 @contextmanager
 def dry_book(folder: Path, choices: tuple[str, ...]) -> Generator[Book]:
     """The book of `-b`, or, where there is none, one as it would be made, gone afterwards."""
+    from openbook.book import refuse_other_files
     from openbook.manifest import NAME
 
-    with TemporaryDirectory(prefix="openbook-") as scratch:
-        there = (folder / NAME).exists()
-        with open_book(folder if there else Path(scratch) / "book", choices, create=True) as book:
-            yield book
+    there = (folder / NAME).exists()
+    if not there:
+        refuse_other_files(folder)
+    with (
+        TemporaryDirectory(prefix="openbook-") as scratch,
+        open_book(folder if there else Path(scratch) / "book", choices, create=True) as book,
+    ):
+        yield book
 
 
 def _no_such_book(folder: Path) -> str:
     from openbook.manifest import name_of
     from openbook.recipe import did_you_mean
 
-    name = name_of(folder)
+    name = folder.name if folder.parent == books_folder() else str(folder)
     known = sorted(path.parent.name for path in books_folder().glob("*/book.toml"))
     hint = did_you_mean(name, known)
     books = f" Books: {', '.join(known)}." if known else ""
-    return f"There is no book {name!r}.{hint}{books} Make it with: openbook add -b {name} FILE..."
+    return f"There is no book {name!r}.{hint}{books} Make it with: openbook add -b {name_of(folder)} FILE..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from openbook.models.catalogue import readable
+from openbook.phrases import phrases
 from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Timing
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from openbook.book import Book
     from openbook.recipe import Recipe
 
+NOTHING = "No passage was found: none has a word of the question. Find by meaning too with: --set retriever=hybrid"
 WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
@@ -176,10 +179,26 @@ def where(passage: Passage) -> str:
 
 def passages(found: Iterable[Passage]) -> None:
     """Passages with their text, best first."""
+    number = 0
     for number, passage in enumerate(found, 1):
         click.secho(f"[{number}] {where(passage)}  ({passage.via} {passage.score:.3f})", bold=True)
         click.echo(textwrap.indent(passage.chunk.text, "    "))
         click.echo()
+    if not number:
+        note(NOTHING)
+
+
+def unheld(question: str, found: Sequence[Passage]) -> None:
+    """What the question quotes and no passage says: of that, words are looked for as of any other."""
+    texts = [_plain(passage.chunk.indexed) for passage in found]
+    for phrase in phrases(question) if found else ():
+        if not any(_plain(phrase) in text for text in texts):
+            note(f'None of these passages holds "{phrase}" word for word.')
+
+
+def _plain(text: str) -> str:
+    """Letters and digits, with a space around each word."""
+    return " " + re.sub(r"[\W_]+", " ", text).strip().casefold() + " "
 
 
 def passage_json(number: int, passage: Passage) -> dict[str, object]:
@@ -240,6 +259,9 @@ def stream(
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
         else:
+            if not part:
+                note(NOTHING)
+                continue
             click.secho("Sources", dim=True)
             for number, passage in enumerate(part, 1):
                 click.secho(f"  [{number}] {where(passage)}", dim=True)
@@ -249,6 +271,7 @@ def stream(
 
 def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
     click.echo("\n")
+    unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
     if answer.cited:

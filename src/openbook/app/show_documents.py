@@ -20,12 +20,13 @@ from openbook.text import well_formed
 from openbook.types import Document, Field, Unread
 
 if TYPE_CHECKING:
-    from openbook.book import Book, Status
+    from openbook.book import Book
     from openbook.checking import Check
     from openbook.estimating import Estimate
     from openbook.indexing import Added
+    from openbook.status import Status
 
-MORE_PROBES = 'openbook rebuild --set "store=lance(probes=100)"'
+MORE_PROBES = '--set "store=lance(probes=100)"'
 MULTILINGUAL = "e5-small"
 SAME_REASON = 3  # files are named, before they are only counted
 
@@ -45,13 +46,13 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
     rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
     click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
-    _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], verbose=verbose)
+    _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], book, verbose=verbose)
     if foreign := book.unsuited() if summary.chunks else {}:
         shares = ", ".join(f"{share:.0%} {code}" for code, share in foreign.items())
         name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
         note(
             f"The text is {shares}, but the embedder {name} was made for {known}. Find more with: openbook models "
-            f"pull {MULTILINGUAL}, then: openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
+            f"pull {MULTILINGUAL} && openbook rebuild -b {name_of(book.folder)} --set embedder={MULTILINGUAL}"
         )
     if verbose:
         for name in summary.skipped:
@@ -72,6 +73,15 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
             }
         )
         return
+    if not found.files:
+        click.echo("No file to read: all are as they were. Nothing was changed.")
+        return
+    if not found.chunks:
+        click.echo(
+            f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}. What it comes to is not known: "
+            "none of those tried could be read in a few seconds. Nothing was changed."
+        )
+        return
     click.echo(
         f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
         f"chunks, about {duration(found.seconds)} with {book.recipe.embedder} on this machine as it is now, "
@@ -79,7 +89,7 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
     )
 
 
-def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:
+def _grouped(reasons: Sequence[str], book: Book, *, verbose: bool) -> None:
     """Reasons on stderr; those that differ only in the file they name once, with their number."""
     groups: dict[str, list[str]] = {}
     for reason in reasons:
@@ -89,7 +99,8 @@ def _grouped(reasons: Sequence[str], *, verbose: bool) -> None:
         for reason in group if verbose else group[:SAME_REASON]:
             error(reason)
         if not verbose and len(group) > SAME_REASON:
-            error(f"... and {len(group) - SAME_REASON:,} more files for the same reason: openbook status -v")
+            more = f"... and {len(group) - SAME_REASON:,} more files for the same reason"
+            error(f"{more}: openbook status -v -b {name_of(book.folder)}")
 
 
 def added_json(summary: Added, book: Book) -> dict[str, object]:
@@ -160,7 +171,7 @@ def status(found: Status, *, verbose: bool = False) -> None:
         f"{readable(found.size_bytes)} on disk"
     )
     if found.unfinished:
-        click.echo("An add was stopped before its end: run it again to go on where it stopped.")
+        click.echo("An add has not come to its end. If none is running, run it again: it goes on where it stopped.")
     recipe(found.manifest.recipe)
     if verbose:
         click.echo(f"Fields for --where: {', '.join(found.fields)}")
@@ -176,11 +187,11 @@ def status(found: Status, *, verbose: bool = False) -> None:
         rows.append([file.state, *contents, file.read_at, file.reason or path(file.path)])
     table(rows)
     if len(ordered) > most:
-        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v")
+        click.echo(f"... and {len(ordered) - most:,} more: openbook status -v -b {name_of(found.folder)}")
 
 
-def check(found: Check) -> None:
-    """What is wrong with a book, and what was done."""
+def check(found: Check, book: str) -> None:
+    """What is wrong with a book, and what was done; `book` is what is typed after -b."""
     click.echo(
         f"{count(found.documents, 'document')}, {count(found.chunks, 'chunk')}; recall@10 of the index "
         f"{found.recall:.3f}, over {count(found.sampled, 'chunk')}."
@@ -195,7 +206,7 @@ def check(found: Check) -> None:
     for source in found.sources[:20]:
         error(f"  {source}")
     if found.too_little:
-        error(f"The index finds too little: set more probes, such as: {MORE_PROBES}")
+        error(f"The index finds too little: set more probes, such as: openbook rebuild -b {book} {MORE_PROBES}")
     if found.lost:
         error(f"These were damaged and their files are gone: {', '.join(found.lost)}")
     if found.sound:

@@ -18,12 +18,12 @@ def explanation(found: Explanation) -> None:
     rows = [["shown", *columns, "passage"]]
     wanted = found.wanted.row if found.wanted else None
     listed = [*found.rows]
-    if wanted and all(wanted.passage.chunk != row.passage.chunk for row in listed):
+    if wanted and not wanted.shown and all(wanted.passage.chunk != row.passage.chunk for row in listed):
         listed.append(wanted)
     rows += [[_number(row), *(_cell(row.ranks.get(name)) for name in columns), _passage(row)] for row in listed]
     show.table(rows)
-    steps = ", ".join(f"{step.name} {step.seconds * 1000:.0f} ms ({len(step.passages)})" for step in found.steps)
-    click.secho(f"\n{steps}", dim=True)
+    steps = (f"{step.name} {len(step.passages)} in {step.seconds * 1000:.0f} ms" for step in found.steps)
+    click.secho(f"\npassages: {', '.join(steps)}", dim=True)
     if found.wanted:
         click.echo()
         if wanted:

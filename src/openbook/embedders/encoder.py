@@ -70,7 +70,8 @@ class Encoder:
         vectors = np.empty((len(windows), self.dim), np.float32)
 
         def work(batch: list[int]) -> None:
-            vectors[batch] = network(padded([windows[index] for index in batch], self.padding))
+            ids = padded([windows[index] for index in batch], self.padding, self.window)
+            vectors[batch] = network(ids)[: len(batch)]
 
         network.by_length([len(window) for window in windows], work)
         return vectors if len(windows) == len(counts) else means(vectors, counts)

@@ -118,6 +118,8 @@ class Client:
             server = self._start()
         url = server.url()  # without the lock: `prepare` and `close` need not wait
         with self._lock:
+            if server is not self.server:  # closed meanwhile: a pool kept now would be of another server's address
+                return self._connect()
             if self._pool is None:
                 self._pool = urllib3.HTTPConnectionPool(
                     "127.0.0.1",

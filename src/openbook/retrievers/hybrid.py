@@ -8,6 +8,7 @@ question --nearest--> pool of cosines ----z-score-----------+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean, pstdev
@@ -55,11 +56,14 @@ class Hybrid:
         count = max(self.pool, k)
         quoted = bool(phrases(question))
         # In another language the words only disturb.
-        matched = store.match(question, count, within=within) if quoted or not foreign else []
-        words = {passage.chunk: passage.score for passage in matched}
-        if quoted:
-            within = {chunk.document_id for chunk in words}
-        meaning = {passage.chunk: passage.score for passage in store.nearest(embed(question), count, within=within)}
+        wordless = foreign and not quoted
+        with ThreadPoolExecutor(1) as pool:  # words need no vector, so they are looked for meanwhile
+            matching = pool.submit(store.match, question, 0 if wordless else count, within=within)
+            vector = embed(question)
+            if quoted:
+                within = {passage.chunk.document_id for passage in matching.result()}
+            meaning = {passage.chunk: passage.score for passage in store.nearest(vector, count, within=within)}
+            words = {passage.chunk: passage.score for passage in matching.result()}
         found = list(dict.fromkeys(chain(meaning, words)))
         if quoted:
             found = [chunk for chunk in found if chunk in words]

@@ -45,6 +45,8 @@ SCHEMA = (
 
 FIELDS = 'document_id, start, "end", text, place, context'
 
+MOST = 1 << 40  # passages: what SQLite takes for a number
+
 LISTED = "(SELECT value FROM json_each(?))"
 
 WORD = re.compile(r"[^\W_]+")
@@ -124,7 +126,7 @@ class Flat:
         ids = None if within is None else json.dumps(list(within))
         with self._transaction() as connection:
             asked = _asked(words, english=_is_english(connection))
-            rows = connection.execute(query, (asked, ids, k)).fetchall() if asked else []
+            rows = connection.execute(query, (asked, ids, min(k, MOST))).fetchall() if asked else []
         return [Passage(Chunk(*row[:-1]), row[-1], "bm25") for row in rows]
 
     def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
@@ -133,6 +135,11 @@ class Flat:
             rows = connection.execute(query, (json.dumps(list(document_ids)),)).fetchall()
         for *values, vector in rows:
             yield Chunk(*values), np.frombuffer(vector, np.float32)
+
+    @property
+    def word_forms(self) -> str:
+        with self._transaction() as connection:
+            return "en" if _is_english(connection) else ""
 
     def remove(self, document_ids: Iterable[str]) -> int:
         ids = json.dumps(list(document_ids))

@@ -41,6 +41,7 @@ LEAST_PROBES, MOST_PROBES = 40, 160
 CANDIDATES = 200  # compared exactly: of one bit a number, the first ten may lack the nearest;
 REFINE = 5  # and at least so many for each passage
 FEW_ROWS = 2000  # that a filter leaves are all compared
+MOST = 1 << 40  # passages: what Lance takes for a number, with room for REFINE
 SCANNED_ROWS = 256  # a search scans what no index covers: 15 us a row
 FRAGMENTS = 16  # the data grow by one with each `add`; a scan opens each. When more than so many
 SMALL_ROWS = 32_768  # have fewer rows than this, these become one:
@@ -64,6 +65,7 @@ LANGUAGES = {
     "nn": "Norwegian", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "ta": "Tamil",
     "tr": "Turkish",
 }  # fmt: skip
+CODES = {name: code for code, name in LANGUAGES.items()}
 Language = Literal[
     "auto", "Arabic", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hungarian", "Italian",
     "Norwegian", "Portuguese", "Romanian", "Russian", "Spanish", "Swedish", "Tamil", "Turkish",
@@ -106,7 +108,7 @@ class Lance:
         if k < 1 or within is not None and not within:
             return []
 
-        asked = np.asarray(vector, np.float32)
+        asked, k = np.asarray(vector, np.float32), min(k, MOST)
 
         def search(dataset: lance.LanceDataset) -> pa.Table:
             among = count = dataset.count_rows()
@@ -140,7 +142,11 @@ class Lance:
             query = _asked(words, dataset)
             allowed = None if within is None else self._rows.of(dataset, within)[0]
             return dataset.scanner(
-                [*FIELDS, "_score"], full_text_query=query, limit=k, row_addr_allowlist=allowed, prefilter=True
+                [*FIELDS, "_score"],
+                full_text_query=query,
+                limit=min(k, MOST),
+                row_addr_allowlist=allowed,
+                prefilter=True,
             ).to_table()
 
         return [Passage(_chunk(row), row["_score"], "bm25") for row in self._read(search)]
@@ -153,6 +159,12 @@ class Lance:
         for batch in self._batches(dataset, [*FIELDS, "vector"], allowed):
             vectors = batch["vector"].flatten().to_numpy().reshape(len(batch), -1)
             yield from zip(map(_chunk, batch.select(FIELDS).to_pylist()), vectors, strict=True)
+
+    @property
+    def word_forms(self) -> str:
+        with self._explained():
+            known = _known_words(self._latest())
+        return CODES.get(known["language"], "") if known["stem"] else ""
 
     def remove(self, document_ids: Iterable[str]) -> int:
         condition = _one_of(list(document_ids))
