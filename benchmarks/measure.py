@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -45,6 +46,16 @@ def measured(command: Sequence[str], *, env: dict[str, str] | None = None, cwd: 
     return Run(
         time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit * 1.048576, output
     )
+
+
+def median_ms(work: Callable[[str], object], questions: Sequence[str]) -> float:
+    """Milliseconds that some work on one question takes."""
+    seconds = []
+    for question in questions:
+        began = time.perf_counter()
+        work(question)
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds)
 
 
 def machine() -> str:

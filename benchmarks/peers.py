@@ -40,6 +40,7 @@ from llama_index.core import VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.schema import TextNode
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+from measure import median_ms
 from txtai import Embeddings as TxtAI
 
 DEPTH = 100  # chunks asked for, as retrieval.py does
@@ -158,16 +159,6 @@ def check(made: dict[str, tuple[Embed, Callable[[str], Any]]], vectors: Vectors,
         yield f"{peer}: least cosine {cosines.min():.6f} of {len(texts)} texts"
 
 
-def timed(embed: Callable[[str], Any], questions: Sequence[str]) -> float:
-    """Milliseconds to embed one question: the median."""
-    seconds = []
-    for question in questions[:TIMED]:
-        began = time.perf_counter()
-        embed(question)
-        seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds)
-
-
 def run(peer: str, task: dict[str, Any], vectors: Vectors) -> dict[str, Any]:
     """A peer's rankings of one set's chunks."""
     make, packages = PEERS[peer]
@@ -210,7 +201,7 @@ def main() -> None:
             print(*check(made, vectors, sorted(texts, key=len)[:: -(-len(texts) // CHECKED)]), sep="\n", flush=True)
             checked = True
         for peer in [] if options.embed_only else missing:
-            done = run(peer, task, vectors) | {"embed_ms": timed(made[peer][1], task["questions"])}
+            done = run(peer, task, vectors) | {"embed_ms": median_ms(made[peer][1], task["questions"][:TIMED])}
             outputs[peer].write_text(json.dumps(done), "utf-8")
         print(path.name, flush=True)
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import machine, table
+from measure import machine, median_ms, table
 from metrics import MEASURES, Relevant, holm, p_values
 from sets import Case, chunk_id, languages, load
 
@@ -180,16 +180,6 @@ def fill(store: Store, chunks: Sequence[Chunk], vectors: Vectors, language: str 
     store.optimize(language)
 
 
-def milliseconds(work: Callable[[str], Any], questions: Sequence[str]) -> float:
-    """The median over the first TIMED questions."""
-    seconds = []
-    for question in questions[:TIMED]:
-        began = time.perf_counter()
-        work(question)
-        seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds)
-
-
 def prepare(options: argparse.Namespace, name: str, embedder: Embedder) -> Task:
     """A set, split for an embedder as a book would: chunks that do not fit its window are cut."""
     case = load(options.data, name, titles=options.titles)
@@ -204,7 +194,7 @@ def compared(
     """A row for each retriever, by one embedder."""
     vectors = embedded(embedder, [chunk.indexed for chunk in task.chunks], "document", options.cache)
     asked = embedded(embedder, task.questions, "query", options.cache)
-    embed_ms = milliseconds(lambda question: embedder.embed([question], "query"), task.questions)
+    embed_ms = median_ms(lambda question: embedder.embed([question], "query"), task.questions[:TIMED])
     llm = registry.make("llm", Spec.parse(options.llm)) if options.llm else None
     with tempfile.TemporaryDirectory() as scratch:
         store = registry.make("store", Spec.parse(options.store), folder=Path(scratch), dim=embedder.dim)

@@ -9,10 +9,12 @@ A backend's test gives a fixture and inherits the promises:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openbook.errors import ModelError
+from openbook.recipe import Recipe
 from openbook.splitters.structure import Structure
 from openbook.text import apply
 from openbook.types import (
@@ -778,3 +781,27 @@ class CleanerContract:
 
     def test_an_empty_document_has_no_edits(self, cleaner: Cleaner) -> None:
         assert list(cleaner(Document("", "a.txt"))) == []
+
+
+# A book without any model.
+LIGHT = (
+    Recipe()
+    .with_step("embedder", "hashed")
+    .with_step("store", "flat")
+    .with_step("llm", "quote")
+    .with_step("splitter", "chars(size=80)")
+)
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """The address of an HTTP server on this machine, which ends with the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -103,17 +103,6 @@ def test_pieces_are_found_in_the_text(text: str, pieces: list[Any], words: list[
 
 
 @pytest.fixture(scope="session")
-def weights() -> Path:
-    """A small model: $OPENBOOK_TEST_GGUF, or SmolLM2 in the models of the home $OPENBOOK_TEST_HOME."""
-    named = os.environ.get("OPENBOOK_TEST_GGUF", "")
-    home = os.environ.get("OPENBOOK_TEST_HOME", "")
-    path = Path(named) if named else Path(home, "models", "smollm2-135m-instruct-q4_1.gguf")
-    if not (named or home) or not path.is_file():
-        pytest.skip("set OPENBOOK_TEST_GGUF, or OPENBOOK_TEST_HOME to a home with smollm2-135m")
-    return path
-
-
-@pytest.fixture(scope="session")
 def warm(weights: Path) -> Iterator[LlamaCpp]:
     embedder = LlamaCpp(model=str(weights))
     yield embedder

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
 import pytest
 
-from contracts import EmbedderContract
+from contracts import EmbedderContract, serving
 from openbook import service
 from openbook.embedders.hashed import Hashed
 from openbook.embedders.openai import OpenAI
@@ -98,14 +98,9 @@ def speaker() -> Iterator[Speaker]:
         def log_message(self, format: str, *args: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    talk.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield talk
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        talk.url = f"{url}/v1"
+        yield talk
 
 
 @pytest.fixture

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from openbook import Book, Recipe
+from contracts import LIGHT
+from openbook import Book
 from openbook.app.cli import run
 from openbook.errors import BookError
 from openbook.explaining import Explanation
 from openbook.languages import commonest, foreign_language, unsuited
 
-LIGHT = (
-    Recipe()
-    .with_step("embedder", "hashed")
-    .with_step("store", "flat")
-    .with_step("llm", "quote")
-    .with_step("splitter", "chars(size=80)")
-)
 JONAH = "Now the LORD had prepared a great fish to swallow up Jonah. And Jonah was in the belly of the fish three days."
 SHIPS = "".join(f"Ship number {number} carried wood and oil to the harbour of Joppa.\n\n" for number in range(150))
 

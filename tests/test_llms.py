@@ -15,14 +15,14 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
-from contracts import LLMContract
+from contracts import LLMContract, serving
 from openbook import service
 from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.server import Server
@@ -162,14 +162,9 @@ def speaker() -> Iterator[Speaker]:
         def log_message(self, format: str, *args: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    talk = Speaker(f"http://127.0.0.1:{server.server_address[1]}/v1", [words("Hello", " there", ".")])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield talk
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        talk = Speaker(f"{url}/v1", [words("Hello", " there", ".")])
+        yield talk
 
 
 def halves(text: bytes) -> tuple[bytes, bytes]:
@@ -432,17 +427,6 @@ class TestLlamaCppWithoutWeights:
     def test_wrong_options_are_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(SpecError, match=r"^llamacpp\("):
             LlamaCpp(**options)
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    """A small model: $OPENBOOK_TEST_GGUF, or SmolLM2 in the models of the home $OPENBOOK_TEST_HOME."""
-    named = os.environ.get("OPENBOOK_TEST_GGUF", "")
-    home = os.environ.get("OPENBOOK_TEST_HOME", "")
-    path = Path(named) if named else Path(home, "models", "smollm2-135m-instruct-q4_1.gguf")
-    if not (named or home) or not path.is_file():
-        pytest.skip("set OPENBOOK_TEST_GGUF, or OPENBOOK_TEST_HOME to a home with smollm2-135m")
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,19 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from openbook import Book, Recipe
+from contracts import LIGHT
+from openbook import Book
 from openbook.documents import BY_LANGUAGE, Documents
 from openbook.errors import BookError
 from openbook.searching import Search, Step
 from openbook.types import Document, Progress
 
-LIGHT = (
-    Recipe()
-    .with_step("embedder", "hashed")
-    .with_step("store", "flat")
-    .with_step("llm", "quote")
-    .with_step("splitter", "chars(size=80)")
-)
 ENGLISH = (
     "Now the LORD had prepared a great fish to swallow up Jonah. And Jonah was in the belly of the fish three days. "
 )

@@ -23,3 +23,8 @@ class ModelError(OpenbookError):
 
 class TooLongError(ModelError):
     """A model was given more text than it takes at once: less of it may go."""
+
+
+def one_line(error: Exception) -> str:
+    """The words of another library's exception in one line, at most 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -152,11 +152,7 @@ def _covers(chunk: Chunk, span: Span) -> bool:
 def _holding(pattern: re.Pattern[str], text: str, search: Search) -> Span | None:
     """Where in the documents the text stands."""
     likely = dict.fromkeys(one.chunk.document_id for one in search.store.match(unquoted(text), LIKELY))
-    for document_id in likely:
-        document = _document(search, document_id)
-        if document and (match := pattern.search(document.text)):
-            return document_id, match.start(), match.end()
-    for document_id in search.documents.ids() - likely.keys():
+    for document_id in chain(likely, search.documents.ids() - likely.keys()):
         document = _document(search, document_id)
         if document and (match := pattern.search(document.text)):
             return document_id, match.start(), match.end()

@@ -12,7 +12,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from openbook.errors import ModelError, SpecError, TooLongError
+from openbook.errors import ModelError, SpecError, TooLongError, one_line
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -169,8 +169,3 @@ def said(event: Any) -> str:
     error = event.get("error", event) if isinstance(event, dict) else event
     message = error.get("message", error) if isinstance(error, dict) else error
     return " ".join(str(message).split())[:200].rstrip(".")
-
-
-def one_line(error: Exception) -> str:
-    """The words of an exception in one line."""
-    return " ".join(str(error).split())[:200]

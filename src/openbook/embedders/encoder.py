@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from openbook.embedders.windows import unit
 from openbook.errors import ModelError, OpenbookError, SpecError
 from openbook.inference import Ids, Network, padded, refuse_after_fork
 from openbook.machine import cores
+from openbook.text import well_formed
 
 if TYPE_CHECKING:
     from openbook.types import Vectors
@@ -49,7 +51,7 @@ class Encoder:
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """Start and end of each token in the text."""
-        return list(self._words().encode(_readable(text), add_special_tokens=False).offsets)
+        return list(self._words().encode(well_formed(text), add_special_tokens=False).offsets)
 
     def room(self, *prefixes: str) -> int:
         """Tokens of a text that fit into one window beside the longest of these prefixes."""
@@ -62,7 +64,7 @@ class Encoder:
         network = self._loaded()
         for start in range(0, len(texts), SLAB):
             slab = texts[start : start + SLAB]
-            windows, counts = self._windows([_readable(prefix + text) for text in slab], prefix)
+            windows, counts = self._windows([well_formed(prefix + text) for text in slab], prefix)
             vectors[start : start + len(slab)] = self._embed(network, windows, counts)
         return vectors
 
@@ -121,11 +123,6 @@ class Encoder:
             raise ModelError(f"The embedder's {what} cannot be loaded ({said}). {self.again}") from error
 
 
-def _readable(text: str) -> str:
-    """Half of a surrogate pair is a string, but not text: it becomes a '?'."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def frame(tokenizer: Tokenizer) -> tuple[Ids, Ids]:
     """The tokens that the model wants before and after every text."""
     marked = tokenizer.encode("a")
@@ -154,5 +151,4 @@ def even_parts(ids: Ids, most: int) -> list[Ids]:
 def means(vectors: Vectors, counts: Sequence[int]) -> Vectors:
     """Mean of each text's windows, of length 1 again."""
     starts = np.cumsum([0, *counts[:-1]])
-    summed = np.add.reduceat(vectors, starts, axis=0)
-    return np.asarray(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-9), np.float32)
+    return unit(np.add.reduceat(vectors, starts, axis=0))

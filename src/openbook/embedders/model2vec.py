@@ -13,7 +13,7 @@ import numpy as np
 
 from openbook import registry
 from openbook.embedders.windows import unit
-from openbook.errors import ModelError
+from openbook.errors import ModelError, one_line
 from openbook.models.folders import find_folder, folder_identity
 from openbook.text import well_formed
 from openbook.types import Kind, Vectors
@@ -60,8 +60,9 @@ class Model2Vec:
                 try:
                     self._loaded = library.StaticModel.from_pretrained(where, max_length=None, force_download=False)
                 except (OSError, ValueError, LookupError) as error:
-                    said = " ".join(str(error).split())[:200]
-                    raise ModelError(f"{self.model} could not be loaded by model2vec: {said}. Check {where}") from error
+                    raise ModelError(
+                        f"{self.model} could not be loaded by model2vec: {one_line(error)}. Check {where}"
+                    ) from error
             return self._loaded
 
     def tokens(self, text: str) -> list[tuple[int, int]]:

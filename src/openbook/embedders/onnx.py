@@ -24,16 +24,12 @@ from openbook.embedders.encoder import Encoder
 from openbook.embedders.pooling import PADDING, Pooling, embedding_network, is_pooled
 from openbook.errors import SpecError
 from openbook.inference import openvino
-from openbook.models.folders import find_folder
+from openbook.models.folders import NETWORKS, find_folder
 from openbook.types import Kind
 
 if TYPE_CHECKING:
     from openbook.types import Vectors
 
-FILES = (
-    *("openvino/openvino_model.xml", "openvino_model.xml"),
-    *("onnx/model.onnx", "model.onnx"),
-)
 AUTO = "auto"
 POOLINGS: Mapping[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
@@ -98,7 +94,7 @@ class Onnx:
 
     @cached_property
     def _network_file(self) -> Path:
-        names = [self.file] if self.file else FILES
+        names = [self.file] if self.file else NETWORKS
         for name in names:
             if (self._folder / name).is_file():
                 return self._folder / name

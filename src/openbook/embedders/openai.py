@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from openbook.embedders.windows import embed_whole, in_halves
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError, SpecError, one_line
 from openbook.recipe import digest
-from openbook.service import Service, one_line
+from openbook.service import Service
 from openbook.text import well_formed
 from openbook.types import Kind
 

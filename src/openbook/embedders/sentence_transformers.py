@@ -13,7 +13,7 @@ import numpy as np
 
 from openbook import registry
 from openbook.embedders.windows import embed_whole
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError, SpecError, one_line
 from openbook.models.folders import find_folder, folder_identity
 from openbook.recipe import digest
 from openbook.text import well_formed
@@ -84,9 +84,8 @@ class SentenceTransformers:
                         str(where), device=self.device or None, trust_remote_code=False, local_files_only=True
                     )
                 except (OSError, ValueError, LookupError, RuntimeError, TypeError) as error:
-                    said = " ".join(str(error).split())[:200]
                     raise ModelError(
-                        f"{self.model} could not be loaded by sentence-transformers: {said}. Check {where}"
+                        f"{self.model} could not be loaded by sentence-transformers: {one_line(error)}. Check {where}"
                     ) from error
             return self._loaded
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError, SpecError, one_line
 from openbook.llms.chances import chances
 from openbook.llms.sse import events
-from openbook.service import Service, one_line, said
+from openbook.service import Service, said
 from openbook.text import well_formed
 from openbook.types import Message, Stream, Usage
 

@@ -15,6 +15,9 @@ from openbook.home import absolute
 from openbook.models.identity import identity
 from openbook.recipe import digest
 
+# Where a folder keeps a network that OpenVINO can run, the quickest to load first.
+NETWORKS = ("openvino/openvino_model.xml", "openvino_model.xml", "onnx/model.onnx", "model.onnx")
+
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 SETTINGS = frozenset({
     "modules.json", "config.json", "config_sentence_transformers.json", "sentence_bert_config.json", "tokenizer.json",

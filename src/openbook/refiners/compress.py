@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from openbook.errors import SpecError
-from openbook.refiners.stretches import documents, sentences, stretch
+from openbook.refiners.stretches import sentences_of, stretch
 from openbook.types import Document, Embedder, Passage
 
 if TYPE_CHECKING:
@@ -60,11 +60,7 @@ class Compress:
 
     def __call__(self, question: str, passages: list[Passage], k: int) -> list[Passage]:
         shown = passages[:k]
-        read = documents(shown, self.document)
-        spans = [
-            sentences(document, passage.chunk.start, passage.chunk.end)
-            for passage, document in zip(shown, read, strict=True)
-        ]
+        read, spans = sentences_of(shown, self.document)
         if self.keep == 1 or sum(map(len, spans)) < 2:
             return shown
         texts = [[document.text[start:end] for start, end in of] for document, of in zip(read, spans, strict=True)]

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from openbook.errors import SpecError
 from openbook.prompts.citations import split_citations
-from openbook.refiners.stretches import documents, sentences, stretch
+from openbook.refiners.stretches import sentences_of, stretch
 from openbook.types import LLM, Document, Message, Passage
 
 SYSTEM = """\
@@ -43,11 +43,7 @@ class CompressLLM:
 
     def __call__(self, question: str, passages: list[Passage], k: int) -> list[Passage]:
         shown = passages[:k]
-        read = documents(shown, self.document)
-        spans = [
-            sentences(document, passage.chunk.start, passage.chunk.end)
-            for passage, document in zip(shown, read, strict=True)
-        ]
+        read, spans = sentences_of(shown, self.document)
         texts = [document.text[start:end] for document, of in zip(read, spans, strict=True) for start, end in of]
         if len(texts) < 2:
             return shown

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from openbook.errors import ModelError
+from openbook.errors import ModelError, one_line
 from openbook.inference import Network, openvino
+from openbook.models.folders import NETWORKS
+from openbook.text import well_formed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# Where a folder from Hugging Face keeps a network that runs here, the quickest to load first.
-NETWORKS = ("openvino/openvino_model.xml", "openvino_model.xml", "onnx/model.onnx", "model.onnx")
 
 
 def network_file(folder: Path, file: str = "") -> Path | None:
@@ -55,7 +54,7 @@ class Pairs:
             self._tokenizer = Tokenizer.from_file(str(words))
             model = openvino.Core().read_model(network)
         except Exception as error:  # tokenizers raises plain Exception, openvino RuntimeError
-            raise ModelError(f"{network.name} or tokenizer.json of {folder} is broken: {_one_line(error)}") from error
+            raise ModelError(f"{network.name} or tokenizer.json of {folder} is broken: {one_line(error)}") from error
         self._inputs = [port.any_name for port in model.inputs]
         if unknown := set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}:
             raise ModelError(f"{network} wants {', '.join(sorted(unknown))}, which no cross-encoder does.")
@@ -88,7 +87,7 @@ class Pairs:
     def _rows(self, question: str, texts: Sequence[str]) -> list[Encoding]:
         room = self._window - self._tokenizer.num_special_tokens_to_add(is_pair=True)
         asked, *passages = self._tokenizer.encode_batch(
-            [_readable(text) for text in (question, *texts)], add_special_tokens=False
+            [well_formed(text) for text in (question, *texts)], add_special_tokens=False
         )
         asked.truncate(room // 2)  # no question is that long but one that was pasted by mistake
         for passage in passages:
@@ -144,14 +143,5 @@ def settings(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
-        raise ModelError(f"{path} is broken: {_one_line(error)}. Download it again.") from error
+        raise ModelError(f"{path} is broken: {one_line(error)}. Download it again.") from error
     return found if isinstance(found, dict) else {}
-
-
-def _readable(text: str) -> str:
-    """Half of a surrogate pair is a string, but not text: it becomes a '?'."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

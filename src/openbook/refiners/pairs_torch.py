@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from openbook.errors import ModelError
+from openbook.errors import ModelError, one_line
 from openbook.text import well_formed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class TorchPairs:
                 str(folder), local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder} holds no cross-encoder: {' '.join(str(error).split())[:200]}") from error
+            raise ModelError(f"{folder} holds no cross-encoder: {one_line(error)}") from error
         if self._model.num_labels != 1:
             raise ModelError(f"{folder} gives {self._model.num_labels} numbers a pair instead of one score.")
         self._model.max_length = min(window, self._model.max_length or window)

@@ -56,6 +56,17 @@ def sentences(document: Document, start: int, end: int) -> list[tuple[int, int]]
     return [span for first, last in pairwise(sorted(cuts)) if (span := stripped(document, first, last))]
 
 
+def sentences_of(
+    passages: Sequence[Passage], look: Callable[[Passage], Document]
+) -> tuple[list[Document], list[list[tuple[int, int]]]]:
+    """The document of each passage, and the sentences of the passage in it."""
+    read = documents(passages, look)
+    return read, [
+        sentences(document, passage.chunk.start, passage.chunk.end)
+        for passage, document in zip(passages, read, strict=True)
+    ]
+
+
 def stripped(document: Document, start: int, end: int) -> tuple[int, int] | None:
     """The stretch without white space around it, but for the indentation of code; None when nothing else is there."""
     text = document.text[start:end]
