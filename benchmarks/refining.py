@@ -127,6 +127,11 @@ class Remembering:
         """As the embedder's."""
         return self.embedder.languages
 
+    @property
+    def remote(self) -> str:
+        """As the embedder's."""
+        return self.embedder.remote
+
     def tokens(self, text: str) -> Sequence[tuple[int, int]]:
         """As the embedder."""
         return self.embedder.tokens(text)
@@ -376,7 +381,7 @@ class Run:
         for part in llm.stream(Cited().messages(question.text, passages), ANSWER_TOKENS):
             if isinstance(part, Usage):
                 usage = part
-            else:
+            elif isinstance(part, str):
                 first = first or time.perf_counter() - began
                 words.append(part)
         text = "".join(words)
