@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from openbook.app.models_show import models_fit, models_show
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
 
@@ -14,11 +15,12 @@ from openbook.errors import ModelError
 @json_option
 @click.pass_context
 def models(ctx: click.Context, as_json: bool) -> None:
-    """List the models: what is here, what can be had, size, licence."""
+    """List the models: what is here, what can be had, size, licence, whether they fit this machine."""
     if ctx.invoked_subcommand is None:
-        from openbook.app import show
+        from openbook.app import show_models
+        from openbook.machine import this_machine
 
-        show.models(as_json=as_json)
+        show_models.models(this_machine(probe=False), as_json=as_json)
 
 
 @models.command("pull")
@@ -84,3 +86,7 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
             raise
         show.command(f"openbook models pull {name}")
         _pull(name, None)
+
+
+models.add_command(models_show)
+models.add_command(models_fit)

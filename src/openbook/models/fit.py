@@ -9,25 +9,29 @@ really takes. See docs/decisions/0015-fit.md.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from math import sqrt
 from typing import Any
 
 from openbook.errors import ModelError, SpecError
-from openbook.machine import Machine
+from openbook.machine import Machine, cores, memory, this_machine
 from openbook.models.catalogue import readable
 from openbook.models.gguf import Array, Header
 from openbook.models.network import Layer, Network, network
 from openbook.models.tensors import BLOCKS, Tensor
 from openbook.recipe import did_you_mean
 
-MIB = 1 << 20
-
 # What the cache of keys and values may be kept in, as llama.cpp names it.
 CACHE_TYPES = ("f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 
+EMBEDDINGS = "token_embd.weight"
+LOOKED_UP = ("token_embd", "per_layer_token_embd")  # one row for a token: they stay in RAM
+
 BATCH = 512  # tokens of a prompt that are worked on at once (n_ubatch)
 CELLS = 256  # the cache grows in such steps
+MOST_TOKENS = 1 << 20  # of context, for a model that does not say how many it was trained for
 
 # Types whose matrices llama.cpp copies into an order that its kernels read faster, where rows come in eights.
 # ggml/src/ggml-cpu/repack.cpp; which of them depends on the processor the build is for.
@@ -41,6 +45,14 @@ REPACKED_ROWS = 8
 # token and each merge costs two or three small allocations. Measured: 98,000 of both 35 MB, 303,000 of both 75 MB.
 PROGRAM_BYTES = 38_000_000
 TOKEN_BYTES = 200
+
+# For a model that is not here: numbers in the cache for each token, and bytes of work space, of a model of 1e9
+# parameters; both grow with the width of a network, so with the root of its size. Of eleven published networks of 0.1
+# to 70e9 parameters, the cache is between 0.4 and 2.5 times of this.
+CACHE_VALUES = 20_000
+BUFFER_BYTES = 60_000_000
+USUAL_ENTRIES = 300_000  # tokens and merges
+USUAL_LAYERS = 30
 
 # Left free on a graphics card: llama.cpp's `fit_params_target`.
 VRAM_MARGIN = 1 << 30
@@ -67,6 +79,7 @@ class Fit:
     runtime: int  # in RAM: program and tokenizer
     vram: int  # weights, cache and buffers on the graphics card
     tokens_per_second: float  # of an answer, after a short prompt; 0: not known
+    estimated: bool = False  # from the size and the parameters alone: the file is not here
 
     @property
     def needed(self) -> int:
@@ -107,46 +120,74 @@ def fit(
     most = len(model.network.layers) + 1
     if gpu_layers < 0:
         room = machine.vram_free_bytes - VRAM_MARGIN
-        gpu_layers = next((count for count in range(most, 0, -1) if model.vram(count) <= room), 0)
+        gpu_layers = sum(size <= room for size in model.vram()[1:])
     return model.on(machine, min(gpu_layers, most))
 
 
-def largest_context(header: Header, machine: Machine, *, cache_type: str = "f16", parallel: int = 1) -> int:
-    """Tokens of context with which the model still fits the machine's memory, at most those it was trained for.
+def largest(sized: Callable[[int], Fit], machine: Machine, trained: int) -> int:
+    """Tokens of context with which a model still fits the machine's memory, at most those it was trained for.
 
-    In steps of 256; 0: it does not fit at all.
+    In steps of 256; 0: it does not fit at all. `sized` says what it takes with so many.
     """
-    low, high = 0, max(1, -(-(header.context_length or 1 << 20) // CELLS))
+    most = trained or MOST_TOKENS
+    low, high = 0, -(-most // CELLS)
     while low < high:
         middle = (low + high + 1) // 2
-        sized = fit(header, machine, context=middle * CELLS, cache_type=cache_type, parallel=parallel)
-        low, high = (middle, high) if sized.needed <= machine.ram_bytes else (low, middle - 1)
-    return min(low * CELLS, header.context_length or low * CELLS)
+        low, high = (middle, high) if sized(middle * CELLS).needed <= machine.ram_bytes else (low, middle - 1)
+    return min(low * CELLS, most)
 
 
-def refuse_too_large(header: Header, settings: Mapping[str, Any], machine: Machine) -> None:
-    """Refuse before loading what cannot be loaded; what would only be slow is not refused.
+def estimate(
+    size_bytes: int, parameters: int, machine: Machine, *, context: int, cache_type: str = "f16", parallel: int = 1
+) -> Fit:
+    """What a model may take that is not here: right about its weights, the rest is what models of its size take."""
+    check_cache_type(cache_type)
+    per_block, block_bytes = BLOCKS[cache_type.upper()]
+    cache = CACHE_VALUES * sqrt(parameters / 1e9) * _padded(context) * parallel * block_bytes / per_block
+    return Fit(
+        context,
+        parallel,
+        cache_type,
+        layers=0,
+        gpu_layers=0,
+        weights=size_bytes,
+        repacked=0,
+        cache=round(cache),
+        buffers=round(BUFFER_BYTES * sqrt(parameters / 1e9)),
+        runtime=PROGRAM_BYTES + TOKEN_BYTES * USUAL_ENTRIES,
+        vram=0,
+        tokens_per_second=_speed(size_bytes, USUAL_LAYERS, machine),
+        estimated=True,
+    )
+
+
+def refuse_too_large(header: Header, settings: Mapping[str, Any]) -> None:
+    """Refuse before loading what cannot be loaded here; what would only be slow is not refused.
 
     `settings` are those of the child's first line.
 
     Raises:
         ModelError: The model takes more memory than the machine has, swap included.
     """
+    total, free, swap = memory()
     parallel = max(1, int(settings.get("parallel", 1)))
-    sized = fit(
+    sized = partial(
+        fit,
         header,
-        machine,
         # llama.cpp divides its context among the slots.
         context=-(-int(settings["context"]) // parallel),
         cache_type=_said_type(settings),
         parallel=parallel,
         gpu_layers=int(settings.get("gpu_layers", -1)),
     )
-    if 0 < machine.ram_bytes + machine.swap_bytes < sized.needed:
+    # What fits without a graphics card needs no look for one, which costs up to a second.
+    if not total or sized(Machine(cores(), total, free)).needed <= total + swap:
+        return
+    if (needed := sized(this_machine(probe=False)).needed) > total + swap:
         raise ModelError(
-            f"{header.path.name} takes about {readable(sized.needed)} with {settings['context']} tokens of context, "
-            f"and this machine has {readable(machine.ram_bytes)}, {readable(machine.ram_free_bytes)} of it free. "
-            "Choose a smaller model, quantisation or context; see: openbook models fit"
+            f"{header.path.name} takes about {readable(needed)} with {settings['context']} tokens of context; "
+            f"this machine has {readable(total)}, {readable(free)} of it free. "
+            f"Choose a smaller quantisation, context or model; see: openbook models fit {header.path}"
         )
 
 
@@ -170,7 +211,6 @@ class _Model:
         ram = [one for one in self.header.tensors if not gpu or self.place(one) < first]
         if not gpu:
             gpu_layers, first = 0, count + 1
-        tied = gpu and not any(one.name == "output.weight" for one in self.header.tensors)
         return Fit(
             self.context,
             self.parallel,
@@ -183,15 +223,15 @@ class _Model:
             cache=sum(self.cache(layer) for layer in self.network.layers[: max(0, first)]),
             buffers=self.buffers() // (2 if gpu and first <= 0 else 1),
             runtime=PROGRAM_BYTES + TOKEN_BYTES * _vocabulary_entries(self.header),
-            vram=self.vram(gpu_layers) if gpu else 0,
-            tokens_per_second=self.speed(machine, first, tied=tied),
+            vram=self.vram()[gpu_layers] if gpu else 0,
+            tokens_per_second=0.0 if gpu else self.speed(machine),
         )
 
     def place(self, tensor: Tensor) -> int:
         """The layer a tensor goes with: -1 for the tokens' embeddings, which stay in RAM, the last for the output."""
         if tensor.layer >= 0:
             return tensor.layer
-        return -1 if tensor.name.startswith(("token_embd", "per_layer_token_embd")) else len(self.network.layers)
+        return -1 if tensor.name.startswith(LOOKED_UP) else len(self.network.layers)
 
     def cache(self, layer: Layer) -> int:
         """Bytes that one layer keeps of all conversations."""
@@ -208,29 +248,40 @@ class _Model:
         return min(BATCH, _padded(self.context * self.parallel))
 
     def buffers(self) -> int:
-        """Bytes of work space: what lives at once in the busiest place of a layer, which cells a token may look at,
-        and the scores of all tokens for the one that comes next."""
+        """Bytes of work space.
+
+        What lives at once in the busiest place of a layer, which cells a token may look at, and the scores of all
+        tokens for the one that comes next.
+        """
         shape = self.network
         token = 3 * shape.feed_forward + 5 * shape.width
         masks = {layer.window for layer in shape.layers if layer.keys}
         seen = sum(min(_padded(self.context), _padded(window + self.batch) if window else 1 << 62) for window in masks)
         return self.batch * (4 * token + 2 * seen) + 4 * shape.vocabulary * self.parallel
 
-    def vram(self, gpu_layers: int) -> int:
-        """Bytes on the graphics card with so many layers on it."""
+    def vram(self) -> list[int]:
+        """Bytes on the graphics card with 0, 1, 2 ... layers on it: the output first, then the layers from the last."""
         count = len(self.network.layers)
-        first = count + 1 - gpu_layers
-        weights = sum(one.size_bytes for one in self.header.tensors if self.place(one) >= first)
-        if gpu_layers and not any(one.name == "output.weight" for one in self.header.tensors):
-            weights += sum(one.size_bytes for one in self.header.tensors if one.name == "token_embd.weight")
-        return weights + sum(self.cache(layer) for layer in self.network.layers[max(0, first) :]) + self.buffers()
+        weights = [0] * (count + 1)
+        for one in self.header.tensors:
+            if 0 <= (place := self.place(one)) <= count:
+                weights[place] += one.size_bytes
+            elif self.tied and one.name == EMBEDDINGS:
+                weights[count] += one.size_bytes
+        found = [self.buffers()]
+        for place in range(count, -1, -1):
+            cache = self.cache(self.network.layers[place]) if place < count else 0
+            found.append(found[-1] + weights[place] + cache)
+        return found
 
-    def speed(self, machine: Machine, first: int, *, tied: bool) -> float:
-        """Tokens of an answer in a second; 0 where part of it is on a card, whose memory is not measured."""
-        if not machine.bandwidth or first <= len(self.network.layers) or tied or not self.network.layers:
-            return 0.0
-        read = sum(self.read(one) for one in self.header.tensors)
-        return 1 / (read / (DECODING * machine.bandwidth) + LAYER_SECONDS * len(self.network.layers))
+    @property
+    def tied(self) -> bool:
+        """Whether the tokens' embeddings are the output too."""
+        return not any(one.name == "output.weight" for one in self.header.tensors)
+
+    def speed(self, machine: Machine) -> float:
+        """Tokens of an answer in a second; 0 when it is not known."""
+        return _speed(sum(map(self.read, self.header.tensors)), len(self.network.layers), machine)
 
     def read(self, tensor: Tensor) -> int:
         """Bytes of a tensor that are read for one token."""
@@ -238,9 +289,13 @@ class _Model:
             return tensor.size_bytes * min(self.network.experts_used, self.network.experts) // self.network.experts
         if self.place(tensor) >= 0:
             return tensor.size_bytes
-        # One row of it is looked up, but where the file has no output of its own, it is that too.
-        tied = not any(one.name == "output.weight" for one in self.header.tensors)
-        return tensor.size_bytes if tied and tensor.name == "token_embd.weight" else 0
+        # One row of the embeddings is looked up, but where the file has no output of its own, they are that too.
+        return tensor.size_bytes if self.tied and tensor.name == EMBEDDINGS else 0
+
+
+def _speed(read: int, layers: int, machine: Machine) -> float:
+    """Tokens a second when so many bytes are read for each; 0 when it is not known how fast."""
+    return 1 / (read / (DECODING * machine.bandwidth) + LAYER_SECONDS * layers) if machine.bandwidth else 0.0
 
 
 def _padded(tokens: int) -> int:
@@ -253,7 +308,7 @@ def _is_repacked(tensor: Tensor) -> bool:
         tensor.type in kinds
         and len(tensor.shape) >= 2
         and tensor.shape[1] % REPACKED_ROWS == 0
-        and not tensor.name.startswith(("token_embd", "per_layer_token_embd"))
+        and not tensor.name.startswith(LOOKED_UP)
     )
 
 

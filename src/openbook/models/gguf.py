@@ -9,10 +9,11 @@ The format: docs/gguf.md of the ggml project.
 from __future__ import annotations
 
 import math
+import re
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +55,8 @@ BOS_PRETOKENIZERS = frozenset({
     "chameleon",
 })  # fmt: skip
 
+SPECIAL = re.compile(r"tokenizer\.ggml\.(\w+)_token_id")
+
 POOLINGS = ("none", "mean", "cls", "last", "rank")  # llama.cpp's numbers from 0
 
 LENGTH = struct.Struct("<Q")
@@ -78,6 +81,7 @@ class Header:
     bos: str  # the token that begins a text, as characters
     eos: str  # the token that ends an answer
     tensors: tuple[Tensor, ...] = ()  # in the file's order
+    special: Mapping[str, str] = field(default_factory=dict)  # tokens by what they are for: 'bos', 'eos', 'unknown'
 
     @property
     def architecture(self) -> str:
@@ -207,6 +211,11 @@ def _parse(path: Path, size_bytes: int, head: bytes) -> Header:
         bos=cursor.token(tokens, metadata.get("tokenizer.ggml.bos_token_id")),
         eos=cursor.token(tokens, metadata.get("tokenizer.ggml.eos_token_id")),
         tensors=tensors,
+        special={
+            found[1]: cursor.token(tokens, index)
+            for key, index in metadata.items()
+            if (found := SPECIAL.fullmatch(key)) and isinstance(index, int)
+        },
     )
 
 

@@ -23,7 +23,7 @@ DENSEST = (8, 1)
 
 BLOCKS: Mapping[str, tuple[int, int]] = {name: (values, size) for name, values, size in TYPES.values()}
 
-LAYER = re.compile(r"blk\.(\d+)\.")
+LAYER = re.compile(r"blk\.(\d{1,9})\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,12 @@ class Tensor:
     shape: tuple[int, ...]
     start: int  # from where the weights begin
     size_bytes: int
+    layer: int  # the number of the layer it belongs to; -1 for what stands before and after the layers
 
     @property
     def values(self) -> int:
         """Numbers in it."""
         return math.prod(self.shape)
-
-    @property
-    def layer(self) -> int:
-        """The number of the layer it belongs to; -1 for what stands before and after the layers."""
-        found = LAYER.match(self.name)
-        return int(found[1]) if found and len(found[1]) < 9 else -1
 
     @property
     def expert(self) -> bool:
@@ -65,7 +60,9 @@ class Share:
 def tensor(name: str, kind: int, shape: tuple[int, ...], start: int) -> Tensor:
     """The tensor of a header's line; `kind` is ggml's number of its type."""
     type_name, per_block, block_bytes = TYPES.get(kind, (f"type {kind}", *DENSEST))
-    return Tensor(name, type_name, shape, start, math.prod(shape) // per_block * block_bytes)
+    found = LAYER.match(name)
+    layer = int(found[1]) if found else -1
+    return Tensor(name, type_name, shape, start, math.prod(shape) // per_block * block_bytes, layer)
 
 
 def shares(tensors: Iterable[Tensor]) -> dict[str, Share]:

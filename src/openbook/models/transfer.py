@@ -27,6 +27,7 @@ class Meter:
     report: Report | None
     total: int
     done: int = 0
+    step: str = "download"
     told: float = float("-inf")
 
     def __call__(self, done: int) -> None:
@@ -34,7 +35,7 @@ class Meter:
         now = time.monotonic()
         if self.report and (now - self.told >= BETWEEN_REPORTS or self.done == self.total):
             self.told = now
-            self.report(Progress("download", self.done, self.total, "bytes"))
+            self.report(Progress(self.step, self.done, self.total, "bytes"))
 
 
 def size_of(path: Path) -> int:
