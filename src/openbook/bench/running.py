@@ -61,6 +61,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.questions = read_questions(self.sweep.questions)
         self._folder = home() / FOLDER
+        self._refuse_missing()
         self._base = self._read()
         self._gold = self._found()
         self._trials = [self._row(number, trial) for number, trial in enumerate(self.sweep.trials, 1)]
@@ -104,6 +105,15 @@ class Runner:
         return row
 
     # Once for all recipes.
+
+    def _refuse_missing(self) -> None:
+        """Raises: ModelError, when a model is not here; before documents are read, which may take long."""
+        for trial in self.sweep.trials:
+            registry.make("embedder", trial.recipe.embedder).fingerprint  # noqa: B018 - it is found or not
+            for step in STEPS:
+                if step not in INDEXED and (step not in ANSWERED or self.sweep.run.answers):
+                    for spec in trial.recipe.specs(step):
+                        _identity(step, spec, trial.recipe)
 
     def _read(self) -> dict[str, Path]:
         """Reader and cleaners -> the folder of a book with the documents as they read them."""
@@ -166,12 +176,11 @@ class Runner:
             _identity(step, spec, recipe) for step in steps if step not in ANSWERED for spec in recipe.specs(step)
         ]
         search = digest("search", index, searched, self.sweep.run.k)
-        answer = digest(
-            "answer", index, [_identity(step, spec, recipe) for step in steps for spec in recipe.specs(step)],
-            self.sweep.run.max_tokens,
-        )  # fmt: skip
-        answered = answer if self.sweep.run.answers else ""
-        return TrialRow(number, dict(trial.varied), recipe.to_dict(), index, search, answered)
+        answer = ""
+        if self.sweep.run.answers:
+            asked = [_identity(step, spec, recipe) for step in steps for spec in recipe.specs(step)]
+            answer = digest("answer", index, asked, self.sweep.run.max_tokens)
+        return TrialRow(number, dict(trial.varied), recipe.to_dict(), index, search, answer)
 
     def _contents(self, folder: Path) -> str:
         with Book.open(folder) as book:
