@@ -30,6 +30,7 @@ REACH_SECONDS = 2.5
 READ_SECONDS = 30.0  # without a single byte
 BREAKS = 20  # broken connections, each after some progress; one without ends the try
 REDIRECTS = 5
+PORTS = {"http": 80, "https": 443}
 BUSY = frozenset({429, 502, 503, 504})
 WAITS = 3  # times that a hub that is busy is asked again
 LONGEST_WAIT = 60  # seconds; the hub counts requests in windows of 300
@@ -45,7 +46,8 @@ class Reply:
 
     response: urllib3.BaseHTTPResponse
     sha256: str  # of the file, as the hub says it before it points to where the file lies; '' where it does not
-    from_hub: bool  # not from where it points to
+    host: str  # that sent it
+    from_hub: bool  # or from where it points to
     with_token: bool
 
 
@@ -132,11 +134,9 @@ class Hub:
                 sha256 = linked
             location = response.headers.get("Location")
             if response.status not in {301, 302, 303, 307, 308} or not location:
-                return Reply(response, sha256, from_hub, with_token)
+                return Reply(response, sha256, urlsplit(url).hostname or "", from_hub, with_token)
             response.close()
             url = urljoin(url, location)
-            if urlsplit(url).scheme not in {"http", "https"}:
-                raise SourceError(f"it points to {url}")
         raise SourceError(f"it points elsewhere more than {REDIRECTS} times")
 
 
@@ -182,7 +182,7 @@ def refusal(reply: Reply, repository: str, endpoint: str) -> str:
     status, code = reply.response.status, reply.response.headers.get("X-Error-Code", "")
     page = f"{endpoint}/{repository}"
     if not reply.from_hub:
-        return f"{urlsplit(reply.response.url or '').hostname or 'where it points to'} answers {status}"
+        return f"{reply.host}, where it points to, answers {status}"
     if code == "GatedRepo" and not reply.with_token:
         return f"{repository} is gated: agree to its terms at {page}, then set HF_TOKEN to your token"
     if code == "GatedRepo":
@@ -206,9 +206,17 @@ def _wait_seconds(headers: Mapping[str, str], otherwise: int) -> int:
     return int(window[1]) if window else otherwise
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+def _origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address: a token for one is not for another.
+
+    Raises:
+        SourceError: It is no http address.
+    """
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        raise SourceError(f"it points to {url[:200]!r}") from None
 
 
 def fetch(model: Model, source: HuggingFace, part: Path, meter: Meter, say: Say = lambda line: None) -> None:
@@ -235,13 +243,16 @@ def fetch(model: Model, source: HuggingFace, part: Path, meter: Meter, say: Say 
 
 def _pool(url: str) -> urllib3.PoolManager:
     """Connections to the host of a URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        scheme, host, port = _origin(url)
+    except SourceError:
+        host = ""
+    if not host:
         raise SourceError(f"HF_ENDPOINT is {url}, which is not an http address")
     timeout = urllib3.Timeout(connect=REACH_SECONDS, read=READ_SECONDS)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if not proxy or urllib.request.proxy_bypass(parts.hostname):
-        _reach(parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme])
+    proxy = urllib.request.getproxies().get(scheme)
+    if not proxy or urllib.request.proxy_bypass(host):
+        _reach(host, port)
         return urllib3.PoolManager(timeout=timeout, retries=False)
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     at = urlsplit(proxy)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
+from itertools import pairwise
 from pathlib import Path
 
 from filelock import FileLock
@@ -70,12 +71,11 @@ def _changing() -> Generator[list[str]]:
 
 def _rows(text: str) -> list[str]:
     """What is before the first [[model]], then a row each; a comment right before one belongs to it."""
-    starts = [_comment_start(text, found.start()) for found in TABLE.finditer(text)]
-    ends = [*starts[1:], len(text)]
-    rows = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    cuts = [*(_comment_start(text, found.start()) for found in TABLE.finditer(text)), len(text)]
+    rows = [text[start:end] for start, end in pairwise(cuts)]
     if any(_name(row) is None for row in rows):
         raise ModelError(f"{path()} has a row that cannot be told from the next. Begin each with a line [[model]].")
-    return [text[: starts[0]] if starts else text, *rows]
+    return [text[: cuts[0]], *rows]
 
 
 def _comment_start(text: str, at: int) -> int:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from openbook.errors import ModelError
 from openbook.home import models_folder
 from openbook.models import conversion, hub, own_catalogue, wheels
-from openbook.models.catalogue import UNKNOWN_LICENCE, HuggingFace, Model, Source, model, readable
+from openbook.models.catalogue import PATTERNS, UNKNOWN_LICENCE, HuggingFace, Model, Source, catalogue, model, readable
 from openbook.models.folders import hub_cache
 from openbook.models.gguf import read_header
 from openbook.models.hub import Say
@@ -52,7 +52,7 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
     Raises:
         ModelError: No source has it, or there is no room; one line names each source and its reason.
     """
-    wanted = model(name)
+    wanted = _wanted(name)
     say = say or (lambda line: None)
     if wanted.bundled:
         raise ModelError(f"{name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
@@ -65,6 +65,16 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
         raise _disk_error(wanted, error) from error
     say(f"{name} is here: {place(wanted)}")
     return place(wanted)
+
+
+def _wanted(name: str) -> Model:
+    if name not in catalogue() and PATTERNS["repository"].fullmatch(name) and not Path(name).is_file():
+        raise ModelError(f"No model is called {name!r}. One on Hugging Face is written hf:{name}:FILE")
+    if name not in catalogue() and name.endswith(".gguf") and Path(name).is_file():
+        raise ModelError(
+            f"{name} is here: use it by its path, or put it into {models_folder()} and call it {Path(name).stem!r}."
+        )
+    return model(name)
 
 
 def remove(name: str) -> Path:

@@ -91,7 +91,7 @@ def adopt(text: str, agree: Agree, say: Say, name: str = "") -> str:
         text: As `parse` reads it.
         agree: Is called once it is sure that the hub would give the file, unless the catalogue has it.
         say: Is told what happens.
-        name: The name wanted; without, one is made from the file's.
+        name: The name for one that is new; without, it is made from the file's.
 
     Raises:
         ModelError: The hub refuses or cannot be asked, the file is none that can be used, or the name is taken.
@@ -104,7 +104,7 @@ def adopt(text: str, agree: Agree, say: Say, name: str = "") -> str:
         repository = _read(hub, wanted, say)
         offer = repository.choose(wanted.file)
         found = _row(repository, offer)
-        if known := _known(found, name):
+        if known := _known(found):
             say(f"{wanted} is {known.name}")
             return known.name
         _refuse_unusable(hub, repository, offer)
@@ -145,11 +145,10 @@ def _row(repository: Repository, offer: Offer) -> Model:
     )
 
 
-def _known(found: Model, name: str) -> Model | None:
-    """The model of the catalogue that is the same file, under the name wanted if there is one."""
+def _known(found: Model) -> Model | None:
+    """The model of the catalogue that is the same file: a second name would be a second download."""
     rows = [one for one in catalogue().values() if one.sha256]  # a bundled one has none
-    same = [one for one in rows if one.sha256 == found.sha256 and one.parts == found.parts]
-    return next((one for one in same if not name or one.name == name), None)
+    return next((one for one in rows if one.sha256 == found.sha256 and one.parts == found.parts), None)
 
 
 def _refuse_unusable(hub: Hub, repository: Repository, offer: Offer) -> None:
