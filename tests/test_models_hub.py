@@ -388,6 +388,17 @@ def test_a_name_with_spaces_and_other_letters_is_pulled(world: World) -> None:
     assert get("hf:us/odd").name == "gr-e-v1-q4_0.gguf"
 
 
+def test_a_file_whose_name_says_little_is_called_as_its_repository(world: World) -> None:
+    for file, name in (
+        ("ggml-model-i2_s.gguf", "bitnet-2b-i2_s.gguf"),
+        ("Q8_0/model.gguf", "bitnet-2b-q8_0.gguf"),
+        ("Q4_0/tiny.gguf", "tiny-q4_0.gguf"),
+        ("model-f16-00001-of-00001.gguf", "bitnet-2b-f16-00001-of-00001.gguf"),
+    ):
+        world.repos["us/BitNet-2B-GGUF"] = Repo({file: model_file(seed=len(file))})
+        assert get("hf:us/BitNet-2B-GGUF").name == name
+
+
 def test_a_revision_may_be_named(world: World) -> None:
     assert get(f"hf:us/Tiny-GGUF@{COMMIT}:Q8_0").read_bytes() == LARGE
     with pytest.raises(ModelError, match="us/Tiny-GGUF has no such revision"):
@@ -633,12 +644,16 @@ def test_a_licence_that_is_not_open_is_asked_about(
     link = "https://ai.google.dev/gemma/terms"
     world.repos["us/Tiny-GGUF"].card = {"license": "gemma", "license_link": link}
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert run(["models", "pull", "hf:us/Tiny-GGUF:Q4_K_M"]) == 130
+    assert run(["models", "pull", "hf:us/Tiny-GGUF:Q4_K_M"]) == 1
     assert capfd.readouterr().err.startswith(
         f"us/Tiny-GGUF: licence gemma, {link}\n"
-        "It may limit what you do with it; read it first. Download tiny-q4_k_m now? (--yes does not ask) [y/N]: "
+        "It may limit what you do with it; read it first. Download tiny-q4_k_m now? [y/N]: "
     )
     assert "tiny-q4_k_m" not in catalogue()
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run(["models", "pull", "hf:us/Tiny-GGUF:Q4_K_M"]) == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.endswith("openbook: tiny-q4_k_m was not pulled. With --yes the licence is not asked about.")
     assert run(["models", "pull", "hf:us/Tiny-GGUF:Q4_K_M", "--yes"]) == 0
     assert catalogue()["tiny-q4_k_m"].licence_note == link
 

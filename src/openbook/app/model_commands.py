@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,14 @@ def _agree(*, yes: bool) -> Agree:
         if yes or repository.is_open:
             return
         why = "Nobody says what you may do with it." if unknown else "It may limit what you do with it; read it first."
-        click.confirm(f"{why} Download {model.name} now? (--yes does not ask)", default=False, abort=True, err=True)
+        try:
+            agreed = click.confirm(f"{why} Download {model.name} now?", default=False, err=True)
+        except click.Abort:
+            if sys.stdin.isatty():  # Ctrl-C
+                raise
+            agreed = False
+        if not agreed:
+            raise ModelError(f"{model.name} was not pulled. With --yes the licence is not asked about.")
 
     return agree
 

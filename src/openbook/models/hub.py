@@ -246,7 +246,7 @@ def _pool(url: str) -> urllib3.PoolManager:
     try:
         scheme, host, port = _origin(url)
     except SourceError:
-        host = ""
+        scheme, host, port = "", "", 0
     if not host:
         raise SourceError(f"HF_ENDPOINT is {url}, which is not an http address")
     timeout = urllib3.Timeout(connect=REACH_SECONDS, read=READ_SECONDS)
@@ -308,6 +308,7 @@ def _stream(hub: Hub, source: HuggingFace, model: Model, part: Path, meter: Mete
                 if have > model.size_bytes:
                     raise SourceError("it sends more bytes than the file has")
                 file.write(piece)
+                file.flush()  # so that what a kill leaves is all that came
                 meter(have)
     finally:
         reply.response.close()
@@ -342,5 +343,6 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return f"no answer within {READ_SECONDS:.0f} s"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return f"its certificate is not trusted ({' '.join(str(error).split())[:120]})"
+        trouble = "its certificate is not trusted" if "CERTIFICATE" in str(error) else "no secure connection"
+        return f"{trouble} ({' '.join(str(error).split())[:120]})"
     return "the connection broke"

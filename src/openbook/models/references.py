@@ -27,6 +27,7 @@ ADDRESS = re.compile(
     r"https://(?:huggingface\.co|hf\.co)/(?P<repository>[^/?#]+/[^/?#]+)"
     r"(/(?:blob|resolve)/(?P<revision>[^/?#]+)/(?P<file>[^?#]+)|/tree/[^?#]*)?/?([?#].*)?"
 )
+GENERAL = re.compile(r"(?:ggml-)?model([-._].*)?")  # what converters call what they write
 SHORT_COMMIT = 7
 
 
@@ -128,7 +129,7 @@ def _read(hub: Hub, wanted: Reference, say: Say) -> Repository:
 def _row(repository: Repository, offer: Offer) -> Model:
     """What the catalogue would say of an offer; name and file are still to be decided."""
     return Model(
-        name=_short_name(offer.file),
+        name=_short_name(repository.name, offer),
         kind="embedder" if repository.embedder else "llm",
         file=offer.file,
         size_bytes=offer.size_bytes,
@@ -168,13 +169,13 @@ def _refuse_unusable(hub: Hub, repository: Repository, offer: Offer) -> None:
         raise SourceError(f"it has another {offer.file} than it says. Try again")
 
 
-def _short_name(file: str) -> str:
-    """A word to call a model by.
-
-    >>> _short_name("Q4_K_M/Big-Model.Q4_K_M-00001-of-00002.gguf")
-    'big-model.q4_k_m'
-    """
-    stem = SPLIT.sub("", PurePosixPath(file).name).lower().removesuffix(".gguf")
+def _short_name(repository: str, offer: Offer) -> str:
+    """A word to call a model by: the name of its file, unless that says too little."""
+    stem = SPLIT.sub("", PurePosixPath(offer.file).name).lower().removesuffix(".gguf")
+    if found := GENERAL.fullmatch(stem):
+        stem = repository.split("/")[1].lower().removesuffix("-gguf") + (found[1] or "")
+    if offer.quantisation.lower() not in stem:  # it is in the name of the folder
+        stem = f"{stem}-{offer.quantisation.lower()}"
     return re.sub(r"[^a-z0-9._-]+", "-", stem.replace("..", ".")).strip("-._") or "model"
 
 

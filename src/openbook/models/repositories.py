@@ -31,7 +31,7 @@ OPEN: Mapping[str, str] = {
 # As people write it into names of files: 'Q4_K_M', 'IQ2_XXS', 'UD-Q4_K_XL', 'Q4_0_4_8', 'MXFP4', 'f16'.
 QUANTISATION = re.compile(
     r"(?:^|[-._/ ])((?:UD-)?I?Q\d(?:_(?:K(?:_(?:XS|S|M|L|XL))?|NL|XXS|XS|S|M|L|\d(?:_\d_\d)?))?"
-    r"|TQ[12]_0|MXFP4(?:_MOE)?|BF16|FP?16|FP?32)(?=$|[-._/ ])",
+    r"|TQ[12]_0|I2_S|MXFP4(?:_MOE)?|BF16|FP?16|FP?32)(?=$|[-._/ ])",
     re.IGNORECASE,
 )
 PROJECTOR = re.compile(r"(^|[-._/])(mmproj|imatrix)", re.IGNORECASE)  # of a model that also sees; of a quantiser
