@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -14,20 +15,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
+import urllib3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from openbook.app.cli import run
 from openbook.errors import ModelError
 from openbook.models import find, hub, own_catalogue
-from openbook.models.catalogue import catalogue
+from openbook.models.catalogue import HuggingFace, Model, Part, Wheels, catalogue
 from openbook.models.gguf import read_header
 from openbook.models.listing import rows
 from openbook.models.pull import pull, remove
 from openbook.models.references import adopt, look, parse
-from openbook.models.repositories import Repository, memory_wanted, quantisation_of
+from openbook.models.repositories import Repository, memory_wanted, quantisation_of, read_repository
+from openbook.models.transfer import SourceError
 from test_models import KEYS, Quiet, gguf, scalar
 
 TOKEN = "hf_secret"
@@ -151,7 +156,7 @@ class HubHandler(BaseHTTPRequestHandler):
             "id": name,
             "modelId": name,
             "sha": repo.commit,
-            "gated": repo.gated and "manual",
+            "gated": "manual" if repo.gated else False,
             "siblings": siblings,
         }
         said = {**said, "cardData": repo.card, "tags": ["gguf"], "pipeline_tag": "text-generation", **repo.more}
@@ -741,6 +746,90 @@ def test_other_rows_of_the_catalogue_stay_as_they_were(world: World, openbook_ho
         .read_bytes()
         .startswith(f"# my own{newline}{newline}# this belongs to the next{newline}".encode())
     )
+
+
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f")), st.booleans(), st.integers(0, 2**62)
+)
+def test_a_row_is_read_as_it_was_written(openbook_home: Path, words: str, split: bool, number: int) -> None:
+    parts = (Part(1, "0" * 64), Part(number + 1, "1" * 64)) if split else ()
+    row = Model(
+        name="x",
+        kind="llm",
+        file="x-00001-of-00002.gguf",
+        size_bytes=number + 2,
+        sha256="0" * 64,
+        licence="MIT",
+        purpose=words,
+        licence_note=words,
+        pulled_from="hf:us/x",
+        sources=(HuggingFace("us/x", 'ü #[[model]] "x".gguf'), Wheels("x", "1.0", "x/x.bin")) if not split else (),
+        parts=parts,
+    )
+    before = own_catalogue.path().read_text("utf-8") if own_catalogue.path().is_file() else ""
+    own_catalogue.put(row)
+    assert catalogue()["x"] == row
+    own_catalogue.take_out("x")
+    assert own_catalogue.path().read_text("utf-8").rstrip() == (before or own_catalogue.HEAD).rstrip()
+
+
+class Said(hub.Hub):
+    """A hub that says what a test makes up."""
+
+    page: ClassVar[Any] = None
+
+    def json(self, path: str, repository: str) -> Any:
+        return self.page
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["a.gguf", "a-00001-of-99999.gguf", "mit", "\x1b[2J"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["rfilename", "lfs", "size", "sha256", "license", "total"]), inner, max_size=4
+        )
+    ),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    st.fixed_dictionaries(
+        {"sha": st.just(COMMIT) | JSON, "siblings": st.lists(JSON)},
+        optional={
+            "id": JSON,
+            "cardData": JSON,
+            "tags": JSON,
+            "gguf": JSON,
+            "gated": JSON,
+            "pipeline_tag": JSON,
+        },
+    )
+)
+def test_whatever_a_hub_says_is_understood_or_refused(page: dict[str, Any]) -> None:
+    said = Said("http://hub", urllib3.PoolManager(), quiet)
+    Said.page = page
+    try:
+        found = read_repository(said, "us/tiny")
+    except SourceError:
+        return
+    assert all(offer.file.isprintable() and offer.size_bytes >= 0 for offer in found.offers)
+    assert found.licence.isprintable()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_catalogue_that_cannot_be_written_is_said(world: World, openbook_home: Path) -> None:
+    (openbook_home / "models").mkdir(mode=0o500)
+    with pytest.raises(ModelError, match=r"Cannot write .*catalogue\.toml: Permission denied\. Or set"):
+        get("hf:us/Tiny-GGUF:Q4_K_M")
+
+
+def test_a_models_folder_that_is_a_file_is_said(world: World, openbook_home: Path) -> None:
+    (openbook_home / "models").write_text("", "utf-8")
+    with pytest.raises(ModelError, match=r"Cannot write .*catalogue\.toml: File exists\. Or set OPENBOOK_HOME\."):
+        get("hf:us/Tiny-GGUF:Q4_K_M")
 
 
 def test_many_pulls_at_once_lose_no_row(world: World) -> None:

@@ -52,21 +52,28 @@ def take_out(name: str) -> None:
 @contextmanager
 def _changing() -> Generator[list[str]]:
     """The file cut before each [[model]]: what is in the list at the end is written, in one step."""
-    models_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(models_folder() / ".catalogue.lock"):
-        before = path().read_bytes().decode("utf-8") if path().is_file() else HEAD
-        rows = _rows(before)
-        yield rows
-        after = "".join(rows)
-        if after == before:
-            return
-        new = path().with_name(".catalogue.new")
-        with new.open("w", encoding="utf-8", newline="") as file:
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        read_catalogue(new)  # what cannot be read again is not put in its place
-        new.replace(path())
+    try:
+        models_folder().mkdir(parents=True, exist_ok=True)
+        with FileLock(models_folder() / ".catalogue.lock"):
+            before = path().read_bytes().decode("utf-8") if path().is_file() else HEAD
+            rows = _rows(before)
+            yield rows
+            after = "".join(rows)
+            if after != before:
+                _replace(after)
+    except OSError as error:
+        raise ModelError(f"Cannot write {path()}: {error.strerror or error}. Or set OPENBOOK_HOME.") from error
+
+
+def _replace(content: str) -> None:
+    """The file anew in one step, if it can be read again."""
+    new = path().with_name(".catalogue.new")
+    with new.open("w", encoding="utf-8", newline="") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    read_catalogue(new)
+    new.replace(path())
 
 
 def _rows(text: str) -> list[str]:

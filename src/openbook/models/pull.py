@@ -28,7 +28,7 @@ from openbook.models.catalogue import PATTERNS, UNKNOWN_LICENCE, HuggingFace, Mo
 from openbook.models.folders import hub_cache
 from openbook.models.gguf import read_header
 from openbook.models.hub import Say
-from openbook.models.listing import is_here, missing, place, working_folder
+from openbook.models.listing import is_here, place, pulled_bytes, working_folder
 from openbook.models.transfer import PIECE, Meter, SourceError, check_room, size_of
 from openbook.types import Report
 
@@ -138,7 +138,7 @@ def _disk_error(wanted: Model, error: OSError) -> ModelError:
 def _pull_all(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
     """Every file of a model that is not here yet."""
     if wanted.parts:
-        check_room(models_folder(), sum(piece.size_bytes for piece in missing(wanted)) - _half_here(wanted))
+        check_room(models_folder(), wanted.size_bytes - pulled_bytes(wanted))
     for piece in wanted.pieces:
         if not is_here(piece):
             _pull(piece, folder, meter, say)
@@ -146,10 +146,6 @@ def _pull_all(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Pat
     if wanted.pulled_from:
         own_catalogue.put(_as_the_file_says(wanted))
     return place(wanted)
-
-
-def _half_here(wanted: Model) -> int:
-    return max((size_of(part) for part in working_folder(wanted).glob("*.part")), default=0)
 
 
 def _as_the_file_says(wanted: Model) -> Model:

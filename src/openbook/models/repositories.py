@@ -122,7 +122,7 @@ def read_repository(hub: Hub, name: str, revision: str = "") -> Repository:
         note or f"{hub.endpoint}/{now}",
         licence in OPEN,
         bool(said.get("gated")),
-        said.get("pipeline_tag") in EMBEDDERS,
+        str(said.get("pipeline_tag")) in EMBEDDERS,
         _number(described.get("total")),
         _number(described.get("context_length")),
         tuple(_offers(said["siblings"])),
