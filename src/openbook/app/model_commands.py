@@ -58,8 +58,10 @@ def models_pull(name: str, search: bool, called: str, source: Path | None, yes: 
     if is_reference(name):
         from openbook.models.references import adopt
 
-        name = adopt(name, _agree(yes=yes), show.note, called)
-    path = _pull(name, source)
+        row = adopt(name, _agree(yes=yes), show.note, called)
+        name, path = row.name, _pull(row, source)
+    else:
+        path = _pull(name, source)
     if as_json:
         # A converted model is a folder.
         size_bytes = sum(map(size_of, path.iterdir())) if path.is_dir() else size_of(path)
@@ -92,16 +94,16 @@ def _agree(*, yes: bool) -> Agree:
     return agree
 
 
-def _pull(name: str, source: Path | None) -> Path:
+def _pull(wanted: str | Model, source: Path | None) -> Path:
     from openbook.app import show
-    from openbook.models.catalogue import model, readable
+    from openbook.models.catalogue import catalogue, readable
     from openbook.models.pull import pull
 
-    wanted = model(name)
-    if wanted.size_bytes:  # else there is nothing to pull
-        click.echo(f"{wanted.name}: {readable(wanted.size_bytes)}, licence {wanted.licence}", err=True)
+    row = catalogue().get(wanted) if isinstance(wanted, str) else wanted
+    if row is not None and row.size_bytes:  # else there is nothing to pull
+        click.echo(f"{row.name}: {readable(row.size_bytes)}, licence {row.licence}", err=True)
     with show.Bar() as report:
-        return pull(name, report=report, folder=source, say=show.note)
+        return pull(wanted, report=report, folder=source, say=show.note)
 
 
 @models.command("remove")

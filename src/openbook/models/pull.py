@@ -38,13 +38,15 @@ Fetch = Callable[[Path, Meter], None]
 """Fills a part file until it is whole."""
 
 
-def pull(name: str, *, report: Report | None = None, folder: Path | None = None, say: Say | None = None) -> Path:
+def pull(
+    wanted: str | Model, *, report: Report | None = None, folder: Path | None = None, say: Say | None = None
+) -> Path:
     """Get a model of the catalogue, unless it is here; its file.
 
     Stopped at any moment, the next pull goes on. Two pulls of one model at once: the second waits and finds it done.
 
     Args:
-        name: As the catalogue says it.
+        wanted: A name in the catalogue, or a row of it, which may have other sources.
         report: Is told the bytes that are here, now and then.
         folder: Take it from there and nowhere else. Without: `$OPENBOOK_MODELS_FROM` if set, then the model's sources.
         say: Is told which source is tried, and why the one before was no use.
@@ -52,10 +54,10 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
     Raises:
         ModelError: No source has it, or there is no room; one line names each source and its reason.
     """
-    wanted = _wanted(name)
+    wanted = wanted if isinstance(wanted, Model) else _wanted(wanted)
     say = say or (lambda line: None)
     if wanted.bundled:
-        raise ModelError(f"{name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
+        raise ModelError(f"{wanted.name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
     try:
         if not is_here(wanted):
             with _alone(wanted, say):
@@ -63,7 +65,7 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
                     return _pull_all(wanted, folder, Meter(report, wanted.size_bytes), say)
     except OSError as error:
         raise _disk_error(wanted, error) from error
-    say(f"{name} is here: {place(wanted)}")
+    say(f"{wanted.name} is here: {place(wanted)}")
     return place(wanted)
 
 

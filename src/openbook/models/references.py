@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from openbook.errors import ModelError
 from openbook.home import models_folder
 from openbook.models import own_catalogue
-from openbook.models.catalogue import NAME, PATTERNS, SPLIT, HuggingFace, Model, catalogue, model
+from openbook.models.catalogue import NAME, PATTERNS, SPLIT, HuggingFace, Model, catalogue
 from openbook.models.hub import Hub, Say, connect
 from openbook.models.listing import strangers
 from openbook.models.pull import has_bytes
@@ -82,11 +82,11 @@ def look(text: str, say: Say) -> Repository:
         raise ModelError(f"Cannot look into {wanted.repository} on Hugging Face: {error}.") from error
 
 
-def adopt(text: str, agree: Agree, say: Say, name: str = "") -> str:
-    """Put what a reference means into the user's catalogue; its name there. Nothing is downloaded yet.
+def adopt(text: str, agree: Agree, say: Say, name: str = "") -> Model:
+    """Put what a reference means into the user's catalogue; the row, to be pulled. Nothing is downloaded yet.
 
-    A model that the catalogue has already, by its sha256, keeps the name it has. Without the hub, one that was adopted
-    before is found by the reference.
+    A model that the catalogue has already, by its sha256, keeps the name it has, and may be had from here too. Without
+    the hub, one that was adopted before is found by the reference.
 
     Args:
         text: As `parse` reads it.
@@ -107,7 +107,7 @@ def adopt(text: str, agree: Agree, say: Say, name: str = "") -> str:
         found = _row(repository, offer)
         if known := _known(found):
             say(f"{wanted} is {known.name}")
-            return known.name
+            return replace(known, sources=tuple(dict.fromkeys((*found.sources, *known.sources))))
         _refuse_unusable(hub, repository, offer)
     except SourceError as error:
         return _adopted_before(wanted, error, say)
@@ -116,7 +116,7 @@ def adopt(text: str, agree: Agree, say: Say, name: str = "") -> str:
     found = replace(found, file=lying or found.name + (_split_end(offer.file) or ".gguf"))
     agree(repository, found)
     own_catalogue.put(found)
-    return found.name
+    return found
 
 
 def _read(hub: Hub, wanted: Reference, say: Say) -> Repository:
@@ -198,7 +198,7 @@ def _free_name(found: Model, repository: Repository, name: str, lying: str) -> s
     choices = [found.name, f"{owner}-{found.name}", f"{owner}-{found.name}-{repository.commit[:SHORT_COMMIT]}"]
     for choice in [name] if name else choices:
         file = f"{choice}{end}"
-        if choice not in known and (file == lying or not (models_folder() / file).exists()):
+        if choice not in known and (file.lower() == lying.lower() or not (models_folder() / file).exists()):
             return choice
     if name:
         raise ModelError(f"The name {name} is taken. Choose another with --name, or: openbook models remove {name}")
@@ -210,13 +210,13 @@ def _split_end(file: str) -> str:
     return found[0] if found else ""
 
 
-def _adopted_before(wanted: Reference, why: SourceError, say: Say) -> str:
+def _adopted_before(wanted: Reference, why: SourceError, say: Say) -> Model:
     """The model that the same reference meant before, for a machine that cannot ask now."""
     rows = [one for one in catalogue().values() if one.pulled_from and _may_mean(wanted, parse(one.pulled_from))]
     if len(rows) != 1:
         raise ModelError(f"Cannot get {wanted} from Hugging Face: {why}.")
     say(f"Hugging Face: {why}. Going on with what {wanted} meant before: {rows[0].name}")
-    return model(rows[0].name).name
+    return rows[0]
 
 
 def _may_mean(wanted: Reference, adopted: Reference) -> bool:
