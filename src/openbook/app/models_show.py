@@ -34,18 +34,18 @@ def models_show(name: str, as_json: bool, verbose: bool) -> None:
 
     Read from its header; nothing is loaded. With -v the whole template.
     """
-    from openbook.app import show, show_models
+    from openbook.app import show, show_fit
     from openbook.models.facts import facts, known_as, sha256
 
     found = facts(name)
     if not as_json:
-        show_models.facts(found, verbose=verbose)
+        show_fit.facts(found, verbose=verbose)
     with show.Bar() as report:
         digest = sha256(found.path, report)
     if as_json:
-        show.as_json(show_models.facts_json(found, digest, known_as(digest)))
+        show.as_json(show_fit.facts_json(found, digest, known_as(digest)))
     else:
-        show_models.digest(digest, known_as(digest))
+        show_fit.digest(digest, known_as(digest))
 
 
 @click.command("fit")
@@ -63,7 +63,7 @@ def models_fit(
 
     For this machine, or for one named by --ram and --vram. For a model that is not here yet it is an estimate.
     """
-    from openbook.app import show, show_models
+    from openbook.app import show, show_fit
     from openbook.machine import this_machine
     from openbook.models.fit import named_machine
     from openbook.models.verdict import judge
@@ -73,6 +73,6 @@ def models_fit(
         machine = named_machine(machine, ram, vram)
     found = judge(name, machine, context=context, cache_type=cache_type, parallel=parallel)
     if as_json:
-        show.as_json(show_models.fit_json(found))
+        show.as_json(show_fit.fit_json(found))
     else:
-        show_models.fit(found)
+        show_fit.fit(found)

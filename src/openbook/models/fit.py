@@ -65,6 +65,7 @@ class Fit:
     buffers: int  # in RAM: work space
     runtime: int  # in RAM: program and tokenizer
     vram: int  # weights, cache and buffers on the graphics card
+    read: int  # bytes of weights that each token of an answer needs
     tokens_per_second: float  # of an answer, after a short prompt; 0: not known
     estimated: bool = False  # from the size and the parameters alone: the file is not here
 
@@ -129,6 +130,7 @@ def fit(
         buffers=parts.buffers("ram" if not gpu_layers else "beside" if ram or experts else "inputs"),
         runtime=PROGRAM_BYTES + TOKEN_BYTES * parts.entries,
         vram=parts.vram(gpu_layers, experts) if gpu_layers else 0,
+        read=parts.read,
         tokens_per_second=0.0 if gpu_layers else _speed(parts.read, most - 1, machine),
     )
 
@@ -166,6 +168,7 @@ def estimate(
         buffers=round(BUFFER_BYTES * sqrt(parameters / 1e9)),
         runtime=PROGRAM_BYTES + TOKEN_BYTES * USUAL_ENTRIES,
         vram=0,
+        read=size_bytes,
         tokens_per_second=_speed(size_bytes, USUAL_LAYERS, machine),
         estimated=True,
     )
@@ -180,14 +183,12 @@ def refuse_too_large(header: Header, settings: Mapping[str, Any]) -> None:
         ModelError: The model takes more memory than the machine has, swap included.
     """
     total, free, swap = memory()
-    parallel = max(1, int(settings.get("parallel", 1)))
     sized = partial(
         fit,
         header,
-        # llama.cpp divides its context among the slots.
-        context=-(-int(settings["context"]) // parallel),
+        context=int(settings["context"]),
         cache_type=_said_type(settings),
-        parallel=parallel,
+        parallel=int(settings.get("parallel", 1)),
         gpu_layers=int(settings.get("gpu_layers", -1)),
     )
     # What fits without a graphics card needs no look for one, which costs up to a second.

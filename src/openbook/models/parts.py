@@ -69,7 +69,7 @@ class Parts:
             used = min(shape.experts_used, shape.experts) / shape.experts if one.expert and shape.experts else 1
             read += round(one.size_bytes * used)
         caches = [self.cache(layer) for layer in shape.layers] + [0]
-        places = tuple(Place(*sizes, cache) for sizes, cache in zip(found, caches, strict=True))
+        places = tuple(Place(sizes[0], sizes[1], sizes[2], cache) for sizes, cache in zip(found, caches, strict=True))
         object.__setattr__(self, "places", places)
         object.__setattr__(self, "embeddings", embeddings)
         object.__setattr__(self, "read", read + self.tied)
