@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import networks
 from openbook.app.cli import run as command_line
 from openbook.errors import ModelError, SpecError
+from openbook.llamacpp.server import Server
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.machine import Machine, bandwidth, memory
+from openbook.models.facts import describe
 from openbook.models.fit import fit, refuse_too_large
 from openbook.models.gguf import read_header
 from openbook.models.network import network
@@ -163,6 +171,121 @@ def test_this_machine_is_measured_soon() -> None:
     assert 1e9 < bandwidth() < 2e12
     bandwidth()
     assert time.perf_counter() - began < 5  # 0.3 s on a quiet machine
+
+
+# --- As llama.cpp says it --------------------------------------------------------------------------------------------
+
+MIB = 1 << 20
+
+
+def asked(path: Path, context: int, vram: float) -> dict[str, Any]:
+    """What llama.cpp itself would allocate, with a graphics card that is not there."""
+    script = Path(__file__).with_name("llamacpp_says.py")
+    command = [sys.executable, str(script), str(path), str(context), str(round(vram * GB))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.skip(f"this llama.cpp cannot be asked: {done.stderr.strip().splitlines()[-1:]}")
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind", "context"),
+    [
+        ("LLAMA_7B", "Q4_0", 2048),
+        ("LLAMA_3_8B", "Q4_K", 32768),
+        ("LLAMA_65B", "Q5_0", 2048),
+        ("GEMMA_3_4B", "Q4_0", 32768),
+        ("MIXTRAL_8X7B", "Q4_K", 4096),
+        ("QWEN3_30B_A3B", "Q4_K", 4096),
+        ("QWEN3_06B", "Q8_0", 4096),
+    ],
+)
+def test_cache_and_buffers_in_ram_are_llama_cpps(tmp_path: Path, name: str, kind: str, context: int) -> None:
+    network: networks.Published = getattr(networks, name)
+    path = network.write(tmp_path / "model.gguf", kind, tokens=network.vocabulary)
+    _, cache, buffers = asked(path, context, 0)["ram"]
+    sized = fit(read_header(path), machine(1000), context=context)
+    assert sized.cache / MIB == pytest.approx(cache, abs=1)
+    assert sized.buffers / MIB == pytest.approx(buffers, rel=0.06, abs=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kind", "context", "vram"),
+    [
+        ("LLAMA_65B", "Q6_K", 2048, 12),
+        ("LLAMA_65B", "Q6_K", 2048, 24),
+        ("LLAMA_7B", "Q4_0", 2048, 3),
+        ("LLAMA_7B", "Q4_0", 2048, 8),
+        ("LLAMA_3_8B", "Q4_K", 8192, 4),
+        ("GEMMA_3_4B", "Q4_0", 32768, 3),
+        ("QWEN3_06B", "Q4_0", 4096, 1.5),
+        ("QWEN3_30B_A3B", "Q4_K", 4096, 8),
+        ("QWEN3_30B_A3B", "Q4_K", 4096, 24),
+    ],
+)
+def test_as_many_layers_go_on_a_card_as_llama_cpp_puts_there(
+    tmp_path: Path, name: str, kind: str, context: int, vram: float
+) -> None:
+    network: networks.Published = getattr(networks, name)
+    path = network.write(tmp_path / "model.gguf", kind, tokens=network.vocabulary)
+    said = asked(path, context, vram)
+    sized = fit(read_header(path), machine(1000, vram), context=context)
+    assert sized.gpu_layers == pytest.approx(said["layers"] if said["layers"] >= 0 else sized.layers, abs=1)
+    assert sized.ram_experts == pytest.approx(said["experts"], abs=1)
+    assert sized.vram / MIB == pytest.approx(sum(said["card"]), rel=0.08)  # one layer of Gemma is 7 %
+    weights, cache, buffers = said["ram"]
+    if sized.gpu_layers == said["layers"] and sized.ram_experts == said["experts"]:
+        assert sized.cache / MIB == pytest.approx(cache, abs=1)
+        assert sized.weights / MIB == pytest.approx(weights, rel=0.02, abs=1)
+    assert sized.buffers / MIB == pytest.approx(buffers, rel=0.06, abs=2)
+
+
+@pytest.mark.slow
+@pytest.mark.models
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("context", [512, 4096])
+def test_a_child_takes_what_was_predicted(weights: Path, context: int) -> None:
+    server = Server(weights, {"context": context, "threads": 0, "gpu_layers": -1})
+    try:
+        server.url()
+        lines = Path(f"/proc/{server.pid}/status").read_text("utf-8").splitlines()
+        peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    finally:
+        server.close()
+    header = read_header(weights)
+    sized = fit(header, machine(16), context=context)
+    assert sized.peak - sized.buffers < 1.1 * peak  # buffers are taken when the first prompt is read
+    assert sized.peak > 0.9 * peak
+
+
+# --- Damage -----------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(st.lists(st.tuples(st.integers(0, 11_000), st.integers(0, 255)), max_size=8), st.integers(0, 12_000))
+def test_a_damaged_header_costs_one_line_whoever_reads_it(edits: list[tuple[int, int]], end: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.gguf")
+        networks.TINY.write(path, "Q4_K")
+        content = bytearray(path.read_bytes())
+        for at, byte in edits:
+            content[at % len(content)] = byte
+        path.write_bytes(content if end > 11_000 else content[:end])
+        began = time.perf_counter()
+        try:
+            header = read_header(path)
+            describe(header)
+            verdict = judge(str(path), machine(16, 4), context=4096)
+            assert verdict.reason
+        except ModelError as error:
+            refused = str(error)
+        else:
+            refused = ""
+        assert "\n" not in refused
+        assert time.perf_counter() - began < 2
 
 
 # --- The commands -----------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def fit(
         # With a graphics card, large prompts are worked on there: weights stay in the order of the file.
         repacked=0 if gpu_layers else sum(place.repacked for place in ram),
         cache=sum(place.cache for place in ram),
-        buffers=parts.buffers("ram" if not gpu_layers else "beside" if ram or experts else "inputs"),
+        buffers=parts.buffers("beside" if gpu_layers else "ram"),
         runtime=PROGRAM_BYTES + TOKEN_BYTES * parts.entries,
         vram=parts.vram(gpu_layers, experts) if gpu_layers else 0,
         read=parts.read,

@@ -53,6 +53,7 @@ class Parts:
     places: tuple[Place, ...] = field(init=False)  # the layers, then the output
     embeddings: int = field(init=False)  # weights that stay in RAM
     read: int = field(init=False)  # bytes of weights that one token of an answer needs
+    largest: int = field(init=False)  # bytes of the largest tensor in a layer
 
     def __post_init__(self) -> None:
         count = len(self.network.layers)
@@ -73,6 +74,8 @@ class Parts:
         object.__setattr__(self, "places", places)
         object.__setattr__(self, "embeddings", embeddings)
         object.__setattr__(self, "read", read + self.tied)
+        largest = max((one.size_bytes for one in self.header.tensors if one.layer >= 0), default=0)
+        object.__setattr__(self, "largest", largest)
 
     @property
     def tied(self) -> int:
@@ -93,8 +96,8 @@ class Parts:
         token = (layer.keys + layer.values) * block_bytes // per_block
         return self.parallel * (self._cells(layer.window) * token + layer.state_bytes)
 
-    def buffers(self, where: Literal["ram", "card", "beside", "inputs"]) -> int:
-        """Bytes of work space: 'ram' without a card; with one, 'card', and 'beside' it or for its 'inputs' alone.
+    def buffers(self, where: Literal["ram", "card", "beside"]) -> int:
+        """Bytes of work space: in RAM without a card; with one, there, and in RAM beside it.
 
         What lives at once in the busiest place of a layer, which cells a token may look at, and the scores of the
         tokens that may come next. The busiest place is the middle of the layer, seldom its attention.
@@ -103,7 +106,7 @@ class Parts:
         width, inner = shape.width, shape.feed_forward
         outputs = shape.experts_used * width if shape.experts else 0
         busiest = max(3 * inner + 5 * width, 2 * shape.heads + 5 * width, 2 * outputs + inner + 2 * width)
-        floats = {"ram": busiest, "card": busiest - width, "beside": busiest - 3 * width, "inputs": 4 * width}[where]
+        floats = {"ram": busiest, "card": busiest - width, "beside": 4 * width}[where]
         masks = sum(self._cells(window) for window in {layer.window for layer in shape.layers if layer.keys})
         scores = 0 if where == "card" else F32 * shape.vocabulary * self.parallel
         return self._batch * (F32 * max(0, floats) + F16 * masks) + scores
@@ -124,7 +127,10 @@ class Parts:
         """Bytes on the card with the last so many layers there, so many of them without their experts."""
         card = self.places[len(self.places) - layers :]
         experts = sorted(place.experts for place in card)[: max(0, layers - ram_experts)]
-        return sum(place.weights + place.cache for place in card) + sum(experts) + self.tied + self.buffers("card")
+        # A prompt is worked on there, so the weights of the other layers are copied there for it, one after the other.
+        copied = self.largest if layers < len(self.places) or ram_experts else 0
+        weights = sum(place.weights + place.cache for place in card) + sum(experts) + self.tied
+        return weights + self.buffers("card") + copied
 
     @property
     def _batch(self) -> int:
