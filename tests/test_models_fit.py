@@ -113,7 +113,7 @@ def test_twice_the_bandwidth_is_nearly_twice_the_speed(tmp_path: Path) -> None:
     header = networks.LLAMA_65B.header(tmp_path)
     slow, fast = (fit(header, replace(machine(64), bandwidth=rate), context=512) for rate in (25e9, 50e9))
     assert 1.8 < fast.tokens_per_second / slow.tokens_per_second <= 2
-    assert slow.tokens_per_second == pytest.approx(0.55, rel=0.1)  # 37 GB of weights at 25 GB/s
+    assert slow.tokens_per_second == pytest.approx(0.67, rel=0.1)  # 37 GB of weights at 25 GB/s
 
 
 def test_an_unknown_cache_type_is_refused(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_what_is_no_model_costs_one_line(tmp_path: Path, run: Run, command: str)
     whole = networks.LLAMA_7B.write(tmp_path / "whole.gguf")
     with whole.open("rb") as file:
         (tmp_path / "cut.gguf").write_bytes(file.read(5000))
-    for name in ("empty.gguf", "text.gguf", "folder.gguf", "cut.gguf", "missing.gguf"):
+    for name in ("empty.gguf", "text.gguf", "folder.gguf", "cut.gguf", "missing.gguf", "cut.gguf/x.gguf"):
         code, out, err = run("models", command, str(tmp_path / name))
         assert code == 1, name
         assert out == ""

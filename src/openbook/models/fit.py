@@ -19,7 +19,7 @@ from openbook.machine import Machine, cores, memory, this_machine
 from openbook.models.catalogue import readable
 from openbook.models.gguf import Header
 from openbook.models.network import network
-from openbook.models.parts import CELLS, Parts, padded
+from openbook.models.parts import CELLS, K_RATE, Parts, padded
 from openbook.models.tensors import BLOCKS
 from openbook.recipe import did_you_mean
 
@@ -33,8 +33,8 @@ PROGRAM_BYTES = 38_000_000
 TOKEN_BYTES = 200
 
 # For a model that is not here: numbers in the cache for each token, and bytes of work space, of a model of 1e9
-# parameters; both grow with the width of a network, so with the root of its size. Of eleven published networks of 0.1
-# to 70e9 parameters, the cache is between 0.4 and 2.5 times of this.
+# parameters; both grow with the width of a network, so with the root of its size. Of 14 published networks of 0.1 to
+# 70e9 parameters the cache is 0.4 to 1.8 times of this, of one 3.7 times; without grouped heads (LLaMA 1) 5 to 7 times.
 CACHE_VALUES = 20_000
 BUFFER_BYTES = 60_000_000
 USUAL_ENTRIES = 300_000  # tokens and merges
@@ -43,9 +43,7 @@ USUAL_LAYERS = 30
 # Left free on a graphics card: llama.cpp's `fit_params_target`.
 VRAM_MARGIN = 1 << 30
 
-# How fast weights are read while decoding, as a part of what memory gives; and what a layer costs however small it is:
-# threads wait for each other some twenty times in it.
-DECODING = 0.8
+# What a layer costs while decoding, however small it is: threads wait for each other some twenty times in it.
 LAYER_SECONDS = 0.3e-3
 
 
@@ -131,7 +129,7 @@ def fit(
         runtime=PROGRAM_BYTES + TOKEN_BYTES * parts.entries,
         vram=parts.vram(gpu_layers, experts) if gpu_layers else 0,
         read=parts.read,
-        tokens_per_second=0.0 if gpu_layers else _speed(parts.read, most - 1, machine),
+        tokens_per_second=0.0 if gpu_layers else _speed(parts.read, parts.work, most - 1, machine),
     )
 
 
@@ -169,7 +167,7 @@ def estimate(
         runtime=PROGRAM_BYTES + TOKEN_BYTES * USUAL_ENTRIES,
         vram=0,
         read=size_bytes,
-        tokens_per_second=_speed(size_bytes, USUAL_LAYERS, machine),
+        tokens_per_second=_speed(size_bytes, parameters / K_RATE, USUAL_LAYERS, machine),
         estimated=True,
     )
 
@@ -207,9 +205,11 @@ def _said_type(settings: Mapping[str, Any]) -> str:
     return said if said in CACHE_TYPES else "f16"
 
 
-def _speed(read: int, layers: int, machine: Machine) -> float:
-    """Tokens a second when so many bytes are read for each; 0 when it is not known how fast."""
-    return 1 / (read / (DECODING * machine.bandwidth) + LAYER_SECONDS * layers) if machine.bandwidth else 0.0
+def _speed(read: int, work: float, layers: int, machine: Machine) -> float:
+    """Tokens a second, 0 when it is not known: memory or cores, whichever takes longer, and a bit for each layer."""
+    if not machine.bandwidth:
+        return 0.0
+    return 1 / (max(read / machine.bandwidth, work / machine.cores) + LAYER_SECONDS * layers)
 
 
 def named_machine(machine: Machine, ram_bytes: int, vram_bytes: int) -> Machine:

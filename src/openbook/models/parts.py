@@ -31,6 +31,11 @@ REPACKED: Mapping[str, frozenset[str]] = {
 REPACKED_ROWS = 8
 
 
+# Values that one core multiplies in a second while it decodes: types with blocks of 256 (Q4_K), and all others. From
+# the decoding of three models on two cores with AVX2; with many cores memory is the limit, and these say little.
+K_RATE, RATE = 22e9, 10e9
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What belongs together on one device: a layer, or what stands after the last of them."""
@@ -53,12 +58,13 @@ class Parts:
     places: tuple[Place, ...] = field(init=False)  # the layers, then the output
     embeddings: int = field(init=False)  # weights that stay in RAM
     read: int = field(init=False)  # bytes of weights that one token of an answer needs
+    work: float = field(init=False)  # seconds of one core that it needs besides
     largest: int = field(init=False)  # bytes of the largest tensor in a layer
 
     def __post_init__(self) -> None:
         count = len(self.network.layers)
         found = [[0, 0, 0] for _ in range(count + 1)]
-        embeddings = read = 0
+        embeddings, read, work = 0, 0, 0.0
         shape = self.network
         for one in self.header.tensors:
             if one.name.startswith(LOOKED_UP):
@@ -69,11 +75,14 @@ class Parts:
             at[2] += one.size_bytes if _is_repacked(one) else 0
             used = min(shape.experts_used, shape.experts) / shape.experts if one.expert and shape.experts else 1
             read += round(one.size_bytes * used)
+            work += used * seconds(one)
         caches = [self.cache(layer) for layer in shape.layers] + [0]
         places = tuple(Place(sizes[0], sizes[1], sizes[2], cache) for sizes, cache in zip(found, caches, strict=True))
         object.__setattr__(self, "places", places)
         object.__setattr__(self, "embeddings", embeddings)
+        output = [one for one in self.header.tensors if one.name == EMBEDDINGS and self.tied]
         object.__setattr__(self, "read", read + self.tied)
+        object.__setattr__(self, "work", work + sum(map(seconds, output)))
         largest = max((one.size_bytes for one in self.header.tensors if one.layer >= 0), default=0)
         object.__setattr__(self, "largest", largest)
 
@@ -139,6 +148,11 @@ class Parts:
     def _cells(self, window: int) -> int:
         cells = padded(self.context)
         return min(cells, padded(window + self._batch)) if window else cells
+
+
+def seconds(tensor: Tensor) -> float:
+    """Of one core, to multiply it with the vector of one token."""
+    return tensor.values / (K_RATE if tensor.type.endswith("_K") else RATE)
 
 
 def padded(tokens: int) -> int:
