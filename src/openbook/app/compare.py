@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openbook.app.options import Sorted, json_option
+from openbook.app.opening import open_book
+from openbook.app.options import Sorted, book_option, json_option
 
 if TYPE_CHECKING:
     from openbook.bench.board import Board, Line
@@ -67,6 +68,31 @@ def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
 def compare_show(run: str, headline: str, against: int, as_json: bool) -> None:
     """Show the table of a comparison, the last one when none is named."""
     _show(run, headline, against, as_json=as_json)
+
+
+@compare.command("use")
+@click.argument("row", metavar="[RUN]:ROW")
+@book_option
+def compare_use(row: str, folder: Path) -> None:
+    """Make the recipe of a row the recipe of a book; chunks and vectors are made again where it needs others."""
+    from openbook.app import show
+    from openbook.bench.results import Results
+    from openbook.bench.running import results_path
+    from openbook.manifest import MADE_OF
+    from openbook.recipe import Recipe
+
+    with Results(results_path()) as results:
+        recipe = Recipe.from_dict(results.trial(row).recipe)
+    with open_book(folder) as book:
+        again = [step for step in MADE_OF if book.recipe.specs(step) != recipe.specs(step)]
+        if again:
+            with show.Bar() as report:
+                chunks = book.rebuild(recipe, report=report)
+            click.echo(f"Rebuilt: {show.count(chunks, 'chunk')}.")
+        else:
+            book.recipe = recipe
+            book.keep_recipe()
+        show.recipe(book.recipe)
 
 
 def _show(run: str, headline: str, against: int, *, as_json: bool) -> None:

@@ -131,6 +131,21 @@ class Results:
             tuple(TrialRow(one[1], json.loads(one[2]), json.loads(one[3]), *one[4:]) for one in trials),
         )
 
+    def trial(self, row: str) -> TrialRow:
+        """The row written 'RUN:3', or ':3' of the last run.
+
+        Raises:
+            BookError: There is no such row.
+        """
+        name, sign, number = row.rpartition(":")
+        if not sign or not number.isdigit():
+            raise BookError(f"{row!r} is no row. Write the run and the row's number, such as sweep:3.")
+        run = self.run(name)
+        for one in run.trials:
+            if one.number == int(number):
+                return one
+        raise BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+
     def runs(self) -> list[str]:
         """Names of all runs, the latest last."""
         with self._errors():
