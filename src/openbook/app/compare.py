@@ -70,6 +70,28 @@ def compare_show(run: str, headline: str, against: int, as_json: bool) -> None:
     _show(run, headline, against, as_json=as_json)
 
 
+@compare.command("report")
+@click.argument("run", default="")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: RUN.html]")
+@click.option("--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10.")
+@click.option("--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True)
+def compare_report(run: str, out: Path | None, headline: str, against: int) -> None:
+    """Write a comparison as one page: table, pictures, every question. It opens without a network."""
+    from openbook.bench.report import page
+    from openbook.bench.results import Results
+    from openbook.bench.running import results_path
+    from openbook.errors import BookError
+
+    with Results(results_path()) as results:
+        text = page(results, run, headline, against)
+        path = out or Path(f"{results.run(run).name}.html")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BookError(f"Cannot write {path}: {error.strerror}. Name another file: -o FILE") from error
+    click.echo(str(path))
+
+
 @compare.command("use")
 @click.argument("row", metavar="[RUN]:ROW")
 @book_option
@@ -127,7 +149,7 @@ def _table(found: Board) -> None:
             f"{line.speeds['first_token']:.1f} s" if "first_token" in line.speeds else "-",
             f"{line.speeds['tokens_per_second']:.1f}" if "tokens_per_second" in line.speeds else "-",
             _memory(line),
-            " ".join(f"{step}={spec}" for step, spec in line.trial.varied.items()) or "default",
+            line.trial.label,
         ])  # fmt: skip
     show.table(rows)
     click.echo(f"\n{found.questions:,} questions, judged by {found.headline}. {found.verdict}")
