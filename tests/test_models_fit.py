@@ -111,9 +111,9 @@ def test_of_a_mixture_of_experts_only_those_at_work_are_read(tmp_path: Path) -> 
 
 def test_twice_the_bandwidth_is_nearly_twice_the_speed(tmp_path: Path) -> None:
     header = networks.LLAMA_65B.header(tmp_path)
-    slow, fast = (fit(header, replace(machine(64), bandwidth=rate), context=512) for rate in (25e9, 50e9))
+    slow, fast = (fit(header, replace(machine(64), bandwidth=rate), context=512) for rate in (20e9, 40e9))
     assert 1.8 < fast.tokens_per_second / slow.tokens_per_second <= 2
-    assert slow.tokens_per_second == pytest.approx(0.67, rel=0.1)  # 37 GB of weights at 25 GB/s
+    assert slow.tokens_per_second == pytest.approx(0.54, rel=0.05)  # 37 GB of weights at 20 GB/s
 
 
 def test_an_unknown_cache_type_is_refused(tmp_path: Path) -> None:
