@@ -342,6 +342,9 @@ def test_fit_says_it_for_a_named_machine(tmp_path: Path, run: Run) -> None:
     assert said["fits"]
     assert 40 < said["gpu_layers"] < 60
     assert said["layers"] == 81
+    sparse = str(networks.QWEN3_30B_A3B.write(tmp_path / "sparse.gguf", "Q4_K"))
+    out = run("models", "fit", sparse, "--ram", "32GB", "--vram", "12GB")[1]
+    assert "GPU           49 of 49 layers (the experts of " in out
     assert run("models", "fit", path, "--ram", "32GB")[1].splitlines()[-1].startswith("Does not fit: it takes ")
     code, _, err = run("models", "fit", path, "--ram", "a lot")
     assert code == 2

@@ -148,13 +148,14 @@ def fit(found: Verdict) -> None:
     _line("program", readable(sized.runtime))
     _line("memory", f"{readable(sized.needed)}{_copies(sized)}")
     if sized.layers and machine.vram_bytes:
-        _line(
-            "GPU",
-            f"{sized.gpu_layers} of {sized.layers} layers, {readable(sized.vram)} of {readable(machine.vram_bytes)}",
-        )
+        beside = f" (the experts of {sized.ram_experts} of them in RAM)" if sized.ram_experts else ""
+        used = f"{readable(sized.vram)} of {readable(machine.vram_bytes)}"
+        _line("GPU", f"{sized.gpu_layers} of {sized.layers} layers{beside}, {used}")
     if speed := sized.tokens_per_second:
         rate = f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
-        _line("speed", f"about {rate} tokens of an answer a second; memory gives {machine.bandwidth / 1e9:.0f} GB/s")
+        _line(
+            "speed", f"about {rate} tokens of an answer a second; memory gives {machine.bandwidth / 1e9:.0f} GB/s now"
+        )
     if found.largest and found.largest != sized.context:
         trained = ", as far as it was trained" if found.largest == found.trained else ""
         _line("context", f"up to {found.largest:,} tokens fit{trained}")
