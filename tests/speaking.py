@@ -10,7 +10,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -68,7 +68,7 @@ def failure(status: int, message: str, **headers: str) -> Reply:
 
 
 @contextmanager
-def speaking(path: str = "") -> Iterator[Speaker]:
+def speaking(path: str = "") -> Generator[Speaker]:
     """A server; `path` is added to its address."""
 
     class Handler(BaseHTTPRequestHandler):

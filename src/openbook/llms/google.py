@@ -102,7 +102,8 @@ class Google:
             "timeout": round(self.timeout * 1000),
             "client_args": {"follow_redirects": False},  # the key is for this address alone
         }
-        return import_module("google.genai").Client(api_key=key, vertexai=False, http_options=options)
+        sdk: Any = import_module("google.genai")
+        return sdk.Client(api_key=key, vertexai=False, http_options=options)
 
     def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
         told = [message for message in messages if message.content.strip()]

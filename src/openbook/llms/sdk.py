@@ -7,7 +7,7 @@ telling of their use.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -82,7 +82,7 @@ class Sdk:
         return self._patience.ask(once)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> Generator[None]:
         """While an answer comes, what goes wrong is told in a line."""
         try:
             yield
