@@ -117,8 +117,8 @@ class TestOpenAI(ServiceContract):
     def test_a_server_that_cuts_off_the_prompt_is_told_of(
         self, llm: LLM, speaker: Speaker, caplog: pytest.LogCaptureFixture
     ) -> None:
-        list(llm.stream([Message("user", "word " * 400)], 9))
-        assert re.search(r"read only 9 tokens of a prompt of about 500: it has cut off", caplog.text)
+        list(llm.stream([Message("user", "word " * 1000)], 9))
+        assert re.search(r"read 9 tokens of a prompt of about 1250: it seems to cut off", caplog.text)
 
 
 class TestWithoutAnSdk:

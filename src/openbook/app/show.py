@@ -271,6 +271,8 @@ def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_pro
 
 def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
     click.echo("\n")
+    if answer.remote:
+        click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
@@ -307,6 +309,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "invented": list(answer.invented),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
         "model": answer.model,
+        "remote": answer.remote,
         "prompt": answer.prompt,
         "tokens": {
             "prompt": timing.usage.prompt_tokens,

@@ -29,7 +29,9 @@ LONGEST, ITS_NEW_NAME = "max_tokens", "max_completion_tokens"
 # What some services and models refuse; a request goes without. Mistral knows no seed and no stream_options.
 OPTIONAL = frozenset({"temperature", "seed", "stream_options"})
 THOUGHTS = ("reasoning_content", "reasoning")  # DeepSeek, llama.cpp, older vLLM; Ollama, vLLM, OpenRouter
-CUT_OFF = 0.5  # of the tokens that were sent, about: a server that read fewer has cut off the beginning
+# A server that read fewer than half of about so many tokens has cut off the beginning, as Ollama does beyond its
+# context of 4,096; no context is so small that it cuts off less than the second number.
+CUT_OFF, WORTH_SAYING = 0.5, 1000
 
 
 @dataclass
@@ -89,11 +91,8 @@ class OpenAI:
         response = self._post({**self._body(messages), LONGEST: max_tokens})
         try:
             for part in checked(self._parts(response), self.model, max_tokens):
-                if isinstance(part, Usage) and 0 < part.prompt_tokens < CUT_OFF * about(prompt):
-                    log.warning(
-                        f"{self.url} read only {part.prompt_tokens} tokens of a prompt of about {about(prompt)}: it "
-                        "has cut off its beginning. Give its model a larger context, or take fewer passages."
-                    )
+                if isinstance(part, Usage):
+                    self._warn_if_cut_off(part.prompt_tokens, about(prompt))
                 yield part
         finally:
             response.close()  # on an answer left early this stops the model
@@ -152,6 +151,13 @@ class OpenAI:
                 self._left_out.add(name)
                 return True
         return False
+
+    def _warn_if_cut_off(self, read: int, sent: int) -> None:
+        if sent >= WORTH_SAYING and 0 < read < CUT_OFF * sent:
+            log.warning(
+                f"{self.url} read {read} tokens of a prompt of about {sent}: it seems to cut off the beginning. Give "
+                "its model a larger context, or take fewer passages."
+            )
 
     def _parts(self, response: BaseHTTPResponse) -> Iterator[str | Thought | Usage]:
         import urllib3
