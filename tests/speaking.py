@@ -67,6 +67,12 @@ def failure(status: int, message: str, **headers: str) -> Reply:
     return Reply([body], status, {name.replace("_", "-"): value for name, value in headers.items()}, chunked=False)
 
 
+def vectors(texts: int) -> Reply:
+    """Embeddings as OpenAI answers."""
+    rows = [{"index": index, "embedding": [1.0, 0.0, 0.5]} for index in range(texts)]
+    return Reply([json.dumps({"data": rows})], chunked=False)
+
+
 @contextmanager
 def speaking(path: str = "") -> Generator[Speaker]:
     """A server; `path` is added to its address."""

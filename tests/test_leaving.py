@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openbook.app.cli import run
-from speaking import Reply, Speaker, failure, speaking, words
+from speaking import Speaker, failure, speaking, vectors, words
 
 KEY = "sk-proj-0123456789abcdef"
 NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
@@ -38,11 +38,6 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def remote(speaker: Speaker) -> str:
     return f"openai(url='{speaker.url}', model='tiny', key_env='MY_KEY')"
-
-
-def vectors(texts: int) -> Reply:
-    rows = [{"index": index, "embedding": [1.0, 0.0, 0.5]} for index in range(texts)]
-    return Reply([json.dumps({"data": rows})], chunked=False)
 
 
 def test_ask_says_what_goes_where_and_who_answered(

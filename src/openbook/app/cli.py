@@ -103,15 +103,20 @@ def add(
     stopped. Ends with 1 if any file failed.
     """
     from openbook.app import show, show_documents
-    from openbook.app.leaving import Leaving
+    from openbook.app.leaving import Leaving, embedder_host
     from openbook.finding import refuse_missing
     from openbook.reading import Limits
 
     refuse_missing(paths)  # before a book is made, or its recipe changed, for a path that was mistyped
     failed, limits = False, Limits(time_limit, memory_limit)
+    if dry_run and embedder_host(recipe_of(folder, choices)):
+        from openbook.app.dry_run import add as dry_add
+
+        dry_add(folder, choices, paths, limits, as_json=as_json)
+        return
     if dry_run:
         with dry_book(folder, choices) as book:
-            show_documents.estimate(book.estimate(paths, limits=limits), book, as_json=as_json)
+            show_documents.estimate(book.estimate(paths, limits=limits), book.recipe, as_json=as_json)
         return
     Leaving().documents(recipe_of(folder, choices))
     with open_book(folder, choices, create=True) as book:
@@ -253,6 +258,7 @@ def _count(k: int) -> int:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would come to: tokens, price. Sends nothing.")
 @json_option
 @verbose_option
 def ask(
@@ -263,6 +269,7 @@ def ask(
     llm: str,
     max_tokens: int | None,
     show_prompt: bool,
+    dry_run: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -275,11 +282,18 @@ def ask(
     from openbook.app.leaving import Leaving
     from openbook.book import MAX_ANSWER_TOKENS
 
+    choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
+    questions = [" ".join(question)] if question else _questions()
+    if dry_run:
+        from openbook.app.dry_run import ask as dry_ask
+
+        dry_ask(folder, choices, questions, where, longest, show_prompt=show_prompt, as_json=as_json)
+        return
     leaving = Leaving()
-    with open_book(folder, with_llm(choices, llm)) as book:
+    with open_book(folder, choices) as book:
         leaving.search(book)
-        for words in [" ".join(question)] if question else _questions():
-            stream = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
+        for words in questions:
+            stream = book.stream(words, where=where, max_tokens=longest)
             parts = leaving.heard(stream, book)
             try:
                 if as_json:
