@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +17,7 @@ from contracts import LLMContract
 from openbook import registry, retrying
 from openbook.completing import complete
 from openbook.errors import ModelError, SpecError, TooLongError
+from openbook.llamacpp.server import Server
 from openbook.recipe import Spec
 from openbook.types import LLM, Message, Stream, Thought, Usage
 from speaking import Reply, Speaker, speaking, words
@@ -171,6 +174,33 @@ def leave(stream: Stream) -> None:
     stream.close()
 
 
+@contextmanager
+def llama_server(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """The address of a real server of llama.cpp, which speaks OpenAI's and Anthropic's protocol; its key in MY_KEY."""
+    server = Server(weights, {"context": 2048, "threads": 2, "parallel": 1, "gpu_layers": 0})
+    try:
+        monkeypatch.setenv("MY_KEY", server.api_key)
+        yield server.url()
+    finally:
+        server.close()
+
+
+class RealServerContract(LLMContract):
+    """Give `llm` at the address of `llama_server`."""
+
+    def test_a_prompt_that_is_too_long_is_refused_by_the_server(self, llm: LLM) -> None:
+        with pytest.raises(TooLongError, match=r"cannot take that much \(400: request \(\d+ tokens\) exceeds[^\n]*\.$"):
+            list(llm.stream([Message("user", "word " * 4000)], 9))
+
+    def test_leaving_early_stops_the_model(self, llm: LLM) -> None:
+        stream = llm.stream(self.MESSAGES, 1500)
+        next(stream)
+        leave(stream)
+        started = time.perf_counter()
+        assert complete(llm, self.MESSAGES, 2)[1].stopped == "length"
+        assert time.perf_counter() - started < 5  # the only slot is free again
+
+
 class ServiceContract(LLMContract):
     """Give `dialect`."""
 
@@ -258,7 +288,7 @@ class ServiceContract(LLMContract):
         ("status", "said"),
         [
             (400, r"refuses the question \(400: no good\)\.$"),
-            (401, r"refuses the key MY_KEY\. Set another: export MY_KEY=\.\.\., or "),
+            (401, r"needs a key\. Set it: export MY_KEY=\.\.\., or "),
             (402, r"refuses the question \(402: no good\)\.$"),
             (403, r"refuses \(403: no good\)\. Check what the key MY_KEY may use\.$"),
             (404, r"has no model 'tiny' \(no good\)\. Name another: \w+\(model=\.\.\.\)\.$"),
@@ -273,6 +303,12 @@ class ServiceContract(LLMContract):
         with pytest.raises(ModelError, match=rf"^http\S+ [^\n]*{said}"):
             self.parts(llm)
         assert len(speaker.bodies) == 1
+
+    def test_a_key_that_is_refused_is_named(self, llm: LLM, speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MY_KEY", KEY)
+        speaker.script = [self.dialect.refusal(401, "no")]
+        with pytest.raises(ModelError, match=r"refuses the key MY_KEY\. Set another: export MY_KEY=\.\.\., or "):
+            self.parts(llm)
 
     def test_a_prompt_that_the_service_finds_too_long_says_so(self, llm: LLM, speaker: Speaker) -> None:
         speaker.script = [self.dialect.refusal(400, "prompt is too long: 250000 tokens > 200000 maximum")]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from openbook import registry
 from openbook.completing import complete
 from openbook.errors import ModelError
+from openbook.recipe import Spec
 from openbook.types import LLM, Message
-from services import ANTHROPIC, HELLO, ServiceContract, anthropic_event
+from services import ANTHROPIC, HELLO, RealServerContract, ServiceContract, anthropic_event, llama_server
 from speaking import Reply, Speaker
 
 pytest.importorskip("anthropic")
@@ -85,3 +88,18 @@ class TestAnthropic(ServiceContract):
         monkeypatch.setenv("ANTHROPIC_API_KEY", "another")
         complete(llm, HELLO, 9)
         assert "other" not in str(speaker.headers)
+
+
+@pytest.mark.models
+class TestRealServer(RealServerContract):
+    chooses = False
+
+    def test_streams_of_many_threads_do_not_mix(self, llm: LLM) -> None:
+        pytest.skip("no temperature is sent, so the server draws lots")
+
+    @pytest.fixture
+    def llm(self, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LLM]:
+        with llama_server(weights, monkeypatch) as url:
+            llm: LLM = registry.make("llm", Spec("anthropic", {"url": url, "model": "any", "key_env": "MY_KEY"}))
+            yield llm
+            llm.close()

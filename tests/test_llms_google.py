@@ -49,7 +49,10 @@ class TestGoogle(ServiceContract):
         with pytest.raises(ModelError, match=r"withheld it \(PROHIBITED_CONTENT\)\. Ask "):
             self.parts(llm)
 
-    def test_a_wrong_key_comes_with_status_400(self, llm: LLM, speaker: Speaker) -> None:
+    def test_a_wrong_key_comes_with_status_400(
+        self, llm: LLM, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MY_KEY", "wrong")
         details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]
         error = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": details}
         speaker.script = [Reply([json.dumps({"error": error})], 400, chunked=False)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from openbook.completing import complete
 from openbook.errors import ModelError, SpecError
 from openbook.recipe import Spec
 from openbook.types import LLM, Message, Thought, Usage
-from services import HELLO, OPENAI, ServiceContract, openai_answer
+from services import HELLO, OPENAI, RealServerContract, ServiceContract, llama_server, openai_answer
 from speaking import Reply, Speaker, probabilities, words
 
 
@@ -129,3 +130,13 @@ class TestWithoutAnSdk:
             registry.make("llm", Spec(name))
         expected = f"llm '{name}' needs {library}. Install it with: pip install 'openbook[{name}]'"
         assert str(caught.value) == expected
+
+
+@pytest.mark.models
+class TestRealServer(RealServerContract):
+    @pytest.fixture
+    def llm(self, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LLM]:
+        with llama_server(weights, monkeypatch) as url:
+            llm: LLM = registry.make("llm", Spec("openai", {"url": f"{url}/v1", "model": "any", "key_env": "MY_KEY"}))
+            yield llm
+            llm.close()

@@ -78,7 +78,7 @@ class Address:
         """
         found = key(self.key_env)
         if not found and self.remote:
-            raise ModelError(f"{self.url} needs a key. Set it: {how_to_set(self.key_env)}.")
+            raise self._no_key()
         return found
 
     def failure(self, status: int, what: str, *, after: float | None = None, code: str = "") -> ModelError:
@@ -86,8 +86,11 @@ class Address:
 
         `what` are the service's own words in one line, `code` its name for the fault, `after` its Retry-After.
         """
-        what = hidden(what, key(self.key_env)) or f"status {status}"
+        secret = key(self.key_env)
+        what = hidden(what, secret) or f"status {status}"
         said = f"({status}: {what})"
+        if status == 401 and not secret:
+            return self._no_key()
         if status == 401:
             return ModelError(f"{self.url} refuses the key {self.key_env}. Set another: {how_to_set(self.key_env)}.")
         if status == 403:
@@ -117,6 +120,9 @@ class Address:
         """An answer has no end."""
         why = f": {hidden(reason, key(self.key_env))}" if reason else ""
         return ModelError(f"{self.url} broke off while answering{why}. Ask again.")
+
+    def _no_key(self) -> ModelError:
+        return ModelError(f"{self.url} needs a key. Set it: {how_to_set(self.key_env)}.")
 
 
 def said(event: Any) -> str:
