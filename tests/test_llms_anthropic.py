@@ -38,6 +38,9 @@ class TestAnthropic(ServiceContract):
             }
         ]
         assert json.loads(llm.render(self.MESSAGES))["system"] == "You are terse."
+        told = {name.lower() for name in speaker.headers[0]}
+        assert "anthropic-version" in told
+        assert not {"x-stainless-os", "x-stainless-arch", "x-stainless-runtime-version", "traceparent"} & told
 
     def test_a_model_that_thinks_has_room_for_it(self, make: Callable[..., LLM], speaker: Speaker) -> None:
         complete(make(thinking="low", thought_tokens=1000), HELLO, 24)

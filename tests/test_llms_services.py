@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import pytest
 
 from openbook import registry
+from openbook.address import Address
 from openbook.completing import complete
 from openbook.errors import ModelError, SpecError
+from openbook.llms.sdk import Sdk
 from openbook.recipe import Spec
 from openbook.types import LLM, Message, Thought, Usage
-from services import HELLO, OPENAI, RealServerContract, ServiceContract, llama_server, openai_answer
+from services import HELLO, KEY, OPENAI, RealServerContract, ServiceContract, llama_server, openai_answer
 from speaking import Reply, Speaker, probabilities, words
 
 
@@ -122,6 +126,58 @@ class TestOpenAI(ServiceContract):
         assert re.search(r"read 9 tokens of a prompt of about 1250: it seems to cut off", caplog.text)
 
 
+class OddError(Exception):
+    """As no SDK documents."""
+
+
+class TestSdk:
+    @pytest.fixture
+    def address(self, monkeypatch: pytest.MonkeyPatch) -> Address:
+        monkeypatch.setattr("importlib.util.find_spec", lambda library: True)
+        monkeypatch.setenv("MY_KEY", KEY)
+        return Address("anthropic", "http://127.0.0.1:1", "tiny", "MY_KEY", 1.0)
+
+    def test_whatever_it_raises_is_a_line_without_the_key(self, address: Address) -> None:
+        sdk = Sdk(address, "anthropic", lambda key: key, lambda error: None)
+
+        def fail(client: object) -> None:
+            raise OddError(f"odd:\n{client}")
+
+        with pytest.raises(ModelError, match=r"^http://127\.0\.0\.1:1 did not answer: odd: \.\.\.\. Check the "):
+            sdk.ask(fail)
+        with (
+            pytest.raises(ModelError, match=r"^http://127\.0\.0\.1:1 broke off while answering: odd: \.\.\.\. Ask"),
+            sdk.reading(),
+        ):
+            fail(KEY)
+
+    def test_a_broken_installation_is_a_line(
+        self, address: Address, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        def make(key: str) -> None:
+            raise ImportError("libssl.so.9 is missing")
+
+        sdk = Sdk(address, "anthropic", make, lambda error: None)
+        sdk.prepare()
+        with pytest.raises(ModelError, match=r"cannot be loaded: libssl\.so\.9 is missing\. Install it again: pip "):
+            sdk.ask(lambda client: client)
+
+    def test_another_key_makes_another_client(self, address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Client:
+            def __init__(self, key: str) -> None:
+                self.key, self.closed = key, False
+
+            def close(self) -> None:
+                self.closed = True
+
+        sdk = Sdk(address, "anthropic", Client, lambda error: None)
+        first = sdk.client()
+        assert sdk.client() is first
+        monkeypatch.setenv("MY_KEY", "other")
+        assert sdk.client().key == "other"
+        assert first.closed
+
+
 class TestWithoutAnSdk:
     @pytest.mark.parametrize(("name", "library"), [("anthropic", "anthropic"), ("google", "google.genai")])
     def test_it_says_what_to_install(self, name: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +186,14 @@ class TestWithoutAnSdk:
             registry.make("llm", Spec(name))
         expected = f"llm '{name}' needs {library}. Install it with: pip install 'openbook[{name}]'"
         assert str(caught.value) == expected
+
+    def test_its_options_are_known_without_it(self) -> None:
+        code = (
+            "import sys; from openbook import registry; from openbook.recipe import Spec\n"
+            "for name in ('anthropic', 'google'): registry.check('llm', Spec(name))\n"
+            "assert not {'anthropic', 'google.genai', 'httpx2', 'pydantic'} & set(sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.models

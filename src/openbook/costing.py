@@ -46,7 +46,8 @@ def of_question(
     question: str, passages: Sequence[Passage], prompt: Prompt, llm: LLM, max_tokens: int, today: date
 ) -> Forecast:
     """What asking would come to. Tokens are told from characters: counting them would load a model of this machine."""
-    tokens = about("".join(message.content for message in prompt.messages(question, passages)))
+    text = "".join(message.content for message in prompt.messages(question, passages))
+    tokens = llm.count(text) if llm.remote else about(text)
     return Forecast(llm.name, llm.remote, tokens, max_tokens, price(llm.remote, llm.name, tokens, today))
 
 

@@ -21,6 +21,10 @@ from openbook.types import Message, Stream, Thought, Usage
 
 # A fault in the middle of an answer comes after status 200, with the name of its kind alone.
 STATUS = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
+# "Approximately 30% more tokens" than the tokenizer before, says https://platform.claude.com/docs/en/models/haiku-5-5.
+FINER = 1.3
+# What the SDK would say of this machine with each question.
+ABOUT_THIS_MACHINE = ("X-Stainless-OS", "X-Stainless-Arch", "X-Stainless-Runtime", "X-Stainless-Runtime-Version")
 
 
 @dataclass
@@ -68,13 +72,14 @@ class Anthropic:
         self._sdk.prepare()
 
     def count(self, text: str) -> int:
-        return about(text)
+        return round(about(text) * FINER)
 
     def render(self, messages: Sequence[Message]) -> str:
         return json.dumps(without(self._body(messages), self._left_out), ensure_ascii=False, indent=2)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        refuse_too_long(self.model, "".join(one.content for one in messages), max_tokens, self.context)
+        tokens = self.count("".join(message.content for message in messages))
+        refuse_too_long(self.model, tokens, max_tokens, self.context)
         events = self._open(self._body(messages), max_tokens)
         try:
             with self._sdk.reading():
@@ -89,13 +94,14 @@ class Anthropic:
         self._sdk.close()
 
     def _client(self, key: str) -> Any:
-        sdk = import_module("anthropic")
+        sdk: Any = import_module("anthropic")
         return sdk.Anthropic(
             api_key=key,
             base_url=self.url,
             timeout=self.timeout,
             max_retries=0,
             open_telemetry=False,
+            default_headers=dict.fromkeys(ABOUT_THIS_MACHINE, sdk.Omit()),
             http_client=sdk.DefaultHttpxClient(follow_redirects=False),  # the key is for this address alone
         )
 

@@ -79,7 +79,8 @@ class Google:
         return json.dumps({**body, "config": without(body["config"], self._left_out)}, ensure_ascii=False, indent=2)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        refuse_too_long(self.model, "".join(one.content for one in messages), max_tokens, self.context)
+        tokens = self.count("".join(message.content for message in messages))
+        refuse_too_long(self.model, tokens, max_tokens, self.context)
         first, chunks = self._open(self._body(messages), max_tokens)
         try:
             with self._sdk.reading():

@@ -86,13 +86,13 @@ class OpenAI:
         return json.dumps(without(self._body(messages), self._left_out), ensure_ascii=False, indent=2)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        prompt = "".join(message.content for message in messages)
-        refuse_too_long(self.model, prompt, max_tokens, self.context)
+        tokens = self.count("".join(message.content for message in messages))
+        refuse_too_long(self.model, tokens, max_tokens, self.context)
         response = self._post({**self._body(messages), LONGEST: max_tokens})
         try:
             for part in checked(self._parts(response), self.model, max_tokens):
                 if isinstance(part, Usage):
-                    self._warn_if_cut_off(part.prompt_tokens, about(prompt))
+                    self._warn_if_cut_off(part.prompt_tokens, tokens)
                 yield part
         finally:
             response.close()  # on an answer left early this stops the model

@@ -9,12 +9,14 @@ from typing import Any
 from openbook.errors import ModelError
 from openbook.types import Stream, Thought, Usage
 
-CHARACTERS_PER_TOKEN = 4  # of English; German has some 3
+# Against Qwen's tokenizer (median of 2,000 characters): English .96 to 1.19 of the tokens, German .93, Python 1.14,
+# Chinese 1.28; a page of links .54.
+CHARACTERS_PER_TOKEN = 4
 WIDE = re.compile(r"[\u0800-\U0010ffff]")  # Chinese, Japanese, Korean, Hindi, ...: about a token each
 
 
 def about(text: str) -> int:
-    """Tokens of a text, about: the service has the tokenizer.
+    """Tokens of a text, about, from its characters: the service has the tokenizer.
 
     >>> about("Who was swallowed by a great fish?"), about("谁被大鱼吞了？"), about("")
     (9, 7, 0)
@@ -23,9 +25,8 @@ def about(text: str) -> int:
     return wide + -(-(len(text) - wide) // CHARACTERS_PER_TOKEN)
 
 
-def refuse_too_long(name: str, prompt: str, max_tokens: int, context: int) -> None:
+def refuse_too_long(name: str, tokens: int, max_tokens: int, context: int) -> None:
     """Raises: ModelError, when a prompt and its answer have no room: some servers cut off its beginning silently."""
-    tokens = about(prompt)
     if tokens + max_tokens > context:
         raise ModelError(
             f"The prompt has about {tokens} tokens; with {max_tokens} for the answer that is more than the {context} "

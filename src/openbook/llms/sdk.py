@@ -51,7 +51,7 @@ class Sdk:
         """Load the SDK in the background: it takes a second or two."""
 
         def load() -> None:
-            with suppress(OpenbookError):  # a missing key is told when a question is asked
+            with suppress(Exception):  # a missing key, a broken installation: told when a question is asked
                 self.client()
 
         threading.Thread(target=load, daemon=True).start()
@@ -73,9 +73,12 @@ class Sdk:
         """
 
         def once() -> T:
-            client = self.client()
             try:
-                return request(client)
+                return request(self.client())
+            except OpenbookError:
+                raise
+            except ImportError as error:
+                raise self._unusable(error) from error
             except Exception as error:  # an SDK's exceptions are no closed list
                 raise self._plain(error) from error
 
@@ -100,6 +103,12 @@ class Sdk:
             if self._client is not None:
                 self._client.close()
             self._client = None
+
+    def _unusable(self, error: ImportError) -> ModelError:
+        name = self.address.component
+        return ModelError(
+            f"{self.library} cannot be loaded: {one_line(error)}. Install it again: pip install -U 'openbook[{name}]'"
+        )
 
     def _plain(self, error: Exception) -> ModelError:
         if failure := self.failure(error):
