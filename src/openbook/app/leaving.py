@@ -37,13 +37,13 @@ class Leaving:
 
     def search(self, book: Book) -> None:
         """A search begins: its question may be embedded elsewhere, its passages looked through elsewhere."""
-        host = embedder_host(book.recipe)
-        if book.recipe.retriever.name != "bm25":  # which asks no embedder
-            self.say("The question", host)
+        if book.recipe.retriever.name != "bm25":  # which asks no embedder, so that none is loaded for it here
+            self.say("The question", embedder_host(book.recipe))
         for spec in book.recipe.refiners:
             needed = registry.needs("refiners", spec.name)
-            for other in ([host] if "embedder" in needed else []) + ([_model(book, spec)] if "llm" in needed else []):
-                self.say("The question and the passages found for it", other)
+            hosts = [embedder_host(book.recipe)] if "embedder" in needed else []
+            for host in hosts + ([_model(book, spec)] if "llm" in needed else []):
+                self.say("The question and the passages found for it", host)
 
     def heard(self, parts: Iterable[T], book: Book) -> Iterator[T]:
         """The parts of `Book.stream`; when the passages are there, says where they go."""
