@@ -270,7 +270,7 @@ def test_an_error_ends_the_other_requests(make: Make, speaker: Speaker) -> None:
     embedder = make(batch=1, requests=2)
     assert embedder.dim
     speaker.answers = [refusal(401, "no")] * 100
-    with pytest.raises(ModelError, match=r"refuses the key OPENAI_API_KEY"):
+    with pytest.raises(ModelError, match=r"needs a key\. Set it: export OPENAI_API_KEY="):
         embedder.embed([f"text {index}" for index in range(90)], "document")
     assert len(speaker.bodies) < 30
 
