@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from openbook.errors import ModelError, SpecError
 from openbook.prompts.citations import REFUSAL, citations, is_refusal, split_citations
 from openbook.prompts.cited import Cited
-from openbook.prompts.template import disarm, render
+from openbook.prompts.control import disarm
+from openbook.prompts.template import render
 from openbook.types import Chunk, Message, Passage, Prompt
 
 SYSTEM = Message("system", "Be brief.")
