@@ -312,9 +312,9 @@ def _list(environment: _Environment, value: Iterable[Any]) -> list[Any]:
 
 @jinja2.pass_environment
 def _replace(environment: _Environment, text: Any, old: str, new: str, count: int | None = -1) -> str:
-    text, old, new = str(text), str(old), str(new)
-    environment.step(len(text) + text.count(old) * len(new))
-    return text.replace(old, new, -1 if count is None else count)
+    words, old, new = str(text), str(old), str(new)
+    environment.step(len(words) + words.count(old) * len(new))
+    return words.replace(old, new, -1 if count is None else count)
 
 
 @jinja2.pass_environment
