@@ -1,6 +1,6 @@
 """A GGUF file run on this machine by llama.cpp, in a child process that is started late and kept warm.
 
-messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
+messages --render (own template, or a known format)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.client import Client
 from openbook.llms.chances import chances
 from openbook.llms.sse import events
+from openbook.models.catalogue import catalogue
 from openbook.models.gguf import Header, read_header
-from openbook.prompts.template import render
+from openbook.prompts.deciding import Decided, decide
+from openbook.prompts.tokens import check
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ class LlamaCpp:
     VERSION: ClassVar[int] = 1
 
     model: str = "qwen2.5-coder-1.5b"  # a name of the catalogue, or a path to a GGUF file
+    template: str = (
+        ""  # a format's name, or a path to a .jinja or tokenizer_config.json; '': the file's own, or a guess
+    )
     context: int = 4096
     threads: int = 0  # 0: one for each core
     parallel: int = 1  # answers at once, each with a context of its own
@@ -44,6 +49,7 @@ class LlamaCpp:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
     _client: Client | None = field(default=None, init=False, repr=False, compare=False)
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
+    _decided: Decided | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for option, least in (
@@ -67,9 +73,32 @@ class LlamaCpp:
 
     @property
     def format(self) -> str:
-        return (
-            "chat template of the file" if self._read_header().chat_template else "plain: the file has no chat template"
-        )
+        return self.decided.origin
+
+    @property
+    def decided(self) -> Decided:
+        """How the model is spoken to.
+
+        Raises:
+            ModelError: There is no such file, or no such format.
+        """
+        with self._lock:
+            if self._decided is None:
+                known = catalogue().get(self.model)
+                self._decided = decide(
+                    self._read_header(), named=self.template, catalogue=known.template if known else ""
+                )
+            return self._decided
+
+    def check(self) -> list[str]:
+        """What is wrong with the format for this model, found by looking at tokens; loads the model."""
+        with self.client.running():
+            return check(self._pieces, self.decided, self._read_header())
+
+    def _pieces(self, text: str) -> list[str]:
+        tokens = self.client.tokenize(text, special=True, pieces=True)
+        # A piece that is no text is a list of bytes.
+        return [piece if isinstance(piece := token["piece"], str) else bytes(piece).hex() for token in tokens]
 
     def prepare(self) -> None:
         self.client.prepare()
@@ -79,10 +108,7 @@ class LlamaCpp:
             return len(self.client.tokenize(text))
 
     def render(self, messages: Sequence[Message]) -> str:
-        header = self._read_header()
-        prompt = render(header.chat_template, messages, bos=header.bos, eos=header.eos)
-        # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
-        return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
+        return self.decided.render(messages)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         prompt = self.render(messages)
@@ -96,6 +122,7 @@ class LlamaCpp:
                     "temperature": self.temperature,
                     "seed": self.seed,
                     "grammar": grammar,
+                    "stop": self.decided.stop,
                     "cache_prompt": True,
                     "stream": True,
                     "return_progress": True,  # bytes flow while a long prompt is read, so that silence means trouble

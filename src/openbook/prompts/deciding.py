@@ -78,8 +78,8 @@ def decide(header: Header, *, named: str = "", catalogue: str = "") -> Decided:
     """
     if named:
         return _named(header, named)
-    if jinja := header.chat_template.strip():
-        return _by_template(header, jinja, "chat template of the file")
+    if header.chat_template.strip():
+        return _by_template(header, header.chat_template, "chat template of the file")
     if catalogue:
         return _by_row(header, _row(catalogue), f"{catalogue}, by the catalogue")
     for name, what in ((header.path.stem, "name of the file"), (header.name, "name in the file")):
