@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openbook.app.models_try import models_try
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
 
@@ -137,3 +138,6 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
             raise
         show.command(f"openbook models pull {name}")
         _pull(name, None)
+
+
+models.add_command(models_try)

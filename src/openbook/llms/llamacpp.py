@@ -76,6 +76,15 @@ class LlamaCpp:
         return self.decided.origin
 
     @property
+    def header(self) -> Header:
+        """What the file says about itself.
+
+        Raises:
+            ModelError: There is no such file, or it is no whole GGUF.
+        """
+        return self._read_header()
+
+    @property
     def decided(self) -> Decided:
         """How the model is spoken to.
 
