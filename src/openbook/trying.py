@@ -20,26 +20,27 @@ from openbook.types import Chunk, Message, Passage, Progress, Report
 
 # An island that is not: no model has read of it, so what it answers is from the page or made up.
 PAGE = """\
-Orvane is a small island in the Sea of Tellis, eleven kilometres west of the harbour town of Brimhollow. It was settled \
-in 1742 by Katrin Oldwether, a widow who came with four goats and a loom. Today 613 people live there, most of them in \
-the village of Quill.
+Orvane is a small island in the Sea of Tellis, eleven kilometres west of the harbour town of Brimhollow. It was \
+settled in 1742 by Katrin Oldwether, a widow who came with four goats and a loom. Today 613 people live there, \
+most of them in the village of Quill.
 
-The island is known for its blue salt. It is scraped from the rocks of Marrow Bay in August, dried for nine days and \
-sold in boxes of birch bark. Its colour comes from an alga that the islanders call sailor's ink. In 1968 a storm carried \
-away both salt houses; they were built again with stones from the old chapel.
+The island is known for its blue salt. It is scraped from the rocks of Marrow Bay in August, dried for nine days \
+and sold in boxes of birch bark. Its colour comes from an alga that the islanders call sailor's ink. In 1968 a \
+storm carried away both salt houses; they were built again with stones from the old chapel.
 
-The only school was founded by Ambrose Fenn, who taught there for thirty-one years. It has two rooms and a bell that is \
-rung at half past seven. Children learn to row before they learn to write, because the ferry does not run between \
-December and March. The ferry is called Patient Anna. It crosses on Tuesdays and Fridays and takes fifty minutes.
+The only school was founded by Ambrose Fenn, who taught there for thirty-one years. It has two rooms and a bell \
+that is rung at half past seven. Children learn to row before they learn to write, because the ferry does not \
+run between December and March. The ferry is called Patient Anna. It crosses on Tuesdays and Fridays and takes \
+fifty minutes.
 
-Orvane has no cars. Goods are drawn from the pier to the village by a cable railway with a single green wagon. It was \
-built in 1903 by the engineer Lucia Marchetto and runs on water: a tank at the upper end is filled from a spring, and its \
-weight pulls the wagon up. A ride costs two coppers, a coin that is used nowhere else.
+Orvane has no cars. Goods are drawn from the pier to the village by a cable railway with a single green wagon. \
+It was built in 1903 by the engineer Lucia Marchetto and runs on water: a tank at the upper end is filled from a \
+spring, and its weight pulls the wagon up. A ride costs two coppers, a coin that is used nowhere else.
 
-The highest point is Hob's Chair, 214 metres above the sea. A lighthouse stood there until 1951, when it was moved to \
-the northern cape, as fog hid its light on ninety nights of the year. Its last keeper was Jory Tamsin, who kept a tame \
-raven named Bishop. On the first Sunday in May the islanders carry lanterns up to Hob's Chair and eat barley cakes \
-filled with plums."""
+The highest point is Hob's Chair, 214 metres above the sea. A lighthouse stood there until 1951, when it was \
+moved to the northern cape, as fog hid its light on ninety nights of the year. Its last keeper was Jory Tamsin, \
+who kept a tame raven named Bishop. On the first Sunday in May the islanders carry lanterns up to Hob's Chair \
+and eat barley cakes filled with plums."""
 
 QUESTIONS: Sequence[tuple[str, Sequence[str]]] = (
     ("Who settled Orvane?", ("Oldwether",)),
@@ -61,8 +62,14 @@ MAX_TOKENS = 48
 CONTEXT = 2048  # the page, a question and an answer have some 600 tokens
 WRONG = "vicuna-1.1"  # what it costs to speak to a model as to another one
 
-Write = Callable[[Sequence[Message]], str]
-"""messages -> prompt."""
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to speak to a model."""
+
+    name: str
+    write: Callable[[Sequence[Message]], str]  # messages -> prompt
+    stop: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +142,7 @@ def try_model(llm: LlamaCpp, *, formats: bool = False, report: Report | None = N
     """
     decided = llm.decided
     _refuse_embedder(llm.header)
-    ways: dict[str, Write] = {decided.name or "its own": llm.render}
-    if formats:
-        ways |= _wrong(llm)
+    ways = [Way(decided.name or "its own", llm.render, decided.stop), *(_wrong(llm) if formats else ())]
     tell = _told(report, len(ways) * len(QUESTIONS))
     start = perf_counter()
     llm.count("")
@@ -145,7 +150,7 @@ def try_model(llm: LlamaCpp, *, formats: bool = False, report: Report | None = N
     with llm.client.running():
         findings = tuple(llm.check())
         clock = _Clock()
-        scores = [Score(name, tuple(_asked(llm, write, clock, tell))) for name, write in ways.items()]
+        scores = [Score(way.name, tuple(_asked(llm, way, clock, tell))) for way in ways]
         peak_bytes = llm.client.server.peak_bytes() if llm.client.server else 0
     right, *others = scores
     return Trial(
@@ -167,9 +172,7 @@ def verdict(score: Score, *, plain: bool = False, misfit: bool = False) -> str:
     """One sentence on what a model is good for; `misfit` says that its tokens do not fit its format."""
     of = f"{score.clean} of {ANSWERABLE} right"
     if plain and score.ended <= len(QUESTIONS) // 2:
-        return (
-            f"is a base model: it goes on writing instead of ending its answer ({of}). Take its instruct or chat file."
-        )
+        return f"is a base model: it goes on instead of ending its answer ({of}). Take its instruct or chat file."
     if misfit or score.ended <= len(QUESTIONS) // 2:
         return (
             f"does not follow: it ended {score.ended} of {len(QUESTIONS)} answers by itself ({of}). Use another format, "
@@ -211,15 +214,15 @@ class _Clock:
         self.answer.add(timings.get("predicted_n", 0), timings.get("predicted_ms", 0.0))
 
 
-def _asked(llm: LlamaCpp, write: Write, clock: _Clock, tell: Callable[[], None]) -> Iterator[Said]:
+def _asked(llm: LlamaCpp, way: Way, clock: _Clock, tell: Callable[[], None]) -> Iterator[Said]:
     page = Passage(Chunk("orvane", 0, len(PAGE), PAGE), 1.0, "given", ("orvane.txt",))
     for question, expected in QUESTIONS:
-        prompt = write(Cited().messages(question, [page]))
+        prompt = way.write(Cited().messages(question, [page]))
         # Without the stop strings, so that it is seen whether the model ends by itself.
         body = {"prompt": prompt, "n_predict": MAX_TOKENS, "temperature": 0, "seed": 0, "cache_prompt": True}
         answer = llm.client.post("/completion", body).json()
         clock.add(answer.get("timings", {}))
-        text = _cut(str(answer.get("content", "")), llm.decided.stop)
+        text = _cut(str(answer.get("content", "")), way.stop)
         yield Said(
             question,
             text,
@@ -237,27 +240,35 @@ def _cut(text: str, stop: Sequence[str]) -> str:
     return text[: min((found for one in stop if (found := text.find(one)) >= 0), default=len(text))].strip()
 
 
-def _wrong(llm: LlamaCpp) -> dict[str, Write]:
-    named = {name: decide(llm.header, named=name) for name in (WRONG, "plain")}
-    return {
-        "one character missing": lambda messages: one_missing(llm.render(messages), messages, llm.render(PROBE)),
-        **{name: one.render for name, one in named.items() if name != llm.decided.name},
-    }
+def _wrong(llm: LlamaCpp) -> Iterator[Way]:
+    probe = llm.render(PROBE)
+    at = _last_white(probe, probe)
+    if at >= 0:
+        missing = "space" if probe[at] == " " else "line break"
+        yield Way(f"one {missing} missing", lambda messages: one_missing(llm.render(messages), probe), llm.decided.stop)
+    for name in (WRONG, "plain"):
+        one = decide(llm.header, named=name)
+        if name != llm.decided.name:
+            yield Way(name, one.render, one.stop)
 
 
-def one_missing(prompt: str, messages: Sequence[Message], probe: str) -> str:
+def one_missing(prompt: str, probe: str) -> str:
     r"""The prompt without the last line break or space of its format; `probe` is PROBE in that format.
 
-    >>> one_missing("<|user|>\nHi<|end|>\n<|assistant|>\n", [Message("user", "Hi")], "Why?<|end|>\n<|assistant|>\n")
+    >>> one_missing("<|user|>\nHi<|end|>\n<|assistant|>\n", "Why?<|end|>\n<|assistant|>\n")
     '<|user|>\nHi<|end|>\n<|assistant|>'
-    >>> one_missing("USER: Hi there ASSISTANT:", [Message("user", "Hi there")], "USER: Why? ASSISTANT:")
+    >>> one_missing("USER: Hi there ASSISTANT:", "USER: Why? ASSISTANT:")
     'USER: Hi thereASSISTANT:'
     """
-    tail = len(probe) - probe.rindex(PROBE[-1].content) - len(PROBE[-1].content)
-    for index in range(len(prompt) - 1, len(prompt) - tail - 1, -1):
-        if prompt[index].isspace():
-            return prompt[:index] + prompt[index + 1 :]
-    return prompt
+    at = _last_white(prompt, probe)
+    return prompt[:at] + prompt[at + 1 :] if at >= 0 else prompt
+
+
+def _last_white(prompt: str, probe: str) -> int:
+    """Where the last white space stands that the format wrote, -1 where there is none after the question."""
+    question = PROBE[-1].content
+    tail = len(probe) - probe.rindex(question) - len(question)
+    return next((at for at in range(len(prompt) - 1, len(prompt) - tail - 1, -1) if prompt[at].isspace()), -1)
 
 
 def _refuse_embedder(header: Header) -> None:
