@@ -175,8 +175,8 @@ def verdict(score: Score, *, plain: bool = False, misfit: bool = False) -> str:
         return f"is a base model: it goes on instead of ending its answer ({of}). Take its instruct or chat file."
     if misfit or score.ended <= len(QUESTIONS) // 2:
         return (
-            f"does not follow: it ended {score.ended} of {len(QUESTIONS)} answers by itself ({of}). Use another format, "
-            "such as: --template chatml"
+            f"does not follow: it ended {score.ended} of {len(QUESTIONS)} answers by itself ({of}). "
+            "Use another format: --template NAME"
         )
     if score.clean * 4 >= ANSWERABLE * 3:
         if score.refused:
