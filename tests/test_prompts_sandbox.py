@@ -158,6 +158,8 @@ def test_a_template_is_not_left_behind_by_another_one() -> None:
         ("{% for i in x %}{% if i == 2 %}{% continue %}{% endif %}{{ loop.index }}{% endfor %}", "13"),
         ("{% generation %}{{ 'b' | upper }}{% endgeneration %}{{ strftime_now('%d %b') | length }}", "B6"),
         ("{% macro m(a, b=2) %}[{{ a }}{{ b }}]{% endmacro %}{{ m(1) ~ m(1, b=3) }}{{ not missing }}", "[12][13]True"),
+        ("{% for i in x %}{{ 'ab'.startswith('a') }}{{ 'a-b'.split('-') | join('+') }}{% endfor %}", "Truea+b" * 3),
+        ("{% block b %}{{ 'ab'.replace('a', 'c') }}{% endblock %}{% for k in {'a': 1}.keys() %}{{ k }}{% endfor %}", "cba"),
         ("{% filter upper %}a{{ 'b' }}{% endfilter %}{{ (1, 2) | last }}{{ ' a ' | trim | length }}", "AB21"),
         ("{{ missing | default('d') }}{{ '</think>' in 'a' }}{{ 'a\n'.rstrip('\n') }}{{ 3 // 2 }}", "dFalsea1"),
     ],

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from openbook.text import well_formed
 
-# What families of models use as control tokens: <|im_end|>, <｜User｜>, <start_of_turn>, </s>, [INST], [|user|].
+# What families of models use as control tokens: <|im_end|>, <｜User｜>, <|turn>, <turn|>, </s>, [INST], [|user|].
 CONTROL = re.compile(
-    r"<(?=[|｜][^<>\s]{1,60}[|｜]>|/?(?:s|bos|eos|pad|unk|think|start_of_\w+|end_of_\w+|fim_\w+|im_\w+|\w+_of_turn"
+    r"<(?=[|｜][^<>\s]{1,60}>|[^<>\s]{1,60}[|｜]>|/?(?:s|bos|eos|pad|unk|think|start_of_\w+|end_of_\w+|fim_\w+|im_\w+|\w+_of_turn"
     r"|sop|eop|seed:\w+)>|<SYS>>|</SYS>>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|gMASK)\]|\|\w{1,30}\|\])"
 )

@@ -60,7 +60,8 @@ class Decided:
             ModelError: The template is broken, or does more than a template should.
         """
         if self.jinja:
-            text = template.render(self.jinja, messages, bos=self.bos, eos=self.eos, thinking=thinking)
+            marks = self.row.marks if self.row else ()
+            text = template.render(self.jinja, messages, bos=self.bos, eos=self.eos, thinking=thinking, marks=marks)
             return text.removeprefix(self.bos) if self.adds_bos else text
         row = self.row or PLAIN
         # A row's first token is left to the tokenizer, which knows whether this model has one.

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache, wraps
-from time import monotonic
+from time import thread_time
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -27,7 +27,7 @@ MAX_TEMPLATE = 100_000  # characters: compiled in 6 s at worst; the longest know
 MAX_CHARACTERS = 4_000_000  # made in one rendering, and PER_CHARACTER for each that is given to it
 PER_CHARACTER = 20  # real templates make 3 to 8
 MAX_STEPS = 100_000  # rounds of loops, calls and filters; a chat of 100 turns takes a few thousand
-MAX_SECONDS = 2.0  # looked at in every step; a long chat takes some ms
+MAX_SECONDS = 2.0  # of this thread: a busy machine costs nothing. Looked at in every step; a long chat takes some ms
 MAX_DEPTH = 16  # lists in lists
 MAX_BITS = 256  # of a whole number
 ELEMENT = 16  # what a place in a list costs, in characters
@@ -56,9 +56,10 @@ def run(template: str, variables: Mapping[str, Any]) -> str:
         TemplateError: It is broken, refuses what it was given, or goes beyond a limit.
     """
     try:
+        code = _code(template)
         environment = _Environment()
         environment.allow(variables)
-        return jinja2.Template.from_code(environment, _code(template), dict(environment.globals)).render(variables)
+        return jinja2.Template.from_code(environment, code, dict(environment.globals)).render(variables)
     except jinja2.TemplateError as error:
         raise TemplateError(_line(error)) from error
     # SyntaxError: Python allows 20 blocks in each other.
@@ -89,7 +90,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         # As transformers makes it (utils/chat_template_utils.py): templates are written and tested against that.
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-        self._steps, self._characters, self._end = MAX_STEPS, MAX_CHARACTERS, monotonic() + MAX_SECONDS
+        self._steps, self._characters, self._end = MAX_STEPS, MAX_CHARACTERS, thread_time() + MAX_SECONDS
         self.finalize = self._written
         own: dict[str, Callable[..., Any]] = {"join": _join, "replace": _replace, "indent": _indent, "list": _list}
         self.filters = {name: self._filter(own.get(name, filters.FILTERS[name])) for name in FILTERS}
@@ -111,7 +112,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise jinja2.TemplateError(f"it does more than {MAX_STEPS:,} steps")
         if self._characters < 0:
             raise jinja2.TemplateError(f"it makes more than {MAX_CHARACTERS:,} characters")
-        if monotonic() > self._end:
+        if thread_time() > self._end:
             raise jinja2.TemplateError(f"it takes more than {MAX_SECONDS:g} seconds")
         return ""
 
@@ -178,6 +179,8 @@ class _Environment(ImmutableSandboxedEnvironment):
             return obj(*arguments)
         self.step()
         if isinstance(of, str):
+            for inner in ("_loop_vars", "_block_vars"):  # jinja2 gives them to whatever is called in a loop or block
+                named.pop(inner, None)
             return self._method(of, obj, arguments, named)
         result = super().call(context, obj, *arguments, **named)
         self.pay(result)

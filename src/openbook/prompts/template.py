@@ -14,13 +14,20 @@ Chat = list[dict[str, str]]
 
 
 def render(
-    template: str, messages: Sequence[Message], *, bos: str = "", eos: str = "", thinking: bool = False
-) -> str:  # fmt: skip
+    template: str,
+    messages: Sequence[Message],
+    *,
+    bos: str = "",
+    eos: str = "",
+    thinking: bool = False,
+    marks: Sequence[str] = (),
+) -> str:
     r"""The prompt a model was taught to answer, up to where its answer begins.
 
     Text in a message that looks like one of the model's control tokens is broken up, so that a document cannot end
     the user's turn and speak as the system. A template without a system role gets the system's text before the first
-    user's. An empty template gives the plain format. `thinking` is for models that can think before they answer.
+    user's. An empty template gives the plain format. `thinking` is for models that can think before they answer;
+    `marks` are what else opens and closes turns here.
 
     >>> render("", [Message("system", "Be brief."), Message("user", "Who built the ark?")])
     'Be brief.\n\nWho built the ark?\n\nAnswer:'
@@ -32,7 +39,7 @@ def render(
     """
     if not template.strip():
         return formats.render(formats.PLAIN, messages, bos=bos, eos=eos)
-    chat = [{"role": message.role, "content": disarm(message.content, (bos, eos))} for message in messages]
+    chat = [{"role": message.role, "content": disarm(message.content, (bos, eos, *marks))} for message in messages]
     # By these two names templates ask whether to think (Qwen, GLM; DeepSeek, Granite). The others are None where
     # transformers has none: some templates ask `is not none` alone.
     given = {

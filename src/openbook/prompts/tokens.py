@@ -11,7 +11,7 @@ from openbook.prompts.deciding import PROBE, Decided
 Tokenize = Callable[[str], Sequence[str]]
 """The pieces of a text's tokens, with what the tokenizer puts at its ends; control tokens are read as such."""
 
-MARK = re.compile(r"<[|｜][^<>\s]{1,60}[|｜]>|</?[a-z_:]{1,20}>|\[\|\w{1,30}\|\]")
+MARK = re.compile(r"<[|｜][^<>\s]{1,60}>|<[^<>\s]{1,60}[|｜]>|</?[a-z_:]{1,20}>|\[\|\w{1,30}\|\]")
 BEGINNING = 4  # tokens in which a second first one is a mistake; Llama 2 has one before each question
 
 
