@@ -14,6 +14,8 @@ import pytest
 
 from openbook.prompts import sandbox
 from openbook.prompts.sandbox import TemplateError, run
+from openbook.prompts.template import render
+from openbook.types import Message
 
 DOUBLE = "{% for i in range(60) %}"
 X = "{% set x = 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' * 100000 %}"
@@ -88,6 +90,8 @@ ATTACKS = {
 CHILD = """
 import json, resource, sys, time
 from openbook.prompts.sandbox import TemplateError, run
+from openbook.prompts.template import render
+from openbook.types import Message
 run("{{ 1 }}", {})
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
 for name, template in json.load(sys.stdin).items():
@@ -186,3 +190,16 @@ def test_what_is_refused_is_said_in_a_line(template: str, said: str) -> None:
     with pytest.raises(TemplateError) as caught:
         run(template, {})
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{% if tools is not none %}[TOOLS]{% endif %}{{ documents is none }}", "True"),  # as transformers gives them
+        ("{% if not tools is defined %}{% set tools = none %}{% endif %}{% if tools %}[TOOLS]{% endif %}-", "-"),
+        ("{{ add_generation_prompt }}{% if enable_thinking is defined and not enable_thinking %}-{% endif %}", "True-"),
+        ("{{ messages[0].tool_calls is defined }}{{ messages[0].content is string }}", "FalseTrue"),
+    ],
+)
+def test_a_template_finds_what_transformers_gives_it(template: str, text: str) -> None:
+    assert render(template, [Message("user", "Hi")]) == text
