@@ -96,13 +96,13 @@ run("{{ 1 }}", {})
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
 for name, template in json.load(sys.stdin).items():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.monotonic()
+    start = time.thread_time()
     try:
         said = "it ran: " + run(template, {"messages": [{"role": "user", "content": "Hello there."}]})[:20]
     except TemplateError as error:
         said = str(error)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(json.dumps([name, said, time.monotonic() - start, grown // 1024]), flush=True)
+    print(json.dumps([name, said, time.thread_time() - start, grown // 1024]), flush=True)
 """
 
 
@@ -130,12 +130,14 @@ def test_no_template_takes_much_memory_or_time() -> None:
         assert megabytes < 120, name
 
 
-def test_a_step_that_takes_long_is_ended_by_the_clock() -> None:
+def test_a_step_that_takes_long_is_ended_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(sandbox, "MAX_CHARACTERS", 10**12)
     template = "{% for i in range(99999) %}{% set y = x | replace('ab', 'ba') %}{% endfor %}"
-    start = time.monotonic()
-    with pytest.raises(TemplateError, match=r"^it (takes more than 2 seconds|makes more than [\d,]+ characters)$"):
+    start = time.thread_time()
+    with pytest.raises(TemplateError, match=r"^it takes more than 0\.2 seconds$"):
         run(template, {"x": "ab" * 100_000})
-    assert time.monotonic() - start < sandbox.MAX_SECONDS + 1
+    assert time.thread_time() - start < 2
 
 
 def test_a_longer_chat_may_make_more() -> None:
@@ -183,10 +185,14 @@ def test_what_real_templates_do_is_let_through(template: str, text: str) -> None
         ("{{ 'x' | center(5) }}", "No filter named 'center'."),
         ("{{ 'x'.zfill(5) }}", "access to attribute 'zfill' of 'str' object is unsafe."),
         ("x" * 100_001, "it is longer than 100,000 characters"),
-        ("{% for i in range(99999) %}{{ i }}{{ i | string }}{% endfor %}", "it does more than 100,000 steps"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99) %}{% endfor %}{% endfor %}",
+            "it does more than 5,000 steps",
+        ),
     ],
 )
-def test_what_is_refused_is_said_in_a_line(template: str, said: str) -> None:
+def test_what_is_refused_is_said_in_a_line(template: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "MAX_STEPS", 5000)
     with pytest.raises(TemplateError) as caught:
         run(template, {})
     assert str(caught.value) == said
@@ -203,3 +209,14 @@ def test_what_is_refused_is_said_in_a_line(template: str, said: str) -> None:
 )
 def test_a_template_finds_what_transformers_gives_it(template: str, text: str) -> None:
     assert render(template, [Message("user", "Hi")]) == text
+
+
+def test_a_long_chat_is_rendered_by_a_template_that_looks_back_in_each_turn() -> None:
+    template = (
+        "{% for m in messages %}{% set n = namespace(last=none, found=false) %}"
+        "{% for j in range(loop.index0 - 1, -1, -1) %}{% if not n.found and messages[j].role != m.role %}"
+        "{% set n.last = messages[j].role %}{% set n.found = true %}{% endif %}{% endfor %}"
+        "<{{ m.role }}{% if n.last %} after {{ n.last }}{% endif %}>{{ m.content }}{% endfor %}"
+    )
+    turns = [Message("user" if number % 2 == 0 else "assistant", "word " * 50) for number in range(400)]
+    assert render(template, turns).count(" after ") == 399

@@ -25,9 +25,9 @@ from jinja2.visitor import NodeTransformer
 
 MAX_TEMPLATE = 100_000  # characters: compiled in 6 s at worst; the longest known are about 20,000
 MAX_CHARACTERS = 4_000_000  # made in one rendering, and PER_CHARACTER for each that is given to it
-PER_CHARACTER = 20  # real templates make 3 to 8
-MAX_STEPS = 100_000  # rounds of loops, calls and filters; a chat of 100 turns takes a few thousand
-MAX_SECONDS = 2.0  # of this thread: a busy machine costs nothing. Looked at in every step; a long chat takes some ms
+PER_CHARACTER = 20  # real templates make 1 to 11
+MAX_STEPS = 1_000_000  # loops, calls, filters; 100 turns take 3,000, or 15,000 by Gemma 4, which looks back in each
+MAX_SECONDS = 5.0  # of this thread: a busy machine costs nothing. Looked at in every step; 100 turns take 10 to 50 ms
 MAX_DEPTH = 16  # lists in lists
 MAX_BITS = 256  # of a whole number
 ELEMENT = 16  # what a place in a list costs, in characters
@@ -118,7 +118,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def pay(self, *values: Any) -> None:
         """A step that makes something as large as these together, written out."""
-        self.step(self.size(values))
+        self.step(sum(map(self.size, values)))
 
     def size(self, value: Any, depth: int = 0) -> int:
         """Characters of a value written out, roughly; looks at no more than can be paid."""
