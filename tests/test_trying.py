@@ -52,9 +52,9 @@ def score(right: int, *, refused: int = 0, wrongly: int = 0, ended: int = 10) ->
         (score(2), {}, "too small: it cannot find an answer in what it is given (2 of 8 right)."),
         (score(2, wrongly=6), {}, "refuses what it was shown (6 of 8 times): too small, or its format is wrong."),
         (score(8, ended=3), {}, "does not follow: it ended 3 of 10 answers by itself (8 of 8 right). "
-         "Use another format (--template NAME); where none helps, it is a base model."),
+         "Use another format (--template NAME); where none helps, it is a base model or a damaged file."),
         (score(8), {"misfit": True}, "does not follow: it ended 10 of 10 answers by itself (8 of 8 right). "
-         "Use another format (--template NAME); where none helps, it is a base model."),
+         "Use another format (--template NAME); where none helps, it is a base model or a damaged file."),
         (score(4, ended=2), {"plain": True}, "is a base model: it goes on instead of ending its answer (4 of 8 right). "
          "Take its instruct or chat file."),
         (score(6, ended=9, refused=1), {"plain": True}, "answers from what it is given (6 of 8 right), "

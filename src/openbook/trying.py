@@ -176,7 +176,7 @@ def verdict(score: Score, *, plain: bool = False, misfit: bool = False) -> str:
     if misfit or score.ended <= len(QUESTIONS) // 2:
         return (
             f"does not follow: it ended {score.ended} of {len(QUESTIONS)} answers by itself ({of}). "
-            "Use another format (--template NAME); where none helps, it is a base model."
+            "Use another format (--template NAME); where none helps, it is a base model or a damaged file."
         )
     if score.clean * 4 >= ANSWERABLE * 3:
         if score.refused:
