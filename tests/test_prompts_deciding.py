@@ -235,6 +235,16 @@ class TestWithAModel:
         finally:
             other.close()
 
+    def test_a_format_that_does_not_fit_is_said_once(self, weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+        llm = LlamaCpp(model=str(weights), context=1024, template="llama-3")
+        try:
+            for _ in range(2):
+                list(llm.stream([Message("user", "1+1?")], 4))
+        finally:
+            llm.close()
+        (said,) = [record.getMessage() for record in caplog.records if record.name == "openbook"]
+        assert "<|eot_id|>, which ends an answer, is no token of this model" in said
+
     def test_a_stop_string_ends_an_answer(self, weights: Path) -> None:
         llm = LlamaCpp(model=str(weights), context=1024, template="plain")
         try:

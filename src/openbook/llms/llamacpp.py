@@ -5,6 +5,8 @@ messages --render (own template, or a known format)--> prompt --HTTP on 127.0.0.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+log = logging.getLogger("openbook")
 
 LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
@@ -51,6 +55,7 @@ class LlamaCpp:
     _client: Client | None = field(default=None, init=False, repr=False, compare=False)
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
     _decided: Decided | None = field(default=None, init=False, repr=False, compare=False)
+    _told: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for option, least in (
@@ -105,6 +110,19 @@ class LlamaCpp:
         with self.client.running():
             return check(self._pieces, self.decided, self._read_header())
 
+    def _tell(self) -> None:
+        """Once: that the format is a guess, and what its tokens show."""
+        if self._told:
+            return
+        self._told = True
+        if self.decided.guessed:
+            log.warning(
+                "%s: how to speak to it is a guess (%s). Name it: llamacpp(template=...)", self.name, self.format
+            )
+        with contextlib.suppress(ModelError):  # a template may refuse the chat that is looked at, not the one at hand
+            for finding in self.check():
+                log.warning("%s: %s", self.name, finding)
+
     def _pieces(self, text: str) -> list[str]:
         tokens = self.client.tokenize(text, special=True, pieces=True)
         # A piece that is no text is a list of bytes.
@@ -124,6 +142,7 @@ class LlamaCpp:
         prompt = self.render(messages)
         with self.client.running():
             self._refuse_too_long(prompt, max_tokens)
+            self._tell()
             response = self.client.post(
                 "/completion",
                 {
