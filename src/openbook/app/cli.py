@@ -22,6 +22,7 @@ from openbook.app.options import (
     verbose_option,
     where_option,
 )
+from openbook.app.whole import all_option, show_all, summarize, yes_option
 from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -244,6 +245,8 @@ def _count(k: int) -> int:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
+@all_option
+@yes_option
 @json_option
 @verbose_option
 def ask(
@@ -254,6 +257,8 @@ def ask(
     llm: str,
     max_tokens: int | None,
     show_prompt: bool,
+    every: bool,
+    yes: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -261,11 +266,16 @@ def ask(
 
     The passages are shown when they are found, the answer as it comes, then the passages it cites. Without QUESTION it
     reads questions line by line: the model stays loaded between them.
+
+    With --all the question is put to every passage instead: for "list all ..." and "how many ...".
     """
     from openbook.app import show
     from openbook.book import MAX_ANSWER_TOKENS
 
     with open_book(folder, with_llm(choices, llm)) as book:
+        if every:
+            show_all(" ".join(question), book, where, yes=yes, as_json=as_json, verbose=verbose)
+            return
         for words in [" ".join(question)] if question else _questions():
             parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
             try:
@@ -384,6 +394,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
 
 cli.add_command(models)
+cli.add_command(summarize)
 
 
 def main() -> None:
@@ -408,7 +419,8 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"]) and "--dry-run" not in arguments
+        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"], ["summarize"]) or "--all" in arguments
+        resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
     except OpenbookError as error:

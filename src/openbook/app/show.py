@@ -112,6 +112,7 @@ class Bar:
         "download": "downloading",
         "verify": "verifying",
         "check": "checking",
+        "merge": "merging",
     }
 
     def __init__(self) -> None:
@@ -274,11 +275,7 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
     unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
-    if answer.cited:
-        click.secho("Cited", bold=True)
-        for number, passage in answer.cited.items():
-            click.secho(f"  [{number}] {where(passage)}", bold=True)
-            click.echo(textwrap.indent(passage.chunk.text, "      "))
+    cited(answer)
     if answer.invented:
         numbers = ", ".join(f"[{number}]" for number in answer.invented)
         error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
@@ -295,6 +292,15 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{timing.total:.2f} s; {usage.prompt_tokens} prompt tokens ({usage.cached_tokens} of them cached), "
             f"{usage.answer_tokens} answer tokens; {answer.model}"
         )
+
+
+def cited(answer: Answer) -> None:
+    """The passages that an answer cites, by their numbers."""
+    if answer.cited:
+        click.secho("Cited", bold=True)
+    for number, passage in answer.cited.items():
+        click.secho(f"  [{number}] {where(passage)}", bold=True)
+        click.echo(textwrap.indent(passage.chunk.text, "      "))
 
 
 def answer_json(answer: Answer) -> dict[str, object]:
