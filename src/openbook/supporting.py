@@ -20,9 +20,10 @@ LEAD = re.compile(r"^(?:[-*•–.,;:#>\s]+|\d{1,3}[.)](?:\s+|(?=[^\W\d])))+")
 STEM = 5  # letters of a word that are compared, so that its endings do not count: 'prayed', 'prayer'
 
 # Of the weight of a sentence's words: docs/decisions/0019-whole-documents.md says how these were found.
-LEAST = 0.55  # that the texts cited must hold
+LEAST = 0.4  # that the texts cited must hold
 MORE = 0.15  # that each text after the first must add
 MOST_TEXTS = 3
+SHORTEST = 3  # words of a sentence
 ALIKE = 0.7  # of the words of two sentences together, that both must hold to say the same
 
 
@@ -74,8 +75,8 @@ def stems(text: str) -> Iterator[str]:
 def sentences(text: str) -> list[str]:
     r"""What a model wrote, a sentence each: without marks of lists, citations, headings, or what is not a sentence.
 
-    >>> sentences("Here is a summary:\\n1. Jonah fled [2]. A storm rose,\\n- He slept.")
-    ['Jonah fled.', 'A storm rose.', 'He slept.']
+    >>> sentences("Here is a summary:\n1. Jonah fled away [2]. A storm rose,\n- He fell asleep.")
+    ['Jonah fled away.', 'A storm rose.', 'He fell asleep.']
     """
     found = []
     for line in CITATION.sub("", text).splitlines():
@@ -84,6 +85,6 @@ def sentences(text: str) -> list[str]:
         for start, end in pairwise([0, *sentence_ends(line), len(line)]):
             words = " ".join(LEAD.sub("", line[start:end].replace("**", "")).split()).rstrip(" ,;:-–")
             words = re.sub(r"\s+(?=[.,;!?])", "", words)
-            if WORD.search(words):
+            if len(list(stems(words))) >= SHORTEST:
                 found.append(words if words[-1] in ".!?…。！？\"'”’)" else f"{words}.")
     return found
