@@ -10,7 +10,8 @@ passage says what (docs/decisions/0019-whole-documents.md).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
@@ -69,7 +70,7 @@ class Summarizer:
         found: list[Note] = []
         for group, (text, cut) in zip(grouped, self._asked(texts, grouped, each, "read", "passages"), strict=True):
             if not (self.focus and text.startswith(NOTHING[:-1])):
-                found += self.checker.notes(text, group, cut=cut)[: each + 1]
+                found += self.checker.notes(text, group, each, cut=cut)
         return self.checker.merged(found)
 
     def fewer(self, notes: Sequence[Note], wanted: int) -> list[Note]:
@@ -85,18 +86,19 @@ class Summarizer:
             text, cut = merged.get(group, ("", False))
             among = sorted({passage for number in group for passage in notes[number].passages})
             # What came out wrong of several good sentences is worth less than the first of them.
-            found += self.checker.notes(text, among, cut=cut)[:1] or [notes[group[0]]]
+            found += self.checker.notes(text, among, 1, cut=cut) or [notes[group[0]]]
         return self.checker.merged(found)
 
     def _asked(
         self, texts: Sequence[str], grouped: Sequence[Collection[int]], sentences: int, step: str, unit: str
-    ) -> Generator[tuple[str, bool]]:
+    ) -> list[tuple[str, bool]]:
         calls = [
             Call(self._messages(text, sentences), _tokens(sentences), weight=len(group))
             for text, group in zip(texts, grouped, strict=True)
         ]
         self.prompt = self.caller.llm.render(calls[-1].messages)
-        return self.caller.texts(calls, step, unit)
+        with closing(self.caller.texts(calls, step, unit)) as answers:
+            return list(answers)
 
     def _messages(self, text: str, sentences: int) -> list[Message]:
         task = f"Summarize this text in {COUNTS[sentences]}."

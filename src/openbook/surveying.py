@@ -89,7 +89,7 @@ def survey(read: Readable, question: str, *, report: Report | None = None) -> Wh
     with closing(caller.in_order(calls, ask, "read", "passages")) as answers:
         for number, (says, text) in enumerate(answers):
             about += says
-            notes += checker.notes(text, [number], cut=False)[:1] if says else []
+            notes += checker.notes(text, [number], 1, cut=False) if says else []
     prompt = read.llm.render(calls[-1].messages)
     answer = written(question, checker.merged(notes), passages, read.llm, prompt, time.perf_counter() - started)
     return Whole(answer, documents_of(passages), len(passages), about, checker.dropped, caller.made, caller.known)

@@ -139,10 +139,15 @@ class Checker:
     def __post_init__(self) -> None:
         self._texts = Texts([passage.chunk.indexed for passage in self.passages])
 
-    def notes(self, text: str, among: Collection[int], *, cut: bool) -> list[Note]:
-        """The sentences that some of these passages say; the last one is none where the text was cut off."""
-        found = []
-        for words in sentences(text)[: -1 if cut else None]:
+    def notes(self, text: str, among: Collection[int], most: int, *, cut: bool) -> list[Note]:
+        """At most so many sentences that some of these passages say; the last is none where the text was cut off.
+
+        One more is looked at than is wanted: what a model says after that it was not asked for.
+        """
+        found: list[Note] = []
+        for words in sentences(text)[: -1 if cut else None][: most + 1]:
+            if len(found) == most:
+                break
             if support := self._texts.support(words, among):
                 found.append(Note(words, support))
             else:

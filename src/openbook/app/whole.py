@@ -106,6 +106,8 @@ def _show(found: Whole, *, as_json: bool, verbose: bool) -> None:
     click.echo(answer.text or "Nothing was found to say.")
     click.echo()
     show.cited(answer)
+    if answer.model == "quote":
+        show.note("quote is no model: it says passages and cannot sum them up. Name a model with --llm.")
     if found.dropped:
         show.note(f"{show.count(found.dropped, 'sentence')} left out: no passage holds enough of the words.")
     if verbose:
