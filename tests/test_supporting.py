@@ -63,6 +63,7 @@ def test_sentences_that_say_the_same_are_alike() -> None:
         ("1. Jonah fled far away.\n2) A storm rose!", ["Jonah fled far away.", "A storm rose!"]),
         ("1.Jonah fled, paid 3.50 to Dr. Ahab.", ["Jonah fled, paid 3.50 to Dr. Ahab."]),
         ("约拿逃往他施。风暴起来。", ["约拿逃往他施。", "风暴起来。"]),
+        ("The most important fact of this text is that he fled far away.", ["He fled far away."]),
         ("...\n---\n[1][2]\n", []),
     ],
 )

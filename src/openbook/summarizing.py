@@ -43,6 +43,13 @@ MOST_NOTES = 10  # made into one sentence
 
 SYSTEM = "You summarize texts in plain, short sentences."
 COUNTS = {1: "one short sentence", 2: "two short sentences", 3: "three short sentences"}
+# Of a text a small model tells a fact more truly than a summary, which it rounds off with what it knows besides.
+FACTS = {
+    1: "Write the most important fact of this text in one short sentence.",
+    2: "Write the two most important facts of this text, each in one short sentence.",
+    3: "Write the three most important facts of this text, each in one short sentence.",
+}
+MERGE = "Summarize this text in one short sentence."
 
 
 @dataclass
@@ -52,6 +59,7 @@ class Summarizer:
     caller: Caller
     passages: Sequence[Passage]
     tokens: Sequence[int]
+    most: int  # tokens of passages in one call
     focus: str = ""
     prompt: str = field(default="", init=False)  # the last one that was sent
 
@@ -61,14 +69,19 @@ class Summarizer:
     def notes(self, wanted: int) -> list[Note]:
         """So many notes of all passages or some more, in their order; fewer of a short text."""
         size = ceil(sum(self.tokens) / wanted)
-        size = max(LEAST_TOKENS, min(size, MOST_TOKENS, room(self.caller.llm, self._messages("", 3), _tokens(3))))
+        size = min(self.most, max(LEAST_TOKENS, size))
         ids = [passage.chunk.document_id for passage in self.passages]
         apart = {number for number in range(1, len(ids)) if ids[number] != ids[number - 1]}
         grouped = list(groups(self.tokens, size, apart))
         each = min(MOST_SENTENCES, ceil(wanted / len(grouped)))
-        texts = ["\n".join(self.passages[number].chunk.indexed.strip() for number in group) for group in grouped]
+        task = focused(self.focus, each) if self.focus else FACTS[each]
+        asked = [
+            messages("\n".join(self.passages[number].chunk.indexed.strip() for number in group), task)
+            for group in grouped
+        ]
+        answers = self._asked(asked, grouped, each * SENTENCE_TOKENS, "read", "passages")
         found: list[Note] = []
-        for group, (text, cut) in zip(grouped, self._asked(texts, grouped, each, "read", "passages"), strict=True):
+        for group, (text, cut) in zip(grouped, answers, strict=True):
             if not (self.focus and text.startswith(NOTHING[:-1])):
                 found += self.checker.notes(text, group, each, cut=cut)
         return self.checker.merged(found)
@@ -79,8 +92,9 @@ class Summarizer:
         cuts = [round(number * len(notes) / count) for number in range(count + 1)]
         grouped = [range(start, end) for start, end in pairwise(cuts)]
         merging = [group for group in grouped if len(group) > 1]
-        texts = ["\n".join(notes[number].text for number in group) for group in merging]
-        merged = dict(zip(merging, self._asked(texts, merging, 1, "merge", "sentences"), strict=True))
+        asked = [messages("\n".join(notes[number].text for number in group), MERGE) for group in merging]
+        answers = self._asked(asked, merging, SENTENCE_TOKENS, "merge", "sentences")
+        merged = dict(zip(merging, answers, strict=True))
         found: list[Note] = []
         for group in grouped:
             text, cut = merged.get(group, ("", False))
@@ -90,28 +104,25 @@ class Summarizer:
         return self.checker.merged(found)
 
     def _asked(
-        self, texts: Sequence[str], grouped: Sequence[Collection[int]], sentences: int, step: str, unit: str
+        self, asked: Sequence[list[Message]], grouped: Sequence[Collection[int]], tokens: int, step: str, unit: str
     ) -> list[tuple[str, bool]]:
-        calls = [
-            Call(self._messages(text, sentences), _tokens(sentences), weight=len(group))
-            for text, group in zip(texts, grouped, strict=True)
-        ]
+        calls = [Call(one, tokens, weight=len(group)) for one, group in zip(asked, grouped, strict=True)]
         self.prompt = self.caller.llm.render(calls[-1].messages)
         with closing(self.caller.texts(calls, step, unit)) as answers:
             return list(answers)
 
-    def _messages(self, text: str, sentences: int) -> list[Message]:
-        task = f"Summarize this text in {COUNTS[sentences]}."
-        if self.focus:
-            task = (
-                f"Question: {' '.join(self.focus.split())}\n\nWhat does this text say about the question? Answer in "
-                f"{COUNTS[sentences]}. If it says nothing about it, write only: {NOTHING}"
-            )
-        return [Message("system", SYSTEM), Message("user", f"Text:\n{text}\n\n{task}")]
+
+def messages(text: str, task: str) -> list[Message]:
+    """What the model is asked about a text. The task stands last, where a small model minds it most."""
+    return [Message("system", SYSTEM), Message("user", f"Text:\n{text}\n\n{task}")]
 
 
-def _tokens(sentences: int) -> int:
-    return sentences * SENTENCE_TOKENS
+def focused(focus: str, sentences: int) -> str:
+    """The task of saying what a text says about a question."""
+    return (
+        f"Question: {' '.join(focus.split())}\n\nWhat does this text say about the question? Answer in "
+        f"{COUNTS[sentences]}. If it says nothing about it, write only: {NOTHING}"
+    )
 
 
 def summarize(read: Readable, *, words: int = WORDS, focus: str = "", report: Report | None = None) -> Whole:
@@ -124,9 +135,11 @@ def summarize(read: Readable, *, words: int = WORDS, focus: str = "", report: Re
     if words < 1:
         raise BookError(f"A summary cannot have {words} words. Write 1 or more.")
     started = time.perf_counter()
-    passages, tokens = pieces(read.passages(), read.llm, min(MOST_TOKENS, read.llm.context // 2))
+    longest = messages("", focused(focus, MOST_SENTENCES) if focus else FACTS[MOST_SENTENCES])
+    most = min(MOST_TOKENS, room(read.llm, longest, MOST_SENTENCES * SENTENCE_TOKENS))
+    passages, tokens = pieces(read.passages(), read.llm, most)
     caller = Caller(read.llm, read.remembered, report)
-    summarizer = Summarizer(caller, passages, tokens, focus)
+    summarizer = Summarizer(caller, passages, tokens, most, focus)
     wanted = max(1, round(words / WORDS_PER_SENTENCE))
     notes = summarizer.notes(wanted)
     about = len({number for note in notes for number in note.passages})

@@ -17,6 +17,10 @@ from openbook.text import sentence_ends
 WORD = re.compile(r"[^\W_]+")
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff]")
 LEAD = re.compile(r"^(?:[-*•–.,;:#>\s]+|\d{1,3}[.)](?:\s+|(?=[^\W\d])))+")
+# What small models put before a fact that they were asked for.
+OPENING = re.compile(
+    r"^(?:the|this) (?:most important (?:fact|point)[^,.:]{0,40}|text|passage) (?:is|says|states) that ", re.IGNORECASE
+)
 STEM = 5  # letters of a word that are compared, so that its endings do not count: 'prayed', 'prayer'
 
 # Of the weight of a sentence's words: docs/decisions/0019-whole-documents.md says how these were found.
@@ -84,7 +88,8 @@ def sentences(text: str) -> list[str]:
             continue
         for start, end in pairwise([0, *sentence_ends(line), len(line)]):
             words = " ".join(LEAD.sub("", line[start:end].replace("**", "")).split()).rstrip(" ,;:-–")
-            words = re.sub(r"\s+(?=[.,;!?])", "", words)
+            words = OPENING.sub("", re.sub(r"\s+(?=[.,;!?])", "", words))
+            words = words[:1].upper() + words[1:]
             if len(list(stems(words))) >= SHORTEST:
                 found.append(words if words[-1] in ".!?…。！？\"'”’)" else f"{words}.")
     return found
