@@ -104,7 +104,7 @@ def test_the_table_is_shown_by_any_measure(sweep: Path, capsys: pytest.CaptureFi
     assert "4 recipes, 4 questions. Still to do: 2 indexes, 16 searches, 16 answers." in capsys.readouterr().out
     assert run(["compare", str(sweep)]) == 0
     shown = capsys.readouterr().out
-    assert "No difference found between" in shown
+    assert "No difference found between these 4 recipes with 4 questions" in shown
     assert "splitter=chars(size=200) retriever=bm25" in shown
     assert run(["compare", "show", "sweep", "--by", "nDCG@3", "--against", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -1,19 +1,20 @@
 """The table of a comparison: a row for each recipe, and which of them cannot be told apart.
 
-Each row is tested against the baseline, paired by question, with Holm's correction over the table; and against the
-best, to say which rows are as good as it for all that these questions can tell.
+Each row is tested against the baseline, paired by question, with Holm's correction over the table; and all rows at
+once, to say which are as good as the best for all that these questions can tell, and whether any stands out at all.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from openbook.bench.results import TrialRow
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
-from openbook.bench.statistics import holm, interval, needed, p_values
+from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 
 LEVEL = 0.05
 WORTH = 0.10  # a difference worth finding: 10 points
@@ -30,6 +31,7 @@ class Line:
     difference: float  # of the headline, to the baseline
     p: float | None  # of that difference, corrected; None: it is the baseline, or has no question in common with it
     best: bool  # cannot be told from the best
+    apart: float  # p of the headline's distance from the mean of all rows, corrected
     speeds: Mapping[str, float]  # medians
     measured: Mapping[str, Mapping[str, Any]]
 
@@ -55,7 +57,9 @@ def board(scorer: Scorer, headline: str = "", against: int = 1) -> Board:
     values = [[scores[name] for name in common] for scores in of_headline]
     base = next((number for number, trial in enumerate(run.trials) if trial.number == against), 0)
     tests = _tests(values, base)
-    best = _group(values)
+    at_once = together(values) if common and len(values) > 1 else None
+    top = max(range(len(values)), key=lambda number: sum(values[number]))
+    best = {number for number in range(len(values)) if at_once is None or at_once.pairs[top][number] >= LEVEL}
     lines = []
     for number, trial in enumerate(run.trials):
         own, differences = values[number], [a - b for a, b in zip(values[number], values[base], strict=True)]
@@ -71,12 +75,13 @@ def board(scorer: Scorer, headline: str = "", against: int = 1) -> Board:
                 statistics.fmean(differences) if differences else 0.0,
                 tests.get(number),
                 number in best,
+                at_once.apart[number] if at_once else 1.0,
                 speeds,
                 scorer.measured(trial),
             )
         )
     lines.sort(key=lambda line: (-line.means.get(headline, 0.0), line.trial.number))
-    return Board(run.name, headline, len(common), tuple(lines), _verdict(lines, values, base, len(common)))
+    return Board(run.name, headline, len(common), tuple(lines), _verdict(lines, values, at_once, len(common)))
 
 
 def _mean(scores: Scores) -> float | None:
@@ -91,30 +96,36 @@ def _tests(values: Sequence[Sequence[float]], base: int) -> dict[int, float]:
     return dict(zip(others, holm(found), strict=True))
 
 
-def _group(values: Sequence[Sequence[float]]) -> set[int]:
-    """The best row, and those that it is not better than by more than luck."""
-    if not values or not values[0]:
-        return set(range(len(values)))
-    best = max(range(len(values)), key=lambda number: statistics.fmean(values[number]))
-    found = _tests(values, best)
-    return {best} | {number for number, p in found.items() if p >= LEVEL}
-
-
-def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], base: int, count: int) -> str:
+def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], at_once: Together | None, count: int) -> str:
     """Who won, or that nobody did and how many questions it would take."""
     if not count:
         return "No question was judged in every row yet."
-    group = [line for line in lines if line.best]
-    if len(lines) == 1:
+    if at_once is None:
         return f"One recipe, {count} questions: nothing to compare."
+    first, group = lines[0], [line for line in lines if line.best]
+    rows = _numbers(line.trial.number for line in group)
     if len(group) == 1:
-        return f"Row {group[0].trial.number} is better than every other, by more than luck ({count} questions)."
-    told = f"rows {', '.join(str(line.trial.number) for line in group)}" if len(group) < len(lines) else "these recipes"
-    spreads = [
-        needed([a - b for a, b in zip(one, values[base], strict=True)], WORTH)
-        for number, one in enumerate(values)
-        if number != base and count > 1
-    ]
-    more = f"; about {statistics.median_high(spreads)} would show one of {WORTH:.0%}" if spreads else ""
-    more = more if spreads and statistics.median_high(spreads) > count else ""
-    return f"No difference found between {told} with {count} questions{more}."
+        return f"Row {first.trial.number} is better than every other one, by more than luck ({count} questions)."
+    if len(group) < len(lines):
+        more = _more(values, count)
+        return f"{rows} cannot be told apart with {count} questions{more}; the others are worse than the best."
+    if first.apart < LEVEL:
+        p = f"p = {first.apart:.3f}, {count} questions"
+        more = _more(values, count)
+        return f"Row {first.trial.number} stands out ({p}), though it cannot be told from any single other row{more}."
+    return f"No difference found between these {len(lines)} recipes with {count} questions{_more(values, count)}."
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    *all_but, last = map(str, numbers)
+    return f"Rows {', '.join(all_but)} and {last}"
+
+
+def _more(values: Sequence[Sequence[float]], count: int) -> str:
+    """How many questions would show a difference worth finding, if more than there are."""
+    if count < 2:
+        return ""
+    pairs = itertools.pairwise(values)  # each is as good as another: what is wanted is the usual spread
+    spreads = [needed([a - b for a, b in zip(one, other, strict=True)], WORTH) for one, other in pairs]
+    enough = statistics.median_high(spreads)
+    return f" (about {enough} would show one of {WORTH * 100:.0f} points)" if enough > count else ""
