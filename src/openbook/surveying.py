@@ -39,22 +39,21 @@ class Surveyor:
         asked = f"Question: {' '.join(self.question.split())}"
         return [Message("system", SYSTEM), Message("user", f"Text:\n{text}\n\n{asked}\n\n{task}")]
 
-    def __call__(self, call: Call, stop: Event) -> tuple[bool, str]:
-        """Whether a passage says something about the question, and what.
+    def __call__(self, call: Call, stop: Event) -> tuple[bool, str, bool]:
+        """Whether a passage says something about the question, what, and whether that was cut off at its longest.
 
         A passage that is judged to say nothing is not asked further.
         """
         messages = call.messages
         if self._says_nothing(messages) or stop.is_set():
-            return False, ""
+            return False, "", False
         if self.chooses:
             messages = [*messages, Message("assistant", "Yes."), Message("user", TELL)]
         else:
             head = messages[-1].content.removesuffix(ASK)
             messages = [messages[0], Message("user", head + TELL_OR_NOT)]
         text, usage = complete(self.llm, messages, call.max_tokens)
-        said = "" if usage.stopped == "length" and "." not in text else text
-        return not said.startswith(NOTHING[:-1]), said
+        return not text.startswith(NOTHING[:-1]), text, usage.stopped == "length"
 
     def _says_nothing(self, messages: Sequence[Message]) -> bool:
         if not self.chooses:
@@ -80,16 +79,16 @@ def survey(read: Readable, question: str, *, report: Report | None = None) -> Wh
     passages, _ = pieces(read.passages(), read.llm, most)
     calls = [Call(surveyor.messages(passage.chunk.indexed.strip(), ASK), SENTENCE_TOKENS) for passage in passages]
 
-    def ask(numbers: list[int]) -> Generator[tuple[bool, str]]:
+    def ask(numbers: list[int]) -> Generator[tuple[bool, str, bool]]:
         return in_order(surveyor, [calls[number] for number in numbers], read.llm.parallel)
 
     caller, checker = Caller(read.llm, read.remembered, report), Checker(passages)
     notes: list[Note] = []
     about = 0
     with closing(caller.in_order(calls, ask, "read", "passages")) as answers:
-        for number, (says, text) in enumerate(answers):
+        for number, (says, text, cut) in enumerate(answers):
             about += says
-            notes += checker.notes(text, [number], 1, cut=False) if says else []
+            notes += checker.notes(text, [number], 1, cut=cut) if says else []
     prompt = read.llm.render(calls[-1].messages)
     answer = written(question, checker.merged(notes), passages, read.llm, prompt, time.perf_counter() - started)
     return Whole(answer, documents_of(passages), len(passages), about, checker.dropped, caller.made, caller.known)
