@@ -19,7 +19,8 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf9
 LEAD = re.compile(r"^(?:[-*•–.,;:#>\s]+|\d{1,3}[.)](?:\s+|(?=[^\W\d])))+")
 # What small models put before a fact that they were asked for.
 OPENING = re.compile(
-    r"^(?:the|this) (?:most important (?:fact|point)[^,.:]{0,40}|text|passage) (?:is|says|states) that ", re.IGNORECASE
+    r"^(?:the|this) (?:most important (?:fact|point)[^,.:]{0,40}|text|passage) (?:is|says|states|tells(?: us)?) that ",
+    re.IGNORECASE,
 )
 STEM = 5  # letters of a word that are compared, so that its endings do not count: 'prayed', 'prayer'
 

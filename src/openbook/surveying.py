@@ -21,8 +21,10 @@ from openbook.whole import NOTHING, SENTENCE_TOKENS, Checker, Note, Readable, Wh
 
 SYSTEM = "You read a text and say what it tells about a question. Be brief."
 ASK = "Does the text say something that answers the question, or a part of it? Answer Yes or No."
-TELL = "What does the text say about it? Answer in one short sentence."
-TELL_OR_NOT = f"{TELL} If it says nothing about it, write only: {NOTHING}"
+TELL = "Then answer the question from this text alone, in one short sentence."
+TELL_OR_NOT = (
+    f"Answer it from this text alone, in one short sentence. If the text says nothing about it, write only: {NOTHING}"
+)
 CHOICES = ("Yes", "No")
 
 
@@ -84,11 +86,10 @@ def survey(read: Readable, question: str, *, report: Report | None = None) -> Wh
 
     caller, checker = Caller(read.llm, read.remembered, report), Checker(passages)
     notes: list[Note] = []
-    about = 0
     with closing(caller.in_order(calls, ask, "read", "passages")) as answers:
         for number, (says, text, cut) in enumerate(answers):
-            about += says
             notes += checker.notes(text, [number], 1, cut=cut) if says else []
+    about = len({number for note in notes for number in note.passages})
     prompt = read.llm.render(calls[-1].messages)
     answer = written(question, checker.merged(notes), passages, read.llm, prompt, time.perf_counter() - started)
     return Whole(answer, documents_of(passages), len(passages), about, checker.dropped, caller.made, caller.known)

@@ -65,7 +65,7 @@ class Whole:
     answer: Answer  # a sentence a line, each with its citations; its passages are those that are cited
     documents: int
     passages: int  # that were read
-    about: int  # of them, those that say something about the question, as the model judges
+    about: int  # of them, those that say something about the question: the model says what, and they hold its words
     dropped: int  # sentences left out, as no passage holds enough of their words
     calls: int  # of the model, those included that an earlier run had made:
     known: int
