@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from openbook import Book, Recipe
+from openbook.errors import ModelError
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.recipe import Spec
 from openbook.registry import llm_spec
@@ -89,7 +90,7 @@ class TestChain:
         recipe = chain(weights, specs[0], f"llamacpp(model={str(damaged)!r}, context=512)")
         with Book.open(tmp_path / "book", recipe, create=True) as book:
             book.add(texts)
-            with pytest.raises(Exception, match=r"^[^\n]+\.?$"):
+            with pytest.raises(ModelError, match=r"^[^\n]+$"):
                 book.ask("Who swallowed Jonah?", max_tokens=12)
             started = pids(book)
         assert not any(map(runs, started.values()))

@@ -14,7 +14,7 @@ from openbook.types import LLM, Message, Progress, Report
 
 T = TypeVar("T")
 
-FIRST_CALLS, FIRST_SECONDS = 2, 4.0  # after which what is left is told
+FIRST_CALLS, FIRST_SECONDS = 2, 4.0  # of each slot, after which what is left is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,12 @@ class Caller:
                 passed = time.monotonic() - began
                 if self.report:
                     seconds = passed / read * left if read else None
-                    if seconds and not self._told and fresh >= FIRST_CALLS and passed >= FIRST_SECONDS:
+                    if (
+                        seconds
+                        and not self._told
+                        and fresh >= FIRST_CALLS * self.llm.parallel
+                        and passed >= FIRST_SECONDS
+                    ):
                         self._told = True
                         self.report(Progress("estimate", done, total, unit, seconds))
                     self.report(Progress(step, done, total, unit, seconds))
