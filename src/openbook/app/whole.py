@@ -60,9 +60,11 @@ def summarize(
     it was.
     """
     from openbook.app import show
+    from openbook.app.leaving import Leaving
     from openbook.summarizing import WORDS
 
     with open_book(folder, with_llm(choices, llm)) as book, show.Bar() as bar:
+        Leaving().say("The text of the documents", book.llm.remote)
         found = book.summarize(sources, words=words or WORDS, focus=focus, report=_patient(bar, yes=yes))
     _show(found, as_json=as_json, verbose=verbose)
 
@@ -70,7 +72,9 @@ def summarize(
 def show_all(question: str, book: Book, where: str, *, yes: bool, as_json: bool, verbose: bool) -> None:
     """What every passage says about a question."""
     from openbook.app import show
+    from openbook.app.leaving import Leaving
 
+    Leaving().say("The text of the documents", book.llm.remote)
     with show.Bar() as bar:
         found = book.ask_all(question, where=where, report=_patient(bar, yes=yes))
     _show(found, as_json=as_json, verbose=verbose)
