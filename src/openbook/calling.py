@@ -24,12 +24,13 @@ class Call:
     messages: list[Message]
     max_tokens: int
     grammar: str = ""
+    then: str = ""  # what may be asked after it, in the same conversation
     weight: int = 1  # of what is counted while it goes on, such as passages
 
     @property
     def words(self) -> str:
         """All that an answer depends on."""
-        return repr((self.messages, self.max_tokens, self.grammar))
+        return repr((self.messages, self.max_tokens, self.grammar, self.then))
 
     @property
     def characters(self) -> int:

@@ -79,7 +79,10 @@ def survey(read: Readable, question: str, *, report: Report | None = None) -> Wh
     surveyor = Surveyor(read.llm, question)
     most = room(read.llm, [*surveyor.messages("", ASK), Message("user", TELL_OR_NOT)], SENTENCE_TOKENS)
     passages, _ = pieces(read.passages(), read.llm, most)
-    calls = [Call(surveyor.messages(passage.chunk.indexed.strip(), ASK), SENTENCE_TOKENS) for passage in passages]
+    then = TELL + TELL_OR_NOT
+    calls = [
+        Call(surveyor.messages(passage.chunk.indexed.strip(), ASK), SENTENCE_TOKENS, then=then) for passage in passages
+    ]
 
     def ask(numbers: list[int]) -> Generator[tuple[bool, str, bool]]:
         return in_order(surveyor, [calls[number] for number in numbers], read.llm.parallel)
