@@ -21,10 +21,9 @@ from openbook.whole import NOTHING, SENTENCE_TOKENS, Checker, Note, Readable, Wh
 
 SYSTEM = "You read a text and say what it tells about a question. Be brief."
 ASK = "Does the text say something that answers the question, or a part of it? Answer Yes or No."
-TELL = "Then answer the question from this text alone, in one short sentence."
-TELL_OR_NOT = (
-    f"Answer it from this text alone, in one short sentence. If the text says nothing about it, write only: {NOTHING}"
-)
+# "Answer the question from this text" gives sentences of the question's own words, of any text: decision 19.
+TELL = "What does the text say about it? Answer in one short sentence."
+TELL_OR_NOT = f"{TELL} If it says nothing about it, write only: {NOTHING}"
 CHOICES = ("Yes", "No")
 
 
