@@ -114,6 +114,7 @@ class Bar:
         "verify": "verifying",
         "check": "checking",
         "ask": "asking",
+        "merge": "merging",
     }
 
     def __init__(self) -> None:
@@ -283,11 +284,7 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
     unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
-    if answer.cited:
-        click.secho("Cited", bold=True)
-        for number, passage in answer.cited.items():
-            click.secho(f"  [{number}] {where(passage)}", bold=True)
-            click.echo(textwrap.indent(passage.chunk.text, "      "))
+    cited(answer)
     if answer.invented:
         numbers = ", ".join(f"[{number}]" for number in answer.invented)
         error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
@@ -305,6 +302,15 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{usage.answer_tokens} answer tokens; {answer.model}"
             + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+
+
+def cited(answer: Answer) -> None:
+    """The passages that an answer cites, by their numbers."""
+    if answer.cited:
+        click.secho("Cited", bold=True)
+    for number, passage in answer.cited.items():
+        click.secho(f"  [{number}] {where(passage)}", bold=True)
+        click.echo(textwrap.indent(passage.chunk.text, "      "))
 
 
 def _cost(answer: Answer) -> float | None:
