@@ -6,12 +6,13 @@ caller --post--> HTTP on 127.0.0.1 --> child: llama.cpp's server
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbook.errors import ModelError, TooLongError
+from openbook.errors import ModelError, Notice, TooLongError
 from openbook.llamacpp.server import Server
 from openbook.text import well_formed
 
@@ -79,6 +80,15 @@ class Client:
             raise (TooLongError if TOO_LONG in why else ModelError)(f"{self.name} refused: {why}")
         return response
 
+    def get(self, path: str) -> Any:
+        """What the server says of itself: '/props' its settings, '/slots' those of each slot's last answer."""
+        import urllib3
+
+        try:
+            return self._connect().request("GET", path).json()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise self.broken(error) from error
+
     def tokenize(self, text: str, *, special: bool = False, pieces: bool = False) -> list[Any]:
         """The tokens of a text: numbers, or with `pieces` {'id', 'piece'}; `special` adds what begins and ends one."""
         body = {"content": well_formed(text), "add_special": special, "parse_special": True, "with_pieces": pieces}
@@ -121,6 +131,7 @@ class Client:
             if server is not self.server:  # closed meanwhile: a pool kept now would be of another server's address
                 return self._connect()
             if self._pool is None:
+                self._note(server)
                 self._pool = urllib3.HTTPConnectionPool(
                     "127.0.0.1",
                     int(url.rsplit(":", 1)[1]),
@@ -130,6 +141,16 @@ class Client:
                     headers={"Authorization": f"Bearer {server.api_key}"},
                 )
             return self._pool
+
+    def _note(self, server: Server) -> None:
+        layers = self._settings["gpu_layers"]
+        if layers > 0 and not server.gpus:
+            warnings.warn(
+                f"gpu_layers={layers}: this build of llama.cpp knows no GPU, so {self.name} runs on the CPU. "
+                "See docs/models.md for a build that does.",
+                Notice,
+                stacklevel=2,
+            )
 
     def _start(self) -> Server:
         """The running server, started when there is none or when it died since the last question."""

@@ -42,6 +42,7 @@ class Server:
         self.api_key = secrets.token_urlsafe(32)  # over stdin: command lines and environments can be read by others
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._url = self._failed = ""
+        self.gpus: list[str] = []  # names of those that it can use; known once `url` returned
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             # -P: the folder of this file is not where the child finds libraries.
@@ -84,7 +85,8 @@ class Server:
                 assert self._process.stdout is not None
                 line = self._process.stdout.readline()
                 if line:
-                    self._url = json.loads(line)["url"]
+                    said = json.loads(line)
+                    self._url, self.gpus = said["url"], said["gpus"]
                 else:
                     self._failed = self._failure()
             if self._failed:

@@ -5,23 +5,45 @@ messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from openbook import models
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError, SpecError, one_line
+from openbook.home import absolute
 from openbook.llamacpp.client import Client
 from openbook.llms.chances import chances
+from openbook.llms.companions import adapters, draft, parse_adapters
 from openbook.llms.sse import events
+from openbook.llms.thinking import CONTROL, opened, split_thoughts
 from openbook.models.gguf import Header, read_header
 from openbook.prompts.template import render
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+RANGES = {
+    "context": (512, math.inf),
+    "threads": (0, math.inf),
+    "parallel": (1, 64),
+    "gpu_layers": (-1, math.inf),
+    "cache_mb": (0, math.inf),
+    "temperature": (0, math.inf),
+    "top_k": (0, math.inf),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repeat_penalty": (0.1, 10),
+    "keep_minutes": (0, math.inf),
+}
+"""Least and most of the options that are numbers."""
+
+THINKING_TOKENS = 2048  # that a model may think, beside those of its answer
 
 LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
@@ -33,12 +55,24 @@ class LlamaCpp:
     VERSION: ClassVar[int] = 1
 
     model: str = "qwen2.5-coder-1.5b"  # a name of the catalogue, or a path to a GGUF file
-    context: int = 4096
+    context: int = 4096  # tokens of prompt and answer, for each of `parallel`
     threads: int = 0  # 0: one for each core
     parallel: int = 1  # answers at once, each with a context of its own
     gpu_layers: int = -1  # -1: as many as fit, where llama.cpp was built for a GPU
-    temperature: float = 0.0
+    cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"  # of keys and values: q8_0 takes half the memory, q4_0 a quarter
+    cache_mb: int = 128  # memory for earlier prompts, so that turns of one conversation are read once
+    keep_prompt: bool = False  # the last prompt is kept on disk between runs: a follow-up is not read again
+    lora: str = ""  # 'style.gguf', or with strengths 'style.gguf:0.5 + law.gguf'
+    draft: str = ""  # a small model of the same family that guesses ahead: a name or path, as `model`
+    thinking: bool = False  # let a model that can think do so before it answers
+    temperature: float = 0.0  # 0: always the likeliest word; what follows here counts from above 0 on
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0  # 1: none; 1.1 makes a word that was said lately less likely
     seed: int = 0
+    grammar: str = ""  # a file in GBNF that every answer obeys
+    json_schema: str = ""  # a file with a JSON schema that every answer obeys
     keep_minutes: float = 5.0
 
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
@@ -46,16 +80,16 @@ class LlamaCpp:
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for option, least in (
-            ("context", 512),
-            ("threads", 0),
-            ("parallel", 1),
-            ("gpu_layers", -1),
-            ("temperature", 0),
-            ("keep_minutes", 0),
-        ):
-            if getattr(self, option) < least:
-                raise SpecError(f"llamacpp({option}={getattr(self, option)}): write {least} or more.")
+        for option, (least, most) in RANGES.items():
+            value = getattr(self, option)
+            if value < least:
+                raise SpecError(f"llamacpp({option}={value}): write {least} or more.")
+            if value > most:
+                raise SpecError(f"llamacpp({option}={value}): write at most {most}.")
+        parse_adapters(self.lora)
+        if self.grammar and self.json_schema:
+            raise SpecError("llamacpp(grammar=..., json_schema=...): an answer obeys one of them. Leave one out.")
+        self._rule("")
 
     @property
     def name(self) -> str:
@@ -79,36 +113,37 @@ class LlamaCpp:
             return len(self.client.tokenize(text))
 
     def render(self, messages: Sequence[Message]) -> str:
-        header = self._read_header()
-        prompt = render(header.chat_template, messages, bos=header.bos, eos=header.eos)
-        # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
-        return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
+        return self._render(messages, thinking=self.thinking)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        prompt = self.render(messages)
+        rule = self._rule(grammar)
+        # A rule holds from the first word on, so there is no thinking before it.
+        prompt = self._render(messages, thinking=self.thinking and not rule)
+        inside = None if rule else opened(prompt)
         with self.client.running():
             self._refuse_too_long(prompt, max_tokens)
+            if inside or (self.thinking and not rule):
+                max_tokens = min(max_tokens + THINKING_TOKENS, self._room(prompt))
             response = self.client.post(
                 "/completion",
                 {
                     "prompt": prompt,
                     "n_predict": max_tokens,
-                    "temperature": self.temperature,
-                    "seed": self.seed,
-                    "grammar": grammar,
+                    **rule,
                     "cache_prompt": True,
                     "stream": True,
                     "return_progress": True,  # bytes flow while a long prompt is read, so that silence means trouble
+                    "preserved_tokens": CONTROL,
                 },
             )
             try:
-                yield from self._words(response)
+                yield from split_thoughts(self._words(response), inside)
             finally:
                 # An answer read to its end gives its connection back; on one left early this stops the model.
                 response.close()
 
     def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        prompt = self.render(messages)
+        prompt = self._render(messages, thinking=False)
         with self.client.running():
             self._refuse_too_long(prompt, 1)
             answer = self.client.post(
@@ -148,14 +183,42 @@ class LlamaCpp:
                         f"{self.name} was trained for {header.context_length} tokens, not {self.context}. "
                         f"Write: llamacpp(model={self.model!r}, context={header.context_length})"
                     )
-                settings = {
-                    "context": self.context,
-                    "threads": self.threads,
-                    "parallel": self.parallel,
-                    "gpu_layers": self.gpu_layers,
-                }
-                self._client = Client(self.name, header.path, settings, self.keep_minutes)
+                self._client = Client(self.name, header.path, self._settings(header), self.keep_minutes)
             return self._client
+
+    def _settings(self, header: Header) -> dict[str, Any]:
+        """What the child is started with. Raises: ModelError, when a file that goes with the model does not fit it."""
+        return {
+            "context": self.context,
+            "threads": self.threads,
+            "parallel": self.parallel,
+            "gpu_layers": self.gpu_layers,
+            "cache_type": self.cache_type,
+            "cache_mb": self.cache_mb,
+            "lora": adapters(self.lora, header),
+            "draft": draft(self.draft, header) if self.draft else "",
+            "sampling": {
+                "temp": self.temperature,
+                "top_k": self.top_k,
+                "top_p": self.top_p,
+                "min_p": self.min_p,
+                "penalty_repeat": self.repeat_penalty,
+                "seed": self.seed,
+            },
+        }
+
+    def _rule(self, grammar: str) -> dict[str, Any]:
+        """What an answer must obey, in the server's words: the grammar given, or the file named by an option."""
+        if grammar:
+            return {"grammar": grammar}
+        if self.grammar:
+            return {"grammar": _read(self.grammar, "grammar")}
+        if not self.json_schema:
+            return {}
+        try:
+            return {"json_schema": json.loads(_read(self.json_schema, "json_schema"))}
+        except ValueError as error:
+            raise SpecError(f"llamacpp(json_schema={self.json_schema!r}): the file is no JSON ({error}).") from error
 
     def _words(self, response: BaseHTTPResponse) -> Stream:
         import urllib3
@@ -173,22 +236,39 @@ class LlamaCpp:
             raise self.client.broken(error) from error
         raise self.client.broken(EOFError("the answer has no end"))
 
+    def _render(self, messages: Sequence[Message], *, thinking: bool) -> str:
+        header = self._read_header()
+        prompt = render(header.chat_template, messages, bos=header.bos, eos=header.eos, thinking=thinking)
+        # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
+        return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
+
     def _refuse_too_long(self, prompt: str, max_tokens: int) -> None:
         # A token is a byte at least, so a short prompt needs no counting. 8: what a tokenizer may add at its ends.
         if len(prompt.encode()) + 8 + max_tokens <= self.context:
             return
-        tokens = len(self.client.tokenize(prompt, special=True))
-        if tokens + max_tokens > self.context:
+        room = self._room(prompt)
+        if room < max_tokens:
             raise ModelError(
-                f"The prompt has {tokens} tokens; with {max_tokens} for the answer that is more than the "
+                f"The prompt has {self.context - room} tokens; with {max_tokens} for the answer that is more than the "
                 f"{self.context} of {self.name}. Take fewer passages, or a larger context: llamacpp(context=...)."
             )
+
+    def _room(self, prompt: str) -> int:
+        """Tokens left for the answer."""
+        return self.context - len(self.client.tokenize(prompt, special=True))
 
     def _read_header(self) -> Header:
         with self._lock:
             if self._header is None:
                 self._header = read_header(models.find(self.model))
             return self._header
+
+
+def _read(path: str, option: str) -> str:
+    try:
+        return absolute(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SpecError(f"llamacpp({option}={path!r}): cannot be read ({one_line(error)}). Check the path.") from error
 
 
 def _usage(event: dict[str, Any]) -> Usage:

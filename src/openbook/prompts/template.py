@@ -29,12 +29,13 @@ MAX_TEMPLATE = 200_000  # characters; the longest known are about 20,000
 Chat = list[dict[str, str]]
 
 
-def render(template: str, messages: Sequence[Message], *, bos: str = "", eos: str = "") -> str:
+def render(template: str, messages: Sequence[Message], *, bos: str = "", eos: str = "", thinking: bool = False) -> str:
     r"""The prompt a model was taught to answer, up to where its answer begins.
 
     Text in a message that looks like one of the model's control tokens is broken up, so that a document cannot end
     the user's turn and speak as the system. A template without a system role gets the system's text before the first
-    user's. An empty template gives the plain format: the contents with an empty line between them, then 'Answer:'.
+    user's. `thinking` is for models that can think before they answer. An empty template gives the plain format: the
+    contents with an empty line between them, then 'Answer:'.
 
     >>> render("", [Message("system", "Be brief."), Message("user", "Who built the ark?")])
     'Be brief.\n\nWho built the ark?\n\nAnswer:'
@@ -49,13 +50,13 @@ def render(template: str, messages: Sequence[Message], *, bos: str = "", eos: st
         return _plain(chat)
     system = "\n\n".join(turn["content"] for turn in chat if turn["role"] == "system").strip()
     try:
-        text = _run(template, chat, bos, eos)
+        text = _run(template, chat, bos, eos, thinking)
     except ModelError:
         if not system:
             raise
         text = ""
     if system and not all(turn["content"].strip() in text for turn in chat if turn["role"] == "system"):
-        text = _run(template, _without_system(chat, system), bos, eos)
+        text = _run(template, _without_system(chat, system), bos, eos, thinking)
     return text
 
 
@@ -95,7 +96,7 @@ def _without_system(chat: Chat, system: str) -> Chat:
     return [{"role": "user", "content": system}, *turns]
 
 
-def _run(template: str, chat: Chat, bos: str, eos: str) -> str:
+def _run(template: str, chat: Chat, bos: str, eos: str, thinking: bool) -> str:
     steps = iter(range(MAX_STEPS))
 
     def tick() -> str:
@@ -105,9 +106,14 @@ def _run(template: str, chat: Chat, bos: str, eos: str) -> str:
 
     parts, length = [], 0
     try:
-        # Models that think before they answer ask for this name; for an answer out of passages it only costs time.
+        # Models that think before they answer ask for this name.
         for part in _compiled(template).generate(
-            messages=chat, bos_token=bos, eos_token=eos, add_generation_prompt=True, enable_thinking=False, _tick=tick
+            messages=chat,
+            bos_token=bos,
+            eos_token=eos,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+            _tick=tick,
         ):
             length += len(part)
             if length > MAX_CHARACTERS:
