@@ -19,7 +19,9 @@ from openbook.text import well_formed
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 
-SILENT_SECONDS = 600.0  # without a byte: a prompt's progress comes every 512 tokens, and a sign of life every 30 s
+SILENT_SECONDS = 600.0  # without a byte, for what is answered in one piece
+STREAM_SILENT_SECONDS = 120.0  # a prompt's progress comes every 512 tokens, and a sign of life every 30 s
+END_SECONDS = 0.5  # that a process may take to end after its connections did
 CONNECTIONS = 4  # kept open
 TOO_LONG = "too large to process"
 
@@ -68,9 +70,10 @@ class Client:
         try:
             response = self._request(path, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            if self.server is None or not self.server.ended():
+            # A connection that the server let go the moment it was used again (1 in 100, under load), or a server that
+            # died since the last question, but so late that it still looked alive: once more.
+            if not self._ended(END_SECONDS) and not isinstance(error, urllib3.exceptions.ProtocolError):
                 raise self.broken(error) from error
-            # It died since the last question, but so late that it still looked alive: once more, with a new one.
             try:
                 response = self._request(path, body)
             except (urllib3.exceptions.HTTPError, OSError) as again:
@@ -97,14 +100,34 @@ class Client:
 
     def broken(self, error: Exception) -> ModelError:
         """What to raise when the connection broke."""
-        how = self.server.ended() if self.server is not None else "it was closed"
+        import urllib3
+
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            self.close()  # it would hang at the next question too
+            return ModelError(f"{self.name} gave no sign of life, so its process was ended. Ask again.")
+        how = self._ended() if self.server is not None else "it was closed"
         if not how:
             return ModelError(f"{self.name} stopped answering: {error}. Ask again.")
+        if how == "SIGBUS":
+            return ModelError(
+                f"The process of {self.name} ended while answering: its file was cut or written over meanwhile "
+                f"({self._path}). Ask again; if that fails too, get the file again."
+            )
         why = ", most likely for memory" if how == "SIGKILL" else ""
         return ModelError(
             f"The process of {self.name} ended while answering ({how}{why}). "
             "Ask again, or choose a smaller model or context."
         )
+
+    def log(self) -> str:
+        """The last lines that llama.cpp logged."""
+        return self.server.log() if self.server is not None else ""
+
+    def check(self) -> None:
+        """Raises: ModelError, when the model's file was written over while it was in use."""
+        if self.server is not None and self.server.damaged:
+            self.close()
+            raise ModelError(f"The file of {self.name} was written over while it answered ({self._path}). Ask again.")
 
     def close(self) -> None:
         """End the server. Closing twice is allowed; a later call starts it again."""
@@ -118,7 +141,15 @@ class Client:
             self.server = self._pool = self._timer = None
 
     def _request(self, path: str, body: Mapping[str, Any]) -> BaseHTTPResponse:
-        return self._connect().request("POST", path, json=body, preload_content=not body.get("stream"))
+        import urllib3
+
+        streamed = bool(body.get("stream"))
+        silence = STREAM_SILENT_SECONDS if streamed else SILENT_SECONDS
+        timeout = urllib3.Timeout(connect=10, read=silence)
+        return self._connect().request("POST", path, json=body, preload_content=not streamed, timeout=timeout)
+
+    def _ended(self, seconds: float = 2.0) -> str:
+        return self.server.ended(seconds) if self.server is not None else ""
 
     def _connect(self) -> HTTPConnectionPool:
         """Connections to the server; waits until it has loaded."""
@@ -135,7 +166,6 @@ class Client:
                 self._pool = urllib3.HTTPConnectionPool(
                     "127.0.0.1",
                     int(url.rsplit(":", 1)[1]),
-                    timeout=urllib3.Timeout(connect=10, read=SILENT_SECONDS),
                     retries=False,
                     maxsize=CONNECTIONS,
                     headers={"Authorization": f"Bearer {server.api_key}"},
@@ -154,7 +184,7 @@ class Client:
 
     def _start(self) -> Server:
         """The running server, started when there is none or when it died since the last question."""
-        if self.server is not None and self.server.alive:
+        if self.server is not None and self.server.alive and not (self.server.outdated and not self._busy):
             return self.server
         self.close()
         self.server = Server(self._path, self._settings)
@@ -164,11 +194,12 @@ class Client:
         """End the server after a while, counted from now."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(self._keep_minutes * 60, self._end_idle)
+        self._timer = threading.Timer(self._keep_minutes * 60, self.close_idle)
         self._timer.daemon = True
         self._timer.start()
 
-    def _end_idle(self) -> None:
+    def close_idle(self) -> None:
+        """End the server, unless it is answering."""
         with self._lock:
             if not self._busy:
                 self.close()

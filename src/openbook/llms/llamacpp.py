@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ from openbook import models
 from openbook.errors import ModelError, SpecError, one_line
 from openbook.home import absolute
 from openbook.llamacpp.client import Client
+from openbook.llamacpp.server import stamp
 from openbook.llms.chances import chances
 from openbook.llms.companions import adapters, draft, parse_adapters
 from openbook.llms.sse import events
@@ -44,6 +47,8 @@ RANGES = {
 """Least and most of the options that are numbers."""
 
 THINKING_TOKENS = 2048  # that a model may think, beside those of its answer
+
+LOG_SECONDS = 0.5  # until what llama.cpp logged is here
 
 LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
@@ -78,6 +83,7 @@ class LlamaCpp:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
     _client: Client | None = field(default=None, init=False, repr=False, compare=False)
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
+    _stamp: object = field(default=None, init=False, repr=False, compare=False)  # of the file, when it was read
 
     def __post_init__(self) -> None:
         for option, (least, most) in RANGES.items():
@@ -120,11 +126,12 @@ class LlamaCpp:
         # A rule holds from the first word on, so there is no thinking before it.
         prompt = self._render(messages, thinking=self.thinking and not rule)
         inside = None if rule else opened(prompt)
-        with self.client.running():
+        client = self.client
+        with client.running():
             self._refuse_too_long(prompt, max_tokens)
             if inside or (self.thinking and not rule):
                 max_tokens = min(max_tokens + THINKING_TOKENS, self._room(prompt))
-            response = self.client.post(
+            response = client.post(
                 "/completion",
                 {
                     "prompt": prompt,
@@ -137,7 +144,8 @@ class LlamaCpp:
                 },
             )
             try:
-                yield from split_thoughts(self._words(response), inside)
+                words = split_thoughts(self._words(client, response), inside)
+                yield from self._obeying(client, words) if "json_schema" in rule else words
             finally:
                 # An answer read to its end gives its connection back; on one left early this stops the model.
                 response.close()
@@ -176,8 +184,8 @@ class LlamaCpp:
             ModelError: There is no such file, or it was trained for fewer tokens than `context`.
         """
         with self._lock:
+            header = self._read_header()
             if self._client is None:
-                header = self._read_header()
                 if 0 < header.context_length < self.context:
                     raise ModelError(
                         f"{self.name} was trained for {header.context_length} tokens, not {self.context}. "
@@ -220,7 +228,7 @@ class LlamaCpp:
         except ValueError as error:
             raise SpecError(f"llamacpp(json_schema={self.json_schema!r}): the file is no JSON ({error}).") from error
 
-    def _words(self, response: BaseHTTPResponse) -> Stream:
+    def _words(self, client: Client, response: BaseHTTPResponse) -> Stream:
         import urllib3
 
         try:
@@ -230,11 +238,30 @@ class LlamaCpp:
                 if event.get("content"):
                     yield event["content"]
                 if event.get("stop"):
+                    client.check()
                     yield _usage(event)
                     return
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self.client.broken(error) from error
-        raise self.client.broken(EOFError("the answer has no end"))
+            raise client.broken(error) from error
+        raise client.broken(EOFError("the answer has no end"))
+
+    def _obeying(self, client: Client, parts: Stream) -> Stream:
+        """The parts of an answer. llama.cpp answers freely where it cannot read a schema, and says so in its log only.
+
+        Raises:
+            ModelError: The schema was not obeyed.
+        """
+        words = ""
+        for part in parts:
+            words += part if isinstance(part, str) else ""
+            if isinstance(part, Usage) and not _is_json(words, whole=part.stopped == "end"):
+                time.sleep(LOG_SECONDS)
+                why = re.findall(r"failed to compile JSON schema: (.*)", client.log())
+                raise ModelError(
+                    f"llamacpp(json_schema={self.json_schema!r}) was not obeyed"
+                    f"{f' ({why[-1][:200]})' if why else ''}. Check the schema, or ask a larger model."
+                )
+            yield part
 
     def _render(self, messages: Sequence[Message], *, thinking: bool) -> str:
         header = self._read_header()
@@ -259,9 +286,25 @@ class LlamaCpp:
 
     def _read_header(self) -> Header:
         with self._lock:
-            if self._header is None:
-                self._header = read_header(models.find(self.model))
+            if self._header is None or stamp(self._header.path) not in {self._stamp, None}:
+                path = models.find(self.model)
+                now = stamp(path)
+                self._header, self._stamp = read_header(path), now
+                if self._client is not None:  # another file by that name: its server and template are others
+                    self._client.close_idle()
+                    self._client = None
             return self._header
+
+
+def _is_json(words: str, *, whole: bool) -> bool:
+    """Whether it is JSON, or the beginning of it as far as one character tells."""
+    if not whole:
+        return words.strip()[:1] in set('{["-0123456789tfn') | {""}
+    try:
+        json.loads(words)
+    except ValueError:
+        return False
+    return True
 
 
 def _read(path: str, option: str) -> str:
