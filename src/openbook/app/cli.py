@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 import openbook
+from openbook.app.compare import compare
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.opening import dry_book, open_book, recipe_with, with_llm
 from openbook.app.options import (
@@ -384,6 +385,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
 
 cli.add_command(models)
+cli.add_command(compare)
 
 
 def main() -> None:
