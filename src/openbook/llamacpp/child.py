@@ -35,6 +35,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is log
     settings = json.loads(sys.stdin.buffer.readline())
+    os.umask(0o077)  # what it keeps on disk are the words of documents
     _end_with_parent()
     server, gpus = _serve(settings)
     answers.write(json.dumps({"url": server.listening_address, "gpus": gpus}) + "\n")

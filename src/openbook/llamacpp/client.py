@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openbook.errors import ModelError, Notice, TooLongError
+from openbook.llamacpp.kept import KeptPrompt
 from openbook.llamacpp.server import Server
 from openbook.text import well_formed
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 600.0  # without a byte, for what is answered in one piece
 STREAM_SILENT_SECONDS = 120.0  # a prompt's progress comes every 512 tokens, and a sign of life every 30 s
+KEPT_SECONDS = 10.0  # for writing or reading what was kept: 3 ms for 10 MB
 END_SECONDS = 0.5  # that a process may take to end after its connections did
 CONNECTIONS = 4  # kept open
 TOO_LONG = "too large to process"
@@ -29,14 +31,26 @@ TOO_LONG = "too large to process"
 class Client:
     """One model's server. Many threads may use it; it ends after `keep_minutes` in which no `running` was entered."""
 
-    def __init__(self, name: str, path: Path, settings: Mapping[str, Any], keep_minutes: float) -> None:
-        """`name` is what errors call the model; `settings` are those of the child's first line."""
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        settings: Mapping[str, Any],
+        keep_minutes: float,
+        kept: KeptPrompt | None = None,
+    ) -> None:
+        """`name` is what errors call the model; `settings` are those of the child's first line.
+
+        `kept` is where the prompt of the slot `answered` is kept when the server ends.
+        """
         self.name, self._path, self._settings, self._keep_minutes = name, path, dict(settings), keep_minutes
         self.server: Server | None = None
         self._pool: HTTPConnectionPool | None = None
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         self._busy = 0
+        self._kept = kept
+        self.answered: int | None = None  # the slot that answered last
 
     def prepare(self) -> None:
         """Begin loading, if it is not loaded; returns at once."""
@@ -103,7 +117,7 @@ class Client:
         import urllib3
 
         if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-            self.close()  # it would hang at the next question too
+            self._end()  # it would hang at the next question too
             return ModelError(f"{self.name} gave no sign of life, so its process was ended. Ask again.")
         how = self._ended() if self.server is not None else "it was closed"
         if not how:
@@ -126,11 +140,17 @@ class Client:
     def check(self) -> None:
         """Raises: ModelError, when the model's file was written over while it was in use."""
         if self.server is not None and self.server.damaged:
-            self.close()
+            self._end()
             raise ModelError(f"The file of {self.name} was written over while it answered ({self._path}). Ask again.")
 
     def close(self) -> None:
         """End the server. Closing twice is allowed; a later call starts it again."""
+        with self._lock:
+            if self._kept is not None and self.answered is not None and not self._busy:
+                self._kept.save(self._done, self.answered)
+            self._end()
+
+    def _end(self) -> None:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -138,7 +158,18 @@ class Client:
                 self._pool.close()
             if self.server is not None:
                 self.server.close()
-            self.server = self._pool = self._timer = None
+            self.server = self._pool = self._timer = self.answered = None
+
+    def _done(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Whether the running server did what was asked, soon."""
+        import urllib3
+
+        if self._pool is None or self.server is None or not self.server.alive:
+            return False
+        timeout = urllib3.Timeout(connect=1, read=KEPT_SECONDS)
+        with suppress(urllib3.exceptions.HTTPError, OSError):
+            return self._pool.request("POST", path, json=body, timeout=timeout).status == 200
+        return False
 
     def _request(self, path: str, body: Mapping[str, Any]) -> BaseHTTPResponse:
         import urllib3
@@ -170,6 +201,8 @@ class Client:
                     maxsize=CONNECTIONS,
                     headers={"Authorization": f"Bearer {server.api_key}"},
                 )
+                if self._kept is not None:
+                    self._kept.restore(self._done)
             return self._pool
 
     def _note(self, server: Server) -> None:
@@ -186,7 +219,7 @@ class Client:
         """The running server, started when there is none or when it died since the last question."""
         if self.server is not None and self.server.alive and not (self.server.outdated and not self._busy):
             return self.server
-        self.close()
+        self._end()
         self.server = Server(self._path, self._settings)
         return self.server
 

@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from openbook import models
 from openbook.errors import ModelError, SpecError, one_line
-from openbook.home import absolute
+from openbook.home import absolute, home
 from openbook.llamacpp.client import Client
+from openbook.llamacpp.kept import KeptPrompt
 from openbook.llamacpp.server import stamp
 from openbook.llms.chances import chances
 from openbook.llms.companions import adapters, draft, parse_adapters
 from openbook.llms.sse import events
 from openbook.llms.thinking import CONTROL, opened, split_thoughts
 from openbook.models.gguf import Header, read_header
+from openbook.models.identity import identity
 from openbook.prompts.template import render
+from openbook.recipe import digest
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
@@ -191,7 +196,11 @@ class LlamaCpp:
                         f"{self.name} was trained for {header.context_length} tokens, not {self.context}. "
                         f"Write: llamacpp(model={self.model!r}, context={header.context_length})"
                     )
-                self._client = Client(self.name, header.path, self._settings(header), self.keep_minutes)
+                settings = self._settings(header)
+                kept = KeptPrompt(_kept(header.path, settings)) if self.keep_prompt else None
+                if kept is not None:
+                    settings["slots"] = f"{kept.path.parent}{os.sep}"
+                self._client = Client(self.name, header.path, settings, self.keep_minutes, kept)
             return self._client
 
     def _settings(self, header: Header) -> dict[str, Any]:
@@ -239,6 +248,7 @@ class LlamaCpp:
                     yield event["content"]
                 if event.get("stop"):
                     client.check()
+                    client.answered = event.get("id_slot")
                     yield _usage(event)
                     return
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -305,6 +315,13 @@ def _is_json(words: str, *, whole: bool) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _kept(path: Path, settings: dict[str, Any]) -> Path:
+    """Where the last prompt is kept: what a model has read depends on its file, its adapters and its cache."""
+    adapters = [(identity(Path(adapter)), scale) for adapter, scale in settings["lora"]]
+    name = digest(identity(path), settings["cache_type"], adapters, version("xllamacpp"))
+    return home() / "cache" / f"{name}.prompt"
 
 
 def _read(path: str, option: str) -> str:
