@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -23,7 +24,7 @@ from openbook.app.options import (
     verbose_option,
     where_option,
 )
-from openbook.errors import OpenbookError
+from openbook.errors import Notice, OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
 
@@ -245,6 +246,7 @@ def _count(k: int) -> int:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
+@click.option("--thoughts", is_flag=True, help="Show what a model thinks before it answers; -v does so too.")
 @json_option
 @verbose_option
 def ask(
@@ -255,6 +257,7 @@ def ask(
     llm: str,
     max_tokens: int | None,
     show_prompt: bool,
+    thoughts: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -273,7 +276,8 @@ def ask(
                 if as_json:
                     show.as_json(show.answer_json(show.last_answer(parts)))
                 else:
-                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt)
+                    thought = thoughts or verbose
+                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt, thoughts=thought)
             except OpenbookError as error:
                 if question:
                     raise
@@ -390,6 +394,7 @@ cli.add_command(compare)
 
 def main() -> None:
     """Run the command line: one line and a non-zero exit for everything a user can act on."""
+    setattr(warnings, "showwarning", _show_warning)  # noqa: B010 - a name that type checkers take for fixed
     sys.exit(run(sys.argv[1:]))
 
 
@@ -419,6 +424,23 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # `openbook search ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USER_ERROR
+
+
+_PYTHONS_OWN = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, Notice):
+        _say(f"openbook: {message}")
+    else:
+        _PYTHONS_OWN(message, category, filename, lineno, file, line)
 
 
 def _say(line: str) -> None:

@@ -22,16 +22,17 @@ CHILD = Path(__file__).with_name("child.py")
 LOG_LINES = 200
 END_SECONDS = 3.0  # until a child that was asked to end is killed
 
-# What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this.
+# What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this. Memory first:
+# without it a file cannot be read either.
 FAILURES = (
+    (r"bad_alloc|(fail|unable|annot).* allocat|out of memory|Resource temporarily unavailable",
+     "needs more memory. Choose a smaller model or context"),
     (r"failed to (?:load|apply) lora adapter '([^']*)'", "cannot take the adapter {}. Name one that was made for it"),
     (r"failed to load draft model, '([^']*)'", "cannot be helped by the draft model {}. Name another, or none"),
     (r"No such file", "is not there. Check the path, or: openbook models pull"),
     (r"invalid magic", "is not a GGUF file. Name a .gguf file"),
     (r"failed to read|not within the file bounds|corrupted", "is cut off or damaged. Download it again"),
     (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown here. Try: pip install -U xllamacpp"),
-    (r"bad_alloc|(fail|unable|annot).* allocat|out of memory|Resource temporarily unavailable",
-     "needs more memory. Choose a smaller model or context"),
     (r"No module named '([^']*)'", "needs {}. Install it with: pip install -U openbook"),
     (r"((?:Import|Attribute|OS)Error: [^\n]*)", "cannot run, as llama.cpp is not whole here: {}. Try: pip install -U "
      "--force-reinstall xllamacpp"),
