@@ -22,8 +22,8 @@ CHILD = Path(__file__).with_name("child.py")
 LOG_LINES = 200
 END_SECONDS = 3.0  # until a child that was asked to end is killed
 
-# What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this. Memory first:
-# without it a file cannot be read either.
+# What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this.
+# Memory first: without it a file cannot be read either.
 FAILURES = (
     (r"bad_alloc|(fail|unable|annot).* allocat|out of memory|Resource temporarily unavailable",
      "needs more memory. Choose a smaller model or context"),
