@@ -24,6 +24,7 @@ from openbook.app.options import (
     verbose_option,
     where_option,
 )
+from openbook.app.questions import questions
 from openbook.errors import Notice, OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -390,6 +391,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
 cli.add_command(models)
 cli.add_command(compare)
+cli.add_command(questions)
 
 
 def main() -> None:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import click
 
-from openbook.home import models_folder
-from openbook.models.catalogue import readable
 from openbook.phrases import phrases
 from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Thought, Timing
@@ -375,25 +373,3 @@ def components(kind: str | None, *, as_json: bool) -> None:
             click.secho(shown, bold=True)
         click.echo(f"  {'*' if one['default'] else ' '} {one['spec']}\n        {one['purpose']}")
     click.echo("\n* the default. Choose with: --set STEP=SPEC")
-
-
-def models(*, as_json: bool) -> None:
-    """What is here and what can be had."""
-    from dataclasses import asdict
-
-    from openbook.models.listing import rows as listed
-
-    found = listed()
-    if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, default=str))
-        return
-    rows = [["here", "model", "kind", "size", "quantisation", "licence", "for"]]
-    for one in found:
-        here = "yes" if one.here else "-"
-        size = readable(one.size_bytes) if one.size_bytes else "bundled"
-        rows.append([here, one.name, one.kind, size, one.quantisation, one.licence, one.purpose])
-    table(rows)
-    click.echo(
-        "\nGet one with: openbook models pull NAME, any other with: openbook models pull hf:OWNER/REPO --search"
-        f"\nA .gguf file in {models_folder()} is a model by its name, any other by its path."
-    )

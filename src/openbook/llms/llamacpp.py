@@ -27,6 +27,7 @@ from openbook.llms.chances import chances
 from openbook.llms.companions import adapters, draft, parse_adapters
 from openbook.llms.sse import events
 from openbook.llms.thinking import CONTROL, opened, split_thoughts
+from openbook.models.fit import refuse_too_large
 from openbook.models.gguf import Header, read_header
 from openbook.models.identity import identity
 from openbook.prompts.template import render
@@ -197,6 +198,7 @@ class LlamaCpp:
                         f"Write: llamacpp(model={self.model!r}, context={header.context_length})"
                     )
                 settings = self._settings(header)
+                refuse_too_large(header, settings)
                 kept = KeptPrompt(_kept(header.path, settings)) if self.keep_prompt else None
                 if kept is not None:
                     settings["slots"] = f"{kept.path.parent}{os.sep}"
