@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from openbook.errors import ModelError, Notice, SpecError
+from openbook.llamacpp import child
 from openbook.llms.companions import parse_adapters
 from openbook.llms.llamacpp import THINKING_TOKENS, LlamaCpp
 from openbook.types import Message, Thought, Usage
@@ -78,6 +79,20 @@ class TestWithoutWeights:
         for options, said in wrong:
             with pytest.raises(SpecError, match=rf"^llamacpp\([^\n]+{said}[^\n]*\.$"):
                 LlamaCpp(**options)
+
+    def test_what_no_page_of_the_server_shows_is_in_its_parameters(self) -> None:
+        xllamacpp = pytest.importorskip("xllamacpp")
+        given = {"path": "a.gguf", "api_key": "k", "context": 1000, "parallel": 2, "gpu_layers": 7, "threads": 3}
+        more = {"cache_type": "q8_0", "cache_mb": 64, "draft": "b.gguf", "lora": [["c.gguf", 0.5]], "slots": "d/"}
+        params = child._params(xllamacpp, {**given, **more, "sampling": {"seed": 7}}, fit=True)
+        assert (params.n_gpu_layers, params.fit_params, params.n_ctx, params.kv_unified) == (7, True, 2000, False)
+        assert params.cpuparams.n_threads == params.cpuparams_batch.n_threads == 3
+        assert params.cache_type_k == params.cache_type_v == xllamacpp.ggml_type.GGML_TYPE_Q8_0
+        assert (params.cache_ram_mib, params.slot_save_path, params.sampling.seed) == (64, "d/", 7)
+        assert params.speculative.draft.mparams.path == "b.gguf"
+        assert [(one.path, one.scale) for one in params.lora_adapters] == [("c.gguf", 0.5)]
+        plain = child._params(xllamacpp, given, fit=False)
+        assert (plain.cache_ram_mib, plain.slot_save_path, plain.lora_adapters) == (0, "", [])
 
 
 Make = Callable[..., LlamaCpp]

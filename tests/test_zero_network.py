@@ -138,6 +138,10 @@ class TestZeroNetwork:
         (openbook_home / "models").mkdir(parents=True, exist_ok=True)
         (openbook_home / "models" / weights.name).symlink_to(weights)
         line.run("add", "-b", "t", "a.txt")
-        code, out, err = line.run("ask", "-b", "t", "--llm", "smollm2-135m", "--max-tokens", "8", "Who fled?")
-        assert (code, line.tried()) == (0, ""), (out, err)
-        assert out.strip()
+        for arguments in (
+            ("ask", "-b", "t", "--llm", "smollm2-135m", "--max-tokens", "8", "Who fled?"),
+            ("models", "show", "smollm2-135m"),
+        ):
+            code, out, err = line.run(*arguments)
+            assert (code, line.tried()) == (0, ""), (arguments, out, err)
+            assert out.strip()
