@@ -8,6 +8,8 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from math import floor, log10
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -272,18 +274,25 @@ def stream(
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
         else:
-            if not part:
-                note(NOTHING)
-                continue
-            click.secho("Sources", dim=True)
-            for number, passage in enumerate(part, 1):
-                click.secho(f"  [{number}] {where(passage)}", dim=True)
-            click.echo()
-            sys.stdout.flush()
+            sources(part)
+
+
+def sources(found: Sequence[Passage]) -> None:
+    """Where each passage is from."""
+    if not found:
+        note(NOTHING)
+        return
+    click.secho("Sources", dim=True)
+    for number, passage in enumerate(found, 1):
+        click.secho(f"  [{number}] {where(passage)}", dim=True)
+    click.echo()
+    sys.stdout.flush()
 
 
 def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
     click.echo("\n")
+    if answer.remote:
+        click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
     if answer.thought and not answer.text:
         error("The model only thought, and came to no answer. Allow more with: --max-tokens N")
@@ -309,7 +318,30 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"sources after {timing.retrieve:.2f} s, first word after {timing.first_token:.2f} s, all after "
             f"{timing.total:.2f} s; {usage.prompt_tokens} prompt tokens ({usage.cached_tokens} of them cached), "
             f"{usage.answer_tokens} answer tokens; {answer.model}"
+            + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+
+
+def _cost(answer: Answer) -> float | None:
+    from openbook.costing import of_answer
+
+    return of_answer(answer.remote, answer.model, answer.timing.usage, today())
+
+
+def today() -> date:
+    """By the clock of this machine."""
+    return datetime.now().astimezone().date()
+
+
+def dollars(amount: float) -> str:
+    """Two figures of what is less than a cent, else cents.
+
+    >>> [dollars(amount) for amount in (0.000312, 0.0096, 0.0123, 1.5, 0)]
+    ['$0.00031', '$0.0096', '$0.01', '$1.50', '$0.00']
+    """
+    if 0 < amount < 0.01:
+        return f"${amount:.{1 - floor(log10(amount))}f}"
+    return f"${amount:,.2f}"
 
 
 def answer_json(answer: Answer) -> dict[str, object]:
@@ -323,12 +355,14 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "invented": list(answer.invented),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
         "model": answer.model,
+        "remote": answer.remote,
         "prompt": answer.prompt,
         "tokens": {
             "prompt": timing.usage.prompt_tokens,
             "cached": timing.usage.cached_tokens,
             "answer": timing.usage.answer_tokens,
         },
+        "dollars": _cost(answer),
         "seconds": {
             "retrieve": round(timing.retrieve, 4),
             "first_token": round(timing.first_token, 4),
