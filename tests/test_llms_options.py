@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from openbook.errors import ModelError, Notice, SpecError
+from openbook.errors import ModelError, SpecError
 from openbook.llamacpp import child
 from openbook.llms.companions import parse_adapters
 from openbook.llms.llamacpp import THINKING_TOKENS, LlamaCpp
@@ -211,26 +211,26 @@ class TestOptions:
         assert cached(make()) > 100
         assert cached(make(cache_mb=0)) < 30
 
-    def test_layers_for_a_gpu_that_is_not_there_are_said_and_run_on_the_cpu(self, make: Make) -> None:
-        llm = make(gpu_layers=7)
-        with pytest.warns(
-            Notice, match=r"^gpu_layers=7: this build of llama\.cpp knows no GPU, so \S+ runs on the CPU"
-        ):
-            llm.count("load")
-        if llm.client.server is not None and llm.client.server.gpus:
-            pytest.skip("there is a GPU")
-        assert answer(llm, 2)
-
-    def test_thoughts_come_apart_and_have_tokens_of_their_own(
-        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    def test_layers_for_a_gpu_that_is_not_there_are_said_and_run_on_the_cpu(
+        self, make: Make, caplog: pytest.LogCaptureFixture
     ) -> None:
-        llm = make(thinking=True, context=4096)
-        monkeypatch.setattr(
-            llm, "_render", lambda messages, thinking: "Say it.<think>\nHe fled. </think>\nOne\n<think>\n"
-        )
+        llm = make(gpu_layers=7)
+        assert answer(llm, 2)
+        assert llm.client.server is not None
+        if llm.client.server.gpus:
+            pytest.skip("there is a GPU")
+        said = [line for line in caplog.messages if line.startswith("gpu_layers=7: ")]
+        assert len(said) == 1
+        assert "knows no GPU" in said[0]
+
+    def test_thoughts_come_apart_and_have_tokens_of_their_own(self, make: Make, tmp_path: Path) -> None:
+        path = tmp_path / "thinker.jinja"
+        path.write_text("{% for m in messages %}{{ m.content }}{% endfor %}<think>\n", encoding="utf-8")
+        llm = make(thinking=True, context=4096, template=str(path))
         stream = llm.stream(HELLO, 4)
         assert isinstance(next(stream), Thought)
-        assert llm.client.get("/slots")[0]["params"]["n_predict"] == 4 + THINKING_TOKENS
+        asked = [slot["params"] for slot in llm.client.get("/slots") if "params" in slot]
+        assert asked[0]["n_predict"] == 4 + THINKING_TOKENS
         stream.close()
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from openbook.app import show
-from openbook.app.cli import run
-from openbook.errors import Notice
 from openbook.types import Answer, Thought, Timing, Usage
 
 
@@ -37,19 +35,3 @@ def test_a_model_that_only_thought_is_said(capsys: pytest.CaptureFixture[str]) -
 
 def test_json_has_the_thought() -> None:
     assert show.answer_json(answered("Nineveh."))["thought"] == "Hm.\nSo."
-
-
-def test_a_notice_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import warnings
-
-    from openbook.app import cli
-
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    monkeypatch.setattr("sys.argv", ["openbook", "--version"])
-    with pytest.raises(SystemExit):
-        cli.main()
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning(Notice("gpu_layers=7: no GPU."), Notice, "a.py", 1)
-    assert capsys.readouterr().err == "openbook: gpu_layers=7: no GPU.\n"
-    assert run(["--version"]) == 0

@@ -25,10 +25,6 @@ class TooLongError(ModelError):
     """A model was given more text than it takes at once: less of it may go."""
 
 
-class Notice(UserWarning):
-    """Something works, but not as asked: the command line says it in one line, a program may turn it off."""
-
-
 def one_line(error: Exception) -> str:
     """The words of another library's exception in one line, at most 200 characters."""
     return " ".join(str(error).split())[:200]

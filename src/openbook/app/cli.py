@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,7 +25,7 @@ from openbook.app.options import (
     where_option,
 )
 from openbook.app.questions import questions
-from openbook.errors import Notice, OpenbookError
+from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
 
@@ -427,7 +426,6 @@ cli.add_command(questions)
 
 def main() -> None:
     """Run the command line: one line and a non-zero exit for everything a user can act on."""
-    setattr(warnings, "showwarning", _show_warning)  # noqa: B010 - a name that type checkers take for fixed
     sys.exit(run(sys.argv[1:]))
 
 
@@ -458,23 +456,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # `openbook search ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return USER_ERROR
-
-
-_PYTHONS_OWN = warnings.showwarning
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    if issubclass(category, Notice):
-        _say(f"openbook: {message}")
-    else:
-        _PYTHONS_OWN(message, category, filename, lineno, file, line)
 
 
 def _say(line: str) -> None:

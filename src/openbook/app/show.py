@@ -113,6 +113,7 @@ class Bar:
         "download": "downloading",
         "verify": "verifying",
         "check": "checking",
+        "ask": "asking",
     }
 
     def __init__(self) -> None:

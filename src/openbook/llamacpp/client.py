@@ -5,20 +5,22 @@ caller --post--> HTTP on 127.0.0.1 --> child: llama.cpp's server
 
 from __future__ import annotations
 
+import logging
 import threading
-import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openbook.errors import ModelError, Notice, TooLongError
+from openbook.errors import ModelError, TooLongError
 from openbook.llamacpp.kept import KeptPrompt
 from openbook.llamacpp.server import Server
 from openbook.text import well_formed
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+
+log = logging.getLogger("openbook")
 
 SILENT_SECONDS = 600.0  # without a byte, for what is answered in one piece
 STREAM_SILENT_SECONDS = 120.0  # a prompt's progress comes every 512 tokens, and a sign of life every 30 s
@@ -208,11 +210,11 @@ class Client:
     def _note(self, server: Server) -> None:
         layers = self._settings["gpu_layers"]
         if layers > 0 and not server.gpus:
-            warnings.warn(
-                f"gpu_layers={layers}: this build of llama.cpp knows no GPU, so {self.name} runs on the CPU. "
-                "See docs/models.md for a build that does.",
-                Notice,
-                stacklevel=2,
+            log.warning(
+                "gpu_layers=%d: this build of llama.cpp knows no GPU, so %s runs on the CPU. See docs/models.md for "
+                "one that does.",
+                layers,
+                self.name,
             )
 
     def _start(self) -> Server:

@@ -1,11 +1,13 @@
 """A GGUF file run on this machine by llama.cpp, in a child process that is started late and kept warm.
 
-messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
+messages --render (own template, or a known format)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import os
 import re
@@ -27,15 +29,19 @@ from openbook.llms.chances import chances
 from openbook.llms.companions import adapters, draft, parse_adapters
 from openbook.llms.sse import events
 from openbook.llms.thinking import CONTROL, opened, split_thoughts
+from openbook.models.catalogue import catalogue
 from openbook.models.fit import refuse_too_large
 from openbook.models.gguf import Header, read_header
 from openbook.models.identity import identity
-from openbook.prompts.template import render
+from openbook.prompts.deciding import Decided, decide
+from openbook.prompts.tokens import check
 from openbook.recipe import digest
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+log = logging.getLogger("openbook")
 
 RANGES = {
     "context": (512, math.inf),
@@ -66,6 +72,9 @@ class LlamaCpp:
     VERSION: ClassVar[int] = 1
 
     model: str = "qwen2.5-coder-1.5b"  # a name of the catalogue, or a path to a GGUF file
+    template: str = (
+        ""  # a format's name, or a path to a .jinja or tokenizer_config.json; '': the file's own, or a guess
+    )
     context: int = 4096  # tokens of prompt and answer, for each of `parallel`
     threads: int = 0  # 0: one for each core
     parallel: int = 1  # answers at once, each with a context of its own
@@ -90,6 +99,8 @@ class LlamaCpp:
     _client: Client | None = field(default=None, init=False, repr=False, compare=False)
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
     _stamp: object = field(default=None, init=False, repr=False, compare=False)  # of the file, when it was read
+    _decided: Decided | None = field(default=None, init=False, repr=False, compare=False)
+    _told: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for option, (least, most) in RANGES.items():
@@ -113,9 +124,53 @@ class LlamaCpp:
 
     @property
     def format(self) -> str:
-        return (
-            "chat template of the file" if self._read_header().chat_template else "plain: the file has no chat template"
-        )
+        return self.decided.origin
+
+    @property
+    def header(self) -> Header:
+        """What the file says about itself.
+
+        Raises:
+            ModelError: There is no such file, or it is no whole GGUF.
+        """
+        return self._read_header()
+
+    @property
+    def decided(self) -> Decided:
+        """How the model is spoken to.
+
+        Raises:
+            ModelError: There is no such file, or no such format.
+        """
+        with self._lock:
+            header = self._read_header()
+            if self._decided is None:
+                known = catalogue().get(self.model)
+                self._decided = decide(header, named=self.template, catalogue=known.template if known else "")
+            return self._decided
+
+    def check(self) -> list[str]:
+        """What is wrong with the format for this model, found by looking at tokens; loads the model."""
+        with self.client.running():
+            return check(self._pieces, self.decided, self._read_header())
+
+    def _tell(self) -> None:
+        """Once: that the format is a guess, and what its tokens show."""
+        if self._told:
+            return
+        self._told = True
+        if self.decided.guessed:
+            log.warning(
+                "%s: how to speak to it is a guess (%s). Name it: llamacpp(template=...)", self.name, self.format
+            )
+        with contextlib.suppress(ModelError):  # a template may refuse the chat that is looked at, not the one at hand
+            for finding in self.check():
+                log.warning("%s: %s", self.name, finding)
+
+    def _pieces(self, text: str) -> list[str]:
+        tokens = self.client.tokenize(text, special=True, pieces=True)
+        # A piece that is no text is a list of bytes.
+        return [piece if isinstance(piece := token["piece"], str) else bytes(piece).hex() for token in tokens]
 
     def prepare(self) -> None:
         self.client.prepare()
@@ -125,16 +180,17 @@ class LlamaCpp:
             return len(self.client.tokenize(text))
 
     def render(self, messages: Sequence[Message]) -> str:
-        return self._render(messages, thinking=self.thinking)
+        return self.decided.render(messages, thinking=self.thinking)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         rule = self._rule(grammar)
         # A rule holds from the first word on, so there is no thinking before it.
-        prompt = self._render(messages, thinking=self.thinking and not rule)
+        prompt = self.decided.render(messages, thinking=self.thinking and not rule)
         inside = None if rule else opened(prompt)
         client = self.client
         with client.running():
             self._refuse_too_long(prompt, max_tokens)
+            self._tell()
             if inside or (self.thinking and not rule):
                 max_tokens = min(max_tokens + THINKING_TOKENS, self._room(prompt))
             response = client.post(
@@ -143,6 +199,7 @@ class LlamaCpp:
                     "prompt": prompt,
                     "n_predict": max_tokens,
                     **rule,
+                    "stop": self.decided.stop,
                     "cache_prompt": True,
                     "stream": True,
                     "return_progress": True,  # bytes flow while a long prompt is read, so that silence means trouble
@@ -157,7 +214,7 @@ class LlamaCpp:
                 response.close()
 
     def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        prompt = self._render(messages, thinking=False)
+        prompt = self.decided.render(messages, thinking=False)
         with self.client.running():
             self._refuse_too_long(prompt, 1)
             answer = self.client.post(
@@ -275,12 +332,6 @@ class LlamaCpp:
                 )
             yield part
 
-    def _render(self, messages: Sequence[Message], *, thinking: bool) -> str:
-        header = self._read_header()
-        prompt = render(header.chat_template, messages, bos=header.bos, eos=header.eos, thinking=thinking)
-        # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
-        return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
-
     def _refuse_too_long(self, prompt: str, max_tokens: int) -> None:
         # A token is a byte at least, so a short prompt needs no counting. 8: what a tokenizer may add at its ends.
         if len(prompt.encode()) + 8 + max_tokens <= self.context:
@@ -302,6 +353,7 @@ class LlamaCpp:
                 path = models.find(self.model)
                 now = stamp(path)
                 self._header, self._stamp = read_header(path), now
+                self._decided, self._told = None, False
                 if self._client is not None:  # another file by that name: its server and template are others
                     self._client.close_idle()
                     self._client = None

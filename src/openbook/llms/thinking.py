@@ -47,6 +47,7 @@ CONTROL = tuple(sorted({
     token
     for written in (*RESPONSE, *(tag for tags in TAGS for tag in (tags.opens, *tags.closes)))
     for token in re.findall(r"[<\[◁][^<>\[\]◁▷]+[>\]▷]", written)
+    if token != "<|end|>"  # ends the answers of other families, and would then be written behind them
 }))  # fmt: skip
 """What may be one token in a vocabulary: llama.cpp writes such tokens out only when it is told to."""
 
