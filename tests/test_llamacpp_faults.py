@@ -125,10 +125,12 @@ class TestFaults:
 
     def test_killed_while_loading_is_one_line_and_the_next_question_is_answered(self, llm: LlamaCpp) -> None:
         llm.prepare()
-        os.kill(pid_of(llm), signal.SIGSTOP)
-        threading.Timer(0.3, os.kill, (pid_of(llm), signal.SIGKILL)).start()
+        server = llm.client.server
+        assert server is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
         with pytest.raises(ModelError, match=r"^The model a\.gguf was killed while it loaded, [^\n]+\.$"):
-            answer(llm)
+            server.url()
         assert answer(llm)
 
     def test_one_that_hangs_is_ended_and_the_next_question_is_answered(
