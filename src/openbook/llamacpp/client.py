@@ -86,7 +86,7 @@ class Client:
         try:
             response = self._request(path, body)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # A connection that the server let go the moment it was used again (1 in 100, under load), or a server that
+            # A connection that the server let go the moment it was used again (2 in 500, under load), or a server that
             # died since the last question, but so late that it still looked alive: once more.
             if not self._ended(END_SECONDS) and not isinstance(error, urllib3.exceptions.ProtocolError):
                 raise self.broken(error) from error
