@@ -253,15 +253,29 @@ def last_answer(parts: Iterator[Part]) -> Answer:
     raise AssertionError("a stream ends with an Answer")
 
 
-def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False) -> None:
-    """Sources when they are found, words as they come, then the passages that are cited."""
+def stream(
+    parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False, thoughts: bool = False
+) -> None:
+    """Sources when they are found, words as they come, then the passages that are cited.
+
+    `thoughts`, too, as they come: dim, and on stderr, as they are no part of the answer.
+    """
+    thinking = False
     for part in parts:
+        if isinstance(part, Thought):
+            if thoughts:
+                click.secho(well_formed(part.text), nl=False, dim=True, err=True)
+                thinking = True
+            continue
+        if thinking:
+            note("\n")
+            thinking = False
         if isinstance(part, str):
             click.echo(part, nl=False)
             sys.stdout.flush()
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
-        elif not isinstance(part, Thought):
+        else:
             sources(part)
 
 
@@ -282,7 +296,9 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
     if answer.remote:
         click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
-    if answer.timing.usage.stopped == "length":
+    if answer.thought and not answer.text:
+        error("The model only thought, and came to no answer. Allow more with: --max-tokens N")
+    elif answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
     cited(answer)
     if answer.invented:
@@ -341,6 +357,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
     return {
         "question": answer.question,
         "answer": answer.text,
+        "thought": answer.thought,
         "cited": list(answer.cited),
         "invented": list(answer.invented),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
