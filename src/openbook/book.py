@@ -21,7 +21,8 @@ from typing import Any, Self, TypeVar
 
 import openbook
 from openbook import asking, checking, registry
-from openbook.asking import Asked
+from openbook.asking import MAX_ANSWER_TOKENS, Asked, Memory, Part, last_answer
+from openbook.chatting import Chat
 from openbook.checking import Check
 from openbook.documents import Documents
 from openbook.errors import BookError
@@ -33,7 +34,7 @@ from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
 from openbook.languages import commonest, unsuited
 from openbook.lock import locked
-from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
+from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_files, refuse_other_vectors, store_folder
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, Spec, digest
@@ -45,21 +46,21 @@ from openbook.types import (
     Answer,
     Document,
     Embedder,
+    Message,
     Passage,
     Progress,
     Prompt,
     Report,
+    Rewriter,
+    Searched,
     Splitter,
     Store,
-    Thought,
     Timing,
 )
 
 T = TypeVar("T")
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
-MAX_ANSWER_TOKENS = 512
-OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 
 
 class Book:
@@ -336,26 +337,30 @@ class Book:
         """
         return self.retrieve(question, k, where=where)[0]
 
-    def retrieve(self, question: str, k: int = PASSAGES, *, where: str = "") -> tuple[list[Passage], Timing]:
-        """As `search`, with the seconds it took.
+    def retrieve(
+        self, question: str, k: int = PASSAGES, *, where: str = "", also: Sequence[str] = ()
+    ) -> tuple[list[Passage], Timing]:
+        """As `search`, with the seconds it took; what is found for other questions, `also`, is put together with it.
 
         Raises:
             BookError: The question is empty, or the book is; or the condition cannot be read, or fits no document.
         """
         refuse(question, k)
         started = time.perf_counter()
-        search, passages = self._asked(question, where, lambda search: list(search.steps(k)[-1].passages[:k]))
+        search, passages = self._asked(question, where, lambda search: list(search.steps(k)[-1].passages[:k]), also)
         if not passages:
             self._refuse_empty()
         return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
 
-    def _asked(self, question: str, where: str, work: Callable[[Search], T]) -> tuple[Search, T]:
+    def _asked(
+        self, question: str, where: str, work: Callable[[Search], T], also: Sequence[str] = ()
+    ) -> tuple[Search, T]:
         """A search and what some work makes of it: once more where a rebuild took the store away meanwhile."""
         while True:
             self._follow_rebuild()
             stamp = self._stamp
             try:
-                search = self._search(well_formed(question), where)
+                search = self._search(well_formed(question), where, also)
                 found = work(search)
             except (BookError, OSError, ValueError):  # the vector of a new embedder does not fit an old store
                 self._follow_rebuild()
@@ -370,7 +375,7 @@ class Book:
         if not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
 
-    def _search(self, question: str, where: str) -> Search:
+    def _search(self, question: str, where: str, also: Sequence[str]) -> Search:
         return Search(
             question,
             self.recipe,
@@ -379,6 +384,7 @@ class Book:
             embedder=lambda: self.embedder,
             given=self._given,
             within=self._within(where) if where else None,
+            also=tuple(map(well_formed, also)),
         )
 
     def _given(self, name: str, spec: Spec) -> Any:
@@ -422,32 +428,47 @@ class Book:
             self._manifest, self._stamp = manifest, stamp
 
     def stream(
-        self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
-    ) -> Iterator[tuple[Passage, ...] | str | Thought | Answer]:
+        self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS, history: Sequence[Message] = ()
+    ) -> Iterator[Part]:
         """The passages the moment they are found, then the answer's words as they come, then the Answer.
+
+        `history` is what was said before, see `Prompt.messages`: the question is then written so that it stands alone;
+        where that changes it, a Searched comes first.
 
         Raises:
             BookError: As `retrieve`.
             ModelError: The model is missing or failed; the passages were given before.
         """
+        return self._stream(question, where, max_tokens, Memory(history))
+
+    def _stream(self, question: str, where: str, max_tokens: int, memory: Memory) -> Iterator[Part]:
         started = time.perf_counter()
         question = well_formed(question)
+        refuse(question, 1)
         prompt, llm = self.prompt, self.llm
         llm.prepare()
-        found, timing = self.retrieve(question, prompt.passages, where=where)
+        alone, also = question, ()
+        if memory.history:
+            rewrite: Rewriter = registry.build("rewriter", self.recipe.rewriter, self._given)
+            alone, *also = rewrite(question, memory.history)
+        if alone != question:
+            yield Searched(alone)
+        found, timing = self.retrieve(alone, prompt.passages, where=where, also=also)
         yield tuple(found)
-        yield from asking.stream(Asked(question, tuple(found), timing, started), prompt, llm, max_tokens)
+        asked = Asked(question, tuple(found), timing, started, memory, alone if alone != question else "")
+        yield from asking.stream(asked, prompt, llm, max_tokens)
 
-    def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
-        """The answer to a question, made from the passages found for it.
+    def chat(self, name: str = "") -> Chat:
+        """A conversation that is kept in the book's folder: the one of that name, or a new one.
 
         Raises:
-            BookError, ModelError: As `stream`.
+            BookError: There is none of that name, or another process has it open.
         """
-        for part in self.stream(question, where=where, max_tokens=max_tokens):
-            if isinstance(part, Answer):
-                return part
-        raise AssertionError("a stream ends with an Answer")
+        return Chat(self.folder, name, ask=self._stream, llm=lambda: self.llm)
+
+    def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
+        """The Answer that `stream` ends with."""
+        return last_answer(self.stream(question, where=where, max_tokens=max_tokens))
 
     def document(self, passage: Passage) -> Document:
         """The document a passage is from: document.text[chunk.start:chunk.end] is the passage's text.
@@ -467,14 +488,6 @@ class Book:
     def status(self) -> Status:
         """What the book holds."""
         return status(self.folder, self._manifest, self.documents, self.store)
-
-
-def refuse_other_files(folder: Path) -> None:
-    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
-        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

@@ -263,14 +263,14 @@ def ask(
     reads questions line by line: the model stays loaded between them.
     """
     from openbook.app import show
-    from openbook.book import MAX_ANSWER_TOKENS
+    from openbook.asking import MAX_ANSWER_TOKENS, last_answer
 
     with open_book(folder, with_llm(choices, llm)) as book:
         for words in [" ".join(question)] if question else _questions():
             parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
             try:
                 if as_json:
-                    show.as_json(show.answer_json(show.last_answer(parts)))
+                    show.as_json(show.answer_json(last_answer(parts)))
                 else:
                     show.stream(parts, book, verbose=verbose, show_prompt=show_prompt)
             except OpenbookError as error:

@@ -9,25 +9,24 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from openbook.models.catalogue import readable
 from openbook.phrases import phrases
 from openbook.text import well_formed
-from openbook.types import Answer, Passage, Progress, Thought, Timing
+from openbook.types import Answer, Passage, Progress, Searched, Thought, Timing
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from openbook.asking import Part
     from openbook.book import Book
     from openbook.recipe import Recipe
 
 NOTHING = "No passage was found: none has a word of the question. Find by meaning too with: --set retriever=hybrid"
 WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
-Part: TypeAlias = tuple[Passage, ...] | str | Thought | Answer
-"""Of what `Book.stream` gives."""
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
@@ -242,22 +241,18 @@ def search_timing(timing: Timing) -> None:
     )
 
 
-def last_answer(parts: Iterator[Part]) -> Answer:
-    """The Answer a stream ends with."""
-    for part in parts:
-        if isinstance(part, Answer):
-            return part
-    raise AssertionError("a stream ends with an Answer")
-
-
-def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False) -> None:
-    """Sources when they are found, words as they come, then the passages that are cited."""
+def stream(
+    parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False, texts: bool = True
+) -> None:
+    """Sources when they are found, words as they come, then, with `texts`, the passages that are cited."""
     for part in parts:
         if isinstance(part, str):
             click.echo(part, nl=False)
             sys.stdout.flush()
         elif isinstance(part, Answer):
-            _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
+            _after_answer(part, book, verbose=verbose, show_prompt=show_prompt, texts=texts)
+        elif isinstance(part, Searched):
+            click.secho(f"Searching for: {part.question}", dim=True)
         elif not isinstance(part, Thought):
             if not part:
                 note(NOTHING)
@@ -269,12 +264,14 @@ def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_pro
             sys.stdout.flush()
 
 
-def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
+def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool, texts: bool) -> None:
     click.echo("\n")
     unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
-    if answer.cited:
+    for line in answer.left_out:
+        note(f"{line[:1].upper()}{line[1:]}.")
+    if answer.cited and texts:
         click.secho("Cited", bold=True)
         for number, passage in answer.cited.items():
             click.secho(f"  [{number}] {where(passage)}", bold=True)
@@ -302,9 +299,11 @@ def answer_json(answer: Answer) -> dict[str, object]:
     timing = answer.timing
     return {
         "question": answer.question,
+        "searched": answer.searched,
         "answer": answer.text,
         "cited": list(answer.cited),
         "invented": list(answer.invented),
+        "left_out": list(answer.left_out),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
         "model": answer.model,
         "prompt": answer.prompt,

@@ -1,0 +1,133 @@
+"""A follow-up question written by the model so that it stands alone; and the question before it, as a second search.
+
+How much each part gains: docs/decisions/0018-conversations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from openbook.completing import complete
+from openbook.errors import SpecError
+from openbook.phrases import phrases, unquoted
+from openbook.prompts.citations import is_refusal, without_citations
+from openbook.rewriters.standing import stands_alone
+from openbook.types import LLM, Message
+
+SYSTEM = """\
+Write the user's last message as one question that can be understood without the conversation: put names in the place \
+of words such as it, they, he, there, this, and say what it is about if it does not. Keep its own words and its \
+language. If it is about something new, repeat it. Never answer it."""
+
+# (what was said, the last message, how it stands alone). Among them a topic that changes, a few words without a verb,
+# and another language: without such examples the small model answers, or drags the old topic along.
+EXAMPLES = (
+    (
+        (
+            ("Who wrote Hamlet?", "Hamlet was written by William Shakespeare around 1600."),
+            ("Was he rich?", "Yes, he owned a share of his theatre."),
+        ),
+        "When was he born?",
+        "When was William Shakespeare born?",
+    ),
+    (
+        (
+            ("I bought a used car in Texas.", "You must register the car within 30 days."),
+            ("What does it cost?", "About 50 dollars."),
+        ),
+        "license plates",
+        "What about license plates for a used car in Texas?",
+    ),
+    (
+        (("What is aspirin?", "Aspirin is a drug against pain and fever."),),
+        "Anything special for my 3 year old child?",
+        "Is there anything special about aspirin for my 3 year old child?",
+    ),
+    (
+        (("What is aspirin?", "Aspirin is a drug against pain and fever."),),
+        "Who won the World Cup in 2014?",
+        "Who won the World Cup in 2014?",
+    ),
+    (
+        (("Wo liegt der Bodensee?", "Er liegt zwischen Deutschland, Österreich und der Schweiz."),),
+        "Und wie tief ist er?",
+        "Wie tief ist der Bodensee?",
+    ),
+)
+
+QUESTION, ANSWER = 200, 160  # characters shown of what was said before: what it is about stands at the beginning
+TOKENS = 64  # of a rewritten question, at most
+LONGEST = 3  # times the question, and so many characters more: what is longer is an answer
+MORE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Searches for the question as it stands alone, and for it together with the question before it.
+
+    Raises:
+        ModelError: The model is missing or failed.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    llm: LLM
+    turns: int = 2  # last turns that the model reads
+
+    def __post_init__(self) -> None:
+        if self.turns < 1:
+            raise SpecError(f"followup(turns={self.turns}): turns must be 1 or more, such as 2.")
+
+    def __call__(self, question: str, history: Sequence[Message]) -> tuple[str, ...]:
+        said = turns(history)
+        if not said:
+            return (question,)
+        written = question if stands_alone(question) else self._written(question, said[-self.turns :])
+        # What is quoted must be in what is found: what was quoted before need not be any more.
+        return written, f"{_plain(said[-1][0])}\n{question}"
+
+    def _written(self, question: str, said: Sequence[tuple[str, str]]) -> str:
+        messages = [Message("system", SYSTEM)]
+        for before, last, alone in EXAMPLES:
+            messages += [Message("user", _shown(before, last)), Message("assistant", alone)]
+        text, usage = complete(self.llm, [*messages, Message("user", _shown(said, question))], TOKENS)
+        return _checked(text, question) if usage.stopped != "length" else question
+
+
+def turns(history: Sequence[Message]) -> list[tuple[str, str]]:
+    """(question, answer) of each turn, oldest first; an answer that is not there is ''."""
+    found: list[tuple[str, str]] = []
+    for message in history:
+        if message.role == "user":
+            found.append((message.content, ""))
+        elif message.role == "assistant" and found:
+            found[-1] = (found[-1][0], message.content)
+    return found
+
+
+def _shown(said: Sequence[tuple[str, str]], question: str) -> str:
+    lines = [
+        f"User: {_begin(asked, QUESTION)}\nAssistant: {_begin(without_citations(answer), ANSWER)}"
+        for asked, answer in said
+    ]
+    return "\n".join(lines) + f"\n\nLast message: {' '.join(question.split())}"
+
+
+def _begin(text: str, characters: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."
+
+
+def _checked(text: str, question: str) -> str:
+    """What the model wrote, or the question itself where that cannot be a question of the same kind."""
+    lines = text.strip().splitlines()
+    line = lines[0].strip().strip("\"'“”„«»").removeprefix("Last message:").strip() if lines else ""
+    if not any(map(str.isalnum, line)) or is_refusal(line) or len(line) > LONGEST * len(question) + MORE:
+        return question
+    return line if phrases(question) else _plain(line)
+
+
+def _plain(text: str) -> str:
+    return " ".join((unquoted(text) if phrases(text) else text).split())
