@@ -447,10 +447,11 @@ class Book:
         refuse(question, 1)
         prompt, llm = self.prompt, self.llm
         llm.prepare()
-        alone, also = question, ()
+        wanted: Sequence[str] = (question,)
         if memory.history:
             rewrite: Rewriter = registry.build("rewriter", self.recipe.rewriter, self._given)
-            alone, *also = rewrite(question, memory.history)
+            wanted = rewrite(question, memory.history)
+        alone, *also = wanted
         if alone != question:
             yield Searched(alone)
         found, timing = self.retrieve(alone, prompt.passages, where=where, also=also)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 import openbook
+from openbook.app.chat import chat
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.opening import dry_book, open_book, recipe_with, with_llm
 from openbook.app.options import (
@@ -383,6 +384,7 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
+cli.add_command(chat)
 cli.add_command(models)
 
 
