@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -429,7 +429,7 @@ class Book:
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS, history: Sequence[Message] = ()
-    ) -> Iterator[Part]:
+    ) -> Generator[Part]:
         """The passages the moment they are found, then the answer's words as they come, then the Answer.
 
         `history` is what was said before, see `Prompt.messages`: the question is then written so that it stands alone;
@@ -441,7 +441,7 @@ class Book:
         """
         return self._stream(question, where, max_tokens, Memory(history))
 
-    def _stream(self, question: str, where: str, max_tokens: int, memory: Memory) -> Iterator[Part]:
+    def _stream(self, question: str, where: str, max_tokens: int, memory: Memory) -> Generator[Part]:
         started = time.perf_counter()
         question = well_formed(question)
         refuse(question, 1)

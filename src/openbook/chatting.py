@@ -5,7 +5,7 @@ question + memory --Book--> Answer --> chats/NAME.jsonl --> memory: the last tur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ LEAST_SHOWN = 60
 class Ask(Protocol):
     """Answers one question of a conversation."""
 
-    def __call__(self, question: str, where: str, max_tokens: int, memory: Memory) -> Iterator[Part]:
+    def __call__(self, question: str, where: str, max_tokens: int, memory: Memory) -> Generator[Part]:
         """As `Book.stream`."""
 
 
@@ -74,7 +74,7 @@ class Chat:
         """What the model remembers of the turns that are no longer shown to it word for word."""
         return self._kept.state.summary
 
-    def stream(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Iterator[Part]:
+    def stream(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Generator[Part]:
         """As `Book.stream`, with what was said before. The turn is kept when the Answer comes, not before.
 
         Raises:
@@ -86,7 +86,7 @@ class Chat:
         """The Answer that `stream` ends with."""
         return last_answer(self.stream(question, where=where, max_tokens=max_tokens))
 
-    def retry(self, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Iterator[Part]:
+    def retry(self, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Generator[Part]:
         """Ask the last question once more, perhaps of another model: the new answer takes the place of the old one.
 
         Raises:
@@ -103,7 +103,7 @@ class Chat:
 
     def _stream(
         self, question: str, where: str, max_tokens: int, before: tuple[Turn, ...], *, again: bool
-    ) -> Iterator[Part]:
+    ) -> Generator[Part]:
         memory = Memory(self._history(before), lambda turns: self._shorten(before, turns))
         for part in self._ask(question, where, max_tokens, memory):
             if isinstance(part, Answer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,11 +148,11 @@ class Session:
             raise BookError(f"There is no command {name!r}.{did_you_mean(name, known)} Commands: {', '.join(known)}.")
         return self.commands[name]
 
-    def _answer(self, parts: Iterator[Part]) -> None:
+    def _answer(self, parts: Generator[Part]) -> None:
         from openbook.app import show
         from openbook.asking import last_answer
 
-        with closing(parts):  # type: ignore[type-var]
+        with closing(parts):
             if self.as_json:
                 show.as_json({"chat": self.talk.name, **show.answer_json(last_answer(parts))})
             else:

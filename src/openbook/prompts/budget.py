@@ -59,7 +59,7 @@ def fit(
     dropped = _first(len(turns), lambda count: fits(best_first, [*remembered, *said[_after(turns, count, said) :]]))
     kept = said[_after(turns, dropped, said) :]
     if dropped:
-        lines.append(f"{_of(dropped, len(turns), 'turn', 'first')} of the conversation left out: {why}")
+        lines.append(f"{_first_turns(dropped, len(turns))} left out: {why}")
     history = [*remembered, *kept]
     shown = best_first
     if not fits(shown, history):
@@ -110,15 +110,15 @@ def _after(turns: Sequence[int], count: int, said: Sequence[Message]) -> int:
     return turns[count] if count < len(turns) else len(said) if count else 0
 
 
-def _of(count: int, total: int, noun: str, which: str) -> str:
-    """'the first 4 turns'; 'all 4 turns'.
+def _first_turns(count: int, total: int) -> str:
+    """What was left out.
 
-    >>> _of(1, 4, "turn", "first"), _of(4, 4, "turn", "first")
-    ('the first turn was', 'all 4 turns were')
+    >>> _first_turns(1, 4), _first_turns(4, 4)
+    ('the first turn of the conversation was', 'all 4 turns of the conversation were')
     """
-    if count == total and total > 1:
-        return f"all {total} {noun}s were"
-    return f"the {which} {noun} was" if count == 1 else f"the {which} {count} {noun}s were"
+    if count == 1:
+        return "the first turn of the conversation was"
+    return f"{'all' if count == total else 'the first'} {count} turns of the conversation were"
 
 
 def _cut(passage: Passage, fits: Callable[[Sequence[Passage]], bool]) -> tuple[tuple[Passage, ...], str]:
