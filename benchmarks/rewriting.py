@@ -29,7 +29,8 @@ from sets import lines, load
 
 from openbook import registry
 from openbook.recipe import Recipe, digest
-from openbook.rewriters.followup import FollowUp, turns
+from openbook.rewriters.followup import FollowUp
+from openbook.rewriters.previous import turns
 from openbook.rewriters.standing import stands_alone
 from openbook.searching import POOL, fused
 from openbook.types import LLM, Message, Passage, Retriever, Stream, Usage
@@ -149,7 +150,9 @@ def main() -> None:
                 "\n".join([*(asked for asked, _ in turns(turn.history)), turn.question])
             ),
             "the one before and it, as one text": lambda turn: find(written[id(turn)][1]),
-            "as typed; and with the one before (no model)": lambda turn: find(turn.question, written[id(turn)][1]),
+            "as typed; and with the one before (`previous`, no model)": lambda turn: find(
+                turn.question, written[id(turn)][1]
+            ),
             "rewritten": lambda turn: find(written[id(turn)][0]),
             "**rewritten; and as typed with the one before** (`followup`)": lambda turn: find(*written[id(turn)]),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,12 @@ from openbook import registry
 from openbook.errors import SpecError
 from openbook.phrases import phrases
 from openbook.recipe import Recipe, Spec
-from openbook.rewriters.followup import FollowUp, turns
+from openbook.rewriters.followup import FollowUp
 from openbook.rewriters.none import Nothing
+from openbook.rewriters.previous import Previous, turns
 from openbook.rewriters.standing import stands_alone
-from openbook.types import Message, Rewriter, Usage
+from openbook.types import Message, Rewriter, Stream, Usage
+from test_budget import Counting
 
 HISTORY = (
     Message("user", "Who was swallowed by a great fish?"),
@@ -24,23 +26,26 @@ HISTORY = (
 )
 
 
-class Writes:
+class Writes(Counting):
     """A model that writes what it is told to, and remembers what it was asked."""
 
-    def __init__(self, text: str = "How long was Jonah inside the fish?", stopped: str = "end") -> None:
+    def __init__(
+        self, text: str = "How long was Jonah inside the fish?", stopped: Literal["end", "length"] = "end"
+    ) -> None:
+        super().__init__()
         self.text, self.stopped, self.asked = text, stopped, list[list[Message]]()
 
-    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Any:
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         self.asked.append(list(messages))
         yield self.text
-        yield Usage(stopped=self.stopped)  # type: ignore[arg-type]
+        yield Usage(stopped=self.stopped)
 
 
 def followup(model: Writes, turns: int = 2) -> FollowUp:
-    return FollowUp(model, turns)  # type: ignore[arg-type]
+    return FollowUp(model, turns)
 
 
-@pytest.mark.parametrize("rewrite", [Nothing(), followup(Writes())], ids=["none", "followup"])
+@pytest.mark.parametrize("rewrite", [Nothing(), Previous(), followup(Writes())], ids=["none", "previous", "followup"])
 def test_without_a_history_a_question_is_itself(rewrite: Rewriter) -> None:
     assert list(rewrite("How long was he inside?", ())) == ["How long was he inside?"]
 
@@ -53,6 +58,13 @@ def test_without_a_history_the_model_is_not_asked() -> None:
 
 def test_none_leaves_a_follow_up_as_it_is() -> None:
     assert list(Nothing()("How long was he inside?", HISTORY)) == ["How long was he inside?"]
+
+
+def test_previous_searches_with_the_question_before_too() -> None:
+    assert Previous()("How long was he inside?", HISTORY) == (
+        "How long was he inside?",
+        "Who was swallowed by a great fish?\nHow long was he inside?",
+    )
 
 
 def test_a_follow_up_is_written_by_the_model_and_searched_with_the_question_before_too() -> None:

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from openbook.completing import complete
 from openbook.errors import SpecError
-from openbook.phrases import phrases, unquoted
+from openbook.phrases import phrases
 from openbook.prompts.citations import is_refusal, without_citations
+from openbook.rewriters.previous import joined, plain, turns
 from openbook.rewriters.standing import stands_alone
 from openbook.types import LLM, Message
 
@@ -85,8 +86,7 @@ class FollowUp:
         if not said:
             return (question,)
         written = question if stands_alone(question) else self._written(question, said[-self.turns :])
-        # What is quoted must be in what is found: what was quoted before need not be any more.
-        return written, f"{_plain(said[-1][0])}\n{question}"
+        return written, joined(said[-1][0], question)
 
     def _written(self, question: str, said: Sequence[tuple[str, str]]) -> str:
         messages = [Message("system", SYSTEM)]
@@ -94,17 +94,6 @@ class FollowUp:
             messages += [Message("user", _shown(before, last)), Message("assistant", alone)]
         text, usage = complete(self.llm, [*messages, Message("user", _shown(said, question))], TOKENS)
         return _checked(text, question) if usage.stopped != "length" else question
-
-
-def turns(history: Sequence[Message]) -> list[tuple[str, str]]:
-    """(question, answer) of each turn, oldest first; an answer that is not there is ''."""
-    found: list[tuple[str, str]] = []
-    for message in history:
-        if message.role == "user":
-            found.append((message.content, ""))
-        elif message.role == "assistant" and found:
-            found[-1] = (found[-1][0], message.content)
-    return found
 
 
 def _shown(said: Sequence[tuple[str, str]], question: str) -> str:
@@ -126,8 +115,4 @@ def _checked(text: str, question: str) -> str:
     line = lines[0].strip().strip("\"'“”„«»").removeprefix("Last message:").strip() if lines else ""
     if not any(map(str.isalnum, line)) or is_refusal(line) or len(line) > LONGEST * len(question) + MORE:
         return question
-    return line if phrases(question) else _plain(line)
-
-
-def _plain(text: str) -> str:
-    return " ".join((unquoted(text) if phrases(text) else text).split())
+    return line if phrases(question) else plain(line)
