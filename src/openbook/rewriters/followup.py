@@ -23,16 +23,9 @@ of words such as it, they, he, there, this, and say what it is about if it does 
 language. If it is about something new, repeat it. Never answer it."""
 
 # (what was said, the last message, how it stands alone). Among them a topic that changes, a few words without a verb,
-# and another language: without such examples the small model answers, or drags the old topic along.
+# and another language: without such examples the small model answers, or drags the old topic along. The last one counts
+# most: with a plain "When was he born?" in its place, "And what did he do after that?" was repeated as it is.
 EXAMPLES = (
-    (
-        (
-            ("Who wrote Hamlet?", "Hamlet was written by William Shakespeare around 1600."),
-            ("Was he rich?", "Yes, he owned a share of his theatre."),
-        ),
-        "When was he born?",
-        "When was William Shakespeare born?",
-    ),
     (
         (
             ("I bought a used car in Texas.", "You must register the car within 30 days."),
@@ -55,6 +48,14 @@ EXAMPLES = (
         (("Wo liegt der Bodensee?", "Er liegt zwischen Deutschland, Österreich und der Schweiz."),),
         "Und wie tief ist er?",
         "Wie tief ist der Bodensee?",
+    ),
+    (
+        (
+            ("Who wrote Hamlet?", "Hamlet was written by William Shakespeare around 1600."),
+            ("Where did William Shakespeare live?", "In Stratford and in London."),
+        ),
+        "And what did he write after that?",
+        "What did William Shakespeare write after Hamlet?",
     ),
 )
 
