@@ -32,11 +32,11 @@ from pathlib import Path
 
 import numpy as np
 from measure import machine, table
-from metrics import p_value
 from retrieval import embedded, fill
 from sets import lines, questions
 
 from openbook import registry
+from openbook.bench.statistics import p_value
 from openbook.prompts.citations import is_refusal
 from openbook.prompts.cited import Cited
 from openbook.recipe import Recipe, Spec, parse_many

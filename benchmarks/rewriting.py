@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from measure import machine, table
-from metrics import Relevant, p_value, recall, reciprocal_rank
 from retrieval import embedded, fill
 from sets import lines, load
 
 from openbook import registry
+from openbook.bench.ranking import Relevant, recall, reciprocal_rank
+from openbook.bench.statistics import p_value
 from openbook.recipe import Recipe, digest
 from openbook.rewriters.followup import FollowUp
 from openbook.rewriters.previous import turns

@@ -12,6 +12,7 @@ import click
 
 import openbook
 from openbook.app.chat import chat
+from openbook.app.compare import compare
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.opening import dry_book, open_book, recipe_with, with_llm
 from openbook.app.options import (
@@ -386,6 +387,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
 cli.add_command(chat)
 cli.add_command(models)
+cli.add_command(compare)
 
 
 def main() -> None:

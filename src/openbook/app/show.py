@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from openbook.home import models_folder
 from openbook.models.catalogue import readable
 from openbook.phrases import phrases
 from openbook.text import well_formed
@@ -374,4 +375,7 @@ def models(*, as_json: bool) -> None:
         size = readable(one.size_bytes) if one.size_bytes else "bundled"
         rows.append([here, one.name, one.kind, size, one.quantisation, one.licence, one.purpose])
     table(rows)
-    click.echo("\nGet one with: openbook models pull NAME. Any path to a .gguf file is a model too.")
+    click.echo(
+        "\nGet one with: openbook models pull NAME, any other with: openbook models pull hf:OWNER/REPO --search"
+        f"\nA .gguf file in {models_folder()} is a model by its name, any other by its path."
+    )

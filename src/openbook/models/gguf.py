@@ -12,13 +12,14 @@ import stat
 import struct
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from openbook.errors import ModelError
+from openbook.models.catalogue import split_file
 
 # A file may claim any count; these keep the worst one under 2 seconds. Real ones, roughly: 60 keys, 262,000 tokens and
 # 515,000 merges, 2,000 tensors, a header of 16 MB.
@@ -143,11 +144,40 @@ class _EndsEarlyError(Exception):
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a GGUF file (version 2 or 3, little-endian, one file).
+    """Read the header of a GGUF file (version 2 or 3, little-endian); of a split model, named by its first file, all.
 
     Raises:
         ModelError: There is no such file, it is not a GGUF that llama.cpp could load here, or it is cut off.
     """
+    first = _read_file(path, 1)
+    count = first.metadata.get("split.count")
+    if not isinstance(count, int) or count < 2:
+        return first
+    headers = [first, *(_read_file(_beside(path, number, count), number) for number in range(2, count + 1))]
+    return replace(
+        first,
+        size_bytes=sum(header.size_bytes for header in headers),
+        parameters=sum(header.parameters for header in headers),
+        quantisation=next((header.quantisation for header in headers if header.quantisation), ""),
+    )
+
+
+def _beside(first: Path, number: int, count: int) -> Path:
+    """Another file of a split model, where llama.cpp looks for it."""
+    path = first.with_name(split_file(first.name, number))
+    if path == first:
+        raise ModelError(
+            f"{first.name} is part 1 of {count} of a split model. Its name must end in -00001-of-{count:05}.gguf"
+        )
+    if not path.is_file():
+        raise ModelError(
+            f"{first.name} is part 1 of {count} of a split model, and {path.name} is not beside it. Get it too."
+        )
+    return path
+
+
+def _read_file(path: Path, part: int) -> Header:
+    """The header of one file, which must be that part if it is one of many."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -155,11 +185,11 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             head = file.read(HEADS[0])
             try:
-                return _parse(path, status.st_size, head)
+                return _parse(path, status.st_size, head, part)
             except _EndsEarlyError:
                 head += file.read(HEADS[1] - HEADS[0]) if len(head) == HEADS[0] else b""
             try:
-                return _parse(path, status.st_size, head)
+                return _parse(path, status.st_size, head, part)
             except _EndsEarlyError:
                 if len(head) >= HEADS[1]:
                     raise _damaged(path, f"its header is longer than {HEADS[1] >> 20} MB") from None
@@ -172,7 +202,7 @@ def _damaged(path: Path, what: str) -> ModelError:
     return ModelError(f"{path.name} is damaged: {what}. Download it again: {path}")
 
 
-def _parse(path: Path, size_bytes: int, head: bytes) -> Header:
+def _parse(path: Path, size_bytes: int, head: bytes, part: int) -> Header:
     tensor_count, key_count = _counts(path, head)
     cursor = _Cursor(path, head, offset=24)
     metadata = {}
@@ -184,7 +214,7 @@ def _parse(path: Path, size_bytes: int, head: bytes) -> Header:
             tokens = value if key == "tokenizer.ggml.tokens" else tokens
             value = cursor.shown(value)
         metadata[key] = value
-    _refuse_split(path, metadata)
+    _refuse_other_part(path, metadata, part)
     tensors = [cursor.tensor() for _ in range(tensor_count)]
     _refuse_truncated(path, size_bytes, cursor.offset, metadata, tensors)
     return Header(
@@ -343,13 +373,12 @@ class _Cursor:
         return _Tensor(name, values, self.number("Q"), values // per_block * block_bytes)
 
 
-def _refuse_split(path: Path, metadata: Mapping[str, object]) -> None:
-    count = metadata.get("split.count")
-    if isinstance(count, int) and count > 1:
-        number = metadata.get("split.no")
-        part = f"part {number + 1}" if isinstance(number, int) else "one part"
+def _refuse_other_part(path: Path, metadata: Mapping[str, object], part: int) -> None:
+    count, number = metadata.get("split.count"), metadata.get("split.no")
+    if isinstance(count, int) and count > 1 and number != part - 1:
+        said = f"part {number + 1}" if isinstance(number, int) else "one part"
         raise ModelError(
-            f"{path.name} is {part} of {count} of a split model. Join them: llama-gguf-split --merge FIRST_PART JOINED"
+            f"{path.name} is {said} of {count} of a split model. Name its first: {split_file(path.name, 1)}"
         )
 
 

@@ -26,11 +26,12 @@ class Meter:
 
     report: Report | None
     total: int
+    before: int = 0  # bytes of the files that came before this one
     done: int = 0
     told: float = float("-inf")
 
     def __call__(self, done: int) -> None:
-        self.done = max(self.done, min(done, self.total))
+        self.done = max(self.done, min(self.before + done, self.total))
         now = time.monotonic()
         if self.report and (now - self.told >= BETWEEN_REPORTS or self.done == self.total):
             self.told = now
