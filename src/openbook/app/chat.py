@@ -154,7 +154,8 @@ class Session:
 
         with closing(parts):
             if self.as_json:
-                show.as_json({"chat": self.talk.name, **show.answer_json(last_answer(parts))})
+                answer = show.answer_json(last_answer(parts))
+                show.as_json({"chat": self.talk.name, **answer})  # the first answer gives it its name
             else:
                 show.stream(parts, self.book, verbose=self.verbose, texts=False)
 
