@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FOLDER = "chats"
 SUFFIX = ".jsonl"
 WORDS = 6  # of the first question, in the name of a conversation
+LONGEST = 80  # bytes of that name: a file's may have 255
 NAME = re.compile(r"[^\W_][\w.-]{0,99}")
 
 
@@ -176,7 +177,7 @@ class Kept:
     def _name(self, turn: Turn) -> None:
         """The day and the first words of the question; a number after them where that is taken."""
         words = re.findall(r"[^\W_]+", turn.question.casefold())[:WORDS]
-        stem = "-".join([turn.time[:10], *words])[:80]
+        stem = "-".join([turn.time[:10], *words]).encode()[:LONGEST].decode(errors="ignore")
         number = 1
         while True:
             name = stem if number == 1 else f"{stem}-{number}"
