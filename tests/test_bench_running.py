@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -110,6 +111,13 @@ def test_the_table_is_shown_by_any_measure(sweep: Path, capsys: pytest.CaptureFi
     said = json.loads(capsys.readouterr().out)
     assert said["headline"] == "nDCG@3"
     assert [row["p"] for row in said["rows"] if row["row"] == 2] == [None]
+    page = sweep.parent / "page.html"
+    assert run(["compare", "report", "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<details>") == len(QUESTIONS) + 1
+    assert text.count("<svg") == 4
+    assert "How long was Jonah in the fish?" in text
+    assert not re.search(r"https?://|src=|href=", text)  # it opens without a network
 
 
 @pytest.mark.parametrize(

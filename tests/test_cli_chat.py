@@ -180,6 +180,17 @@ def test_json_is_one_object_a_line(typed: Type) -> None:
     assert err.startswith("openbook: There is no command '/nix'.")
 
 
+def test_what_leaves_the_machine_is_said_before_it_goes(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    from openbook.llms.quote import Quote
+
+    monkeypatch.setattr(Quote, "remote", "api.example.com")
+    _, err = typed(["Who was swallowed?", "And then?", "And then?"])
+    assert err.splitlines()[:-1] == [
+        "The question and 1 passage go to api.example.com.",
+        "The conversation goes to api.example.com.",
+    ]
+
+
 def test_a_conversation_open_elsewhere_is_refused(typed: Type) -> None:
     from openbook import Book
     from openbook.home import books_folder

@@ -86,8 +86,11 @@ class Session:
     def __init__(
         self, book: Book, talk: Chat, where: str, max_tokens: int, *, as_json: bool = False, verbose: bool = False
     ) -> None:
+        from openbook.app.leaving import Leaving
+
         self.book, self.talk, self.where, self.max_tokens = book, talk, where, max_tokens
         self.as_json, self.verbose = as_json, verbose
+        self.leaving = Leaving()
         self.commands: dict[str, Callable[[str], bool]] = {
             "/sources": self._sources,
             "/retry": self._retry,
@@ -131,7 +134,7 @@ class Session:
             if line.startswith("/"):
                 name, _, rest = line.partition(" ")
                 return self._command(name)(rest.strip())
-            self._answer(self.talk.stream(line, where=self.where, max_tokens=self.max_tokens))
+            self._answer(self.talk.stream(line, where=self.where, max_tokens=self.max_tokens), len(self.talk.turns))
         except OpenbookError as error:
             show.error(" ".join(str(error).split()))
         except KeyboardInterrupt:
@@ -148,16 +151,20 @@ class Session:
             raise BookError(f"There is no command {name!r}.{did_you_mean(name, known)} Commands: {', '.join(known)}.")
         return self.commands[name]
 
-    def _answer(self, parts: Generator[Part]) -> None:
+    def _answer(self, parts: Generator[Part], turns: int) -> None:
         from openbook.app import show
         from openbook.asking import last_answer
 
+        if turns:
+            self.leaving.conversation(self.book)
+        self.leaving.search(self.book)
         with closing(parts):
+            heard = self.leaving.heard(parts, self.book)
             if self.as_json:
-                answer = show.answer_json(last_answer(parts))
+                answer = show.answer_json(last_answer(heard))
                 show.as_json({"chat": self.talk.name, **answer})  # the first answer gives it its name
             else:
-                show.stream(parts, self.book, verbose=self.verbose, texts=False)
+                show.stream(heard, self.book, verbose=self.verbose, texts=False)
 
     def _sources(self, _: str) -> bool:
         from openbook.app import show
@@ -176,7 +183,7 @@ class Session:
         return True
 
     def _retry(self, _: str) -> bool:
-        self._answer(self.talk.retry(where=self.where, max_tokens=self.max_tokens))
+        self._answer(self.talk.retry(where=self.where, max_tokens=self.max_tokens), len(self.talk.turns) - 1)
         return True
 
     def _model(self, spec: str) -> bool:

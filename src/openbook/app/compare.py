@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openbook.app.options import Sorted, json_option
+from openbook.app.opening import open_book
+from openbook.app.options import Sorted, book_option, json_option
 
 if TYPE_CHECKING:
     from openbook.bench.board import Board, Line
@@ -69,6 +70,53 @@ def compare_show(run: str, headline: str, against: int, as_json: bool) -> None:
     _show(run, headline, against, as_json=as_json)
 
 
+@compare.command("report")
+@click.argument("run", default="")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: RUN.html]")
+@click.option("--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10.")
+@click.option("--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True)
+def compare_report(run: str, out: Path | None, headline: str, against: int) -> None:
+    """Write a comparison as one page: table, pictures, every question. It opens without a network."""
+    from openbook.bench.report import page
+    from openbook.bench.results import Results
+    from openbook.bench.running import results_path
+    from openbook.errors import BookError
+
+    with Results(results_path()) as results:
+        text = page(results, run, headline, against)
+        path = out or Path(f"{results.run(run).name}.html")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BookError(f"Cannot write {path}: {error.strerror}. Name another file: -o FILE") from error
+    click.echo(str(path))
+
+
+@compare.command("use")
+@click.argument("row", metavar="[RUN]:ROW")
+@book_option
+def compare_use(row: str, folder: Path) -> None:
+    """Make the recipe of a row the recipe of a book; chunks and vectors are made again where it needs others."""
+    from openbook.app import show
+    from openbook.bench.results import Results
+    from openbook.bench.running import results_path
+    from openbook.manifest import MADE_OF
+    from openbook.recipe import Recipe
+
+    with Results(results_path()) as results:
+        recipe = Recipe.from_dict(results.trial(row).recipe)
+    with open_book(folder) as book:
+        again = [step for step in MADE_OF if book.recipe.specs(step) != recipe.specs(step)]
+        if again:
+            with show.Bar() as report:
+                chunks = book.rebuild(recipe, report=report)
+            click.echo(f"Rebuilt: {show.count(chunks, 'chunk')}.")
+        else:
+            book.recipe = recipe
+            book.keep_recipe()
+        show.recipe(book.recipe)
+
+
 def _show(run: str, headline: str, against: int, *, as_json: bool) -> None:
     from openbook.app import show
     from openbook.bench.board import board
@@ -101,7 +149,7 @@ def _table(found: Board) -> None:
             f"{line.speeds['first_token']:.1f} s" if "first_token" in line.speeds else "-",
             f"{line.speeds['tokens_per_second']:.1f}" if "tokens_per_second" in line.speeds else "-",
             _memory(line),
-            " ".join(f"{step}={spec}" for step, spec in line.trial.varied.items()) or "default",
+            line.trial.label,
         ])  # fmt: skip
     show.table(rows)
     click.echo(f"\n{found.questions:,} questions, judged by {found.headline}. {found.verdict}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openbook.app.models_show import models_fit, models_show
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def models(ctx: click.Context, as_json: bool) -> None:
-    """List the models: what is here, what can be had, size, licence."""
+    """List the models: what is here, what can be had, size, licence, whether they fit this machine."""
     if ctx.invoked_subcommand is None:
-        from openbook.app import show
+        from openbook.app import show_fit
+        from openbook.machine import this_machine
 
-        show.models(as_json=as_json)
+        show_fit.models(this_machine(probe=False), as_json=as_json)
 
 
 @models.command("pull")
@@ -137,3 +139,7 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
             raise
         show.command(f"openbook models pull {name}")
         _pull(name, None)
+
+
+models.add_command(models_show)
+models.add_command(models_fit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,11 @@ class TrialRow:
     index_key: str
     search_key: str
     answer_key: str  # '' where no answers were asked for
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others, in the notation of --set."""
+        return " ".join(f"{step}={spec}" for step, spec in self.varied.items()) or "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,21 @@ class Results:
             tuple(TrialRow(one[1], json.loads(one[2]), json.loads(one[3]), *one[4:]) for one in trials),
         )
 
+    def trial(self, row: str) -> TrialRow:
+        """The row written 'RUN:3', or ':3' of the last run.
+
+        Raises:
+            BookError: There is no such row.
+        """
+        name, sign, number = row.rpartition(":")
+        if not sign or not number.isdigit():
+            raise BookError(f"{row!r} is no row. Write the run and the row's number, such as sweep:3.")
+        run = self.run(name)
+        for one in run.trials:
+            if one.number == int(number):
+                return one
+        raise BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+
     def runs(self) -> list[str]:
         """Names of all runs, the latest last."""
         with self._errors():
@@ -158,12 +178,19 @@ class Results:
             text = json.dumps(value, ensure_ascii=False)
             self._db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (key, question, text))
 
-    def of(self, key: str, questions: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-        """What a stage gave, by question; of all, or of these."""
+    def of(self, key: str) -> dict[str, dict[str, Any]]:
+        """What a stage gave, by question."""
         with self._errors():
             rows = self._db.execute("SELECT question, value FROM results WHERE key = ?", (key,)).fetchall()
-        wanted = None if questions is None else set(questions)
-        return {str(name): json.loads(value) for name, value in rows if wanted is None or name in wanted}
+        return {str(name): json.loads(value) for name, value in rows}
+
+    def one(self, key: str, question: str) -> dict[str, Any]:
+        """What a stage gave for one question; empty when it was not asked yet."""
+        with self._errors():
+            row = self._db.execute(
+                "SELECT value FROM results WHERE key = ? AND question = ?", (key, question)
+            ).fetchone()
+        return dict(json.loads(row[0])) if row else {}
 
 
 def _keys(trial: TrialRow) -> tuple[str, str, str]:

@@ -247,11 +247,7 @@ class Runner:
                 raise
         if code:
             what = failure or f"its process ended with {code}; is there enough memory and disk?"
-            raise BookError(f"Row {trial.number} ({_label(trial)}), {kind}: {what}")
-
-
-def _label(trial: TrialRow) -> str:
-    return " ".join(f"{step}={spec}" for step, spec in trial.varied.items()) or "default"
+            raise BookError(f"Row {trial.number} ({trial.label}), {kind}: {what}")
 
 
 def key_of(question: Question) -> str:

@@ -118,6 +118,10 @@ class Scorer:
                 found[one.id] = score(*units(_chunks(kept[key]["passages"]), golds))
         return found
 
+    def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
+        """What a row answered to the question of that key; empty where it was not asked."""
+        return self._results.one(trial.answer_key, key)
+
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
         """Seconds and rates of warm questions, in no order: 'search', 'first_token', 'tokens_per_second'."""
         searched = [one for one in self._results.of(trial.search_key).values() if not one["cold"]]

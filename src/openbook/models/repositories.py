@@ -5,7 +5,6 @@ GET /api/models/OWNER/NAME/revision/REVISION?blobs=true --> Repository
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -137,19 +136,6 @@ def quantisation_of(file: str) -> str:
     """
     found = QUANTISATION.findall(SPLIT.sub("", file).removesuffix(".gguf"))
     return found[-1].upper() if found else ""
-
-
-def memory_wanted(size_bytes: int) -> int:
-    """Bytes of memory that a model with a short context takes: a fifth more than its file, and what runs it."""
-    return round(size_bytes * 1.2 + 0.5e9)
-
-
-def memory_here() -> int:
-    """Bytes of memory this machine has, 0 where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
 
 
 def _offers(siblings: list[Any]) -> list[Offer]:
