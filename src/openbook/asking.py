@@ -1,23 +1,33 @@
-"""From a question and its passages to an answer: what Book.stream runs after the search.
+"""From a question to an answer: what Book.stream runs.
 
-question, passages, what was said before --prompt, budget--> messages --render, stream--> words --citations--> Answer
+question --rewrite, search--> passages --prompt, budget--> messages --render, stream--> words --citations--> Answer
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
 
 from openbook.prompts.budget import Fitted, fit
 from openbook.prompts.citations import split_citations
-from openbook.types import LLM, Answer, Message, Passage, Prompt, Searched, Thought, Timing, Usage
+from openbook.types import LLM, Answer, Message, Passage, Prompt, Rewriter, Searched, Thought, Timing, Usage
 
 MAX_ANSWER_TOKENS = 512
 
 Part: TypeAlias = Searched | tuple[Passage, ...] | str | Thought | Answer
 """Of an answer as it comes: Searched where a question was rewritten, the passages, thoughts and words, the Answer."""
+
+Retrieved: TypeAlias = tuple[list[Passage], Timing]
+"""Passages, best first, and the seconds it took."""
+
+
+class Retrieve(Protocol):
+    """Finds k passages; what is found for other questions is put together with it."""
+
+    def __call__(self, question: str, k: int, *, also: Sequence[str]) -> Retrieved:
+        """As `Book.retrieve`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +41,44 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question with what was found for it."""
+    """A question with what went before it, and then with what was found for it."""
 
     question: str
-    passages: tuple[Passage, ...]
-    timing: Timing  # of the search
-    started: float  # time.perf_counter() at the question
     memory: Memory = Memory()
     searched: str = ""  # the question as it stands alone, where that is not the question itself
+    passages: tuple[Passage, ...] = ()
+    timing: Timing = Timing()  # of the search
+    started: float = field(default_factory=time.perf_counter)
 
 
-def stream(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Iterator[str | Thought | Answer]:
-    """Thoughts and words as they come, then the Answer.
+def answer(
+    asked: Asked,
+    prompt: Prompt,
+    llm: LLM,
+    max_tokens: int,
+    rewriter: Callable[[], Rewriter],
+    retrieve: Retrieve,
+) -> Generator[Part]:
+    """Rewrite, search, answer.
 
     Raises:
+        BookError: As `retrieve`.
         ModelError: The model is missing or failed; TooLongError where the question alone does not fit.
     """
+    llm.prepare()
+    wanted: Sequence[str] = (asked.question,)
+    if asked.memory.history and asked.question.strip():
+        wanted = rewriter()(asked.question, asked.memory.history)
+    alone, *also = wanted
+    if alone != asked.question:
+        yield Searched(alone)
+        asked = replace(asked, searched=alone)
+    found, timing = retrieve(alone, prompt.passages, also=also)
+    yield tuple(found)
+    yield from _stream(replace(asked, passages=tuple(found), timing=timing), prompt, llm, max_tokens)
+
+
+def _stream(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Iterator[str | Thought | Answer]:
     fitted = _fitted(asked, prompt, llm, max_tokens)
     words: list[str] = []
     thoughts: list[str] = []

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -21,7 +22,7 @@ from typing import Any, Self, TypeVar
 
 import openbook
 from openbook import asking, checking, registry
-from openbook.asking import MAX_ANSWER_TOKENS, Asked, Memory, Part, last_answer
+from openbook.asking import MAX_ANSWER_TOKENS, Asked, Memory, Part, Retrieved, last_answer
 from openbook.chatting import Chat
 from openbook.checking import Check
 from openbook.documents import Documents
@@ -38,8 +39,11 @@ from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_fil
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, Spec, digest
+from openbook.remembering import Remembered, forget
 from openbook.searching import Search, refuse
 from openbook.status import Status, status
+from openbook.summarizing import WORDS, summarize
+from openbook.surveying import survey
 from openbook.text import well_formed
 from openbook.types import (
     LLM,
@@ -51,12 +55,11 @@ from openbook.types import (
     Progress,
     Prompt,
     Report,
-    Rewriter,
-    Searched,
     Splitter,
     Store,
     Timing,
 )
+from openbook.whole import Readable, Whole
 
 T = TypeVar("T")
 
@@ -254,6 +257,7 @@ class Book:
             old = self.documents.commit(dropped_sources=chosen, dropped_files=dropped)
             self.store.remove(old)
             self.documents.forget(old)
+            forget(self.folder)
         return sorted(chosen)
 
     def rebuild(self, recipe: Recipe | None = None, *, report: Report | None = None) -> int:
@@ -337,9 +341,7 @@ class Book:
         """
         return self.retrieve(question, k, where=where)[0]
 
-    def retrieve(
-        self, question: str, k: int = PASSAGES, *, where: str = "", also: Sequence[str] = ()
-    ) -> tuple[list[Passage], Timing]:
+    def retrieve(self, question: str, k: int = PASSAGES, *, where: str = "", also: Sequence[str] = ()) -> Retrieved:
         """As `search`, with the seconds it took; what is found for other questions, `also`, is put together with it.
 
         Raises:
@@ -352,9 +354,7 @@ class Book:
             self._refuse_empty()
         return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
 
-    def _asked(
-        self, question: str, where: str, work: Callable[[Search], T], also: Sequence[str] = ()
-    ) -> tuple[Search, T]:
+    def _asked(self, question: str, where: str, work: Callable[[Search], T], also: Sequence[str]) -> tuple[Search, T]:
         """A search and what some work makes of it: once more where a rebuild took the store away meanwhile."""
         while True:
             self._follow_rebuild()
@@ -401,7 +401,7 @@ class Book:
             BookError: As `retrieve`.
         """
         refuse(question, k)
-        _, found = self._asked(question, where, lambda search: explain(search, k, well_formed(passage)))
+        _, found = self._asked(question, where, lambda search: explain(search, k, well_formed(passage)), ())
         if not found.rows:
             self._refuse_empty()
         return found
@@ -435,41 +435,44 @@ class Book:
         `history` is what was said before, see `Prompt.messages`: the question is then written so that it stands alone;
         where that changes it, a Searched comes first.
 
-        Raises:
-            BookError: As `retrieve`.
-            ModelError: The model is missing or failed; the passages were given before.
+        Raises: BookError, as `retrieve`. ModelError, when the model is missing or failed: after the passages.
         """
         return self._stream(question, where, max_tokens, Memory(history))
 
     def _stream(self, question: str, where: str, max_tokens: int, memory: Memory) -> Generator[Part]:
-        started = time.perf_counter()
-        question = well_formed(question)
-        refuse(question, 1)
-        prompt, llm = self.prompt, self.llm
-        llm.prepare()
-        wanted: Sequence[str] = (question,)
-        if memory.history:
-            rewrite: Rewriter = registry.build("rewriter", self.recipe.rewriter, self._given)
-            wanted = rewrite(question, memory.history)
-        alone, *also = wanted
-        if alone != question:
-            yield Searched(alone)
-        found, timing = self.retrieve(alone, prompt.passages, where=where, also=also)
-        yield tuple(found)
-        asked = Asked(question, tuple(found), timing, started, memory, alone if alone != question else "")
-        yield from asking.stream(asked, prompt, llm, max_tokens)
+        rewriter = partial(registry.build, "rewriter", self.recipe.rewriter, self._given)
+        retrieve = partial(self.retrieve, where=where)
+        return asking.answer(
+            Asked(well_formed(question), memory), self.prompt, self.llm, max_tokens, rewriter, retrieve
+        )
 
     def chat(self, name: str = "") -> Chat:
-        """A conversation that is kept in the book's folder: the one of that name, or a new one.
+        """A conversation kept in the book's folder: the one of that name, or a new one; then it is nobody else's.
 
-        Raises:
-            BookError: There is none of that name, or another process has it open.
+        Raises: BookError, when another process has it open.
         """
         return Chat(self.folder, name, ask=self._stream, llm=lambda: self.llm)
 
     def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
         """The Answer that `stream` ends with."""
         return last_answer(self.stream(question, where=where, max_tokens=max_tokens))
+
+    def summarize(
+        self, names: Sequence[str] = (), *, words: int = WORDS, focus: str = "", report: Report | None = None
+    ) -> Whole:
+        """Documents, named as for `remove` (none: all), in about so many words; with `focus`, what they say of that."""
+        chosen, _ = self.documents.named(map(well_formed, names), name_of(self.folder))
+        within = set(chosen.values()) if names else None
+        return summarize(self._readable(within), words=words, focus=well_formed(focus), report=report)
+
+    def ask_all(self, question: str, *, where: str = "", report: Report | None = None) -> Whole:
+        """What each chunk says about a question: "list all ...", which no search can answer."""
+        refuse(question, 1)
+        return survey(self._readable(self._within(where) if where else None), well_formed(question), report=report)
+
+    def _readable(self, within: set[str] | None) -> Readable:
+        self._follow_rebuild()
+        return Readable(self.documents, self.store, within, self.llm, Remembered(self.folder, str(self.recipe.llm)))
 
     def document(self, passage: Passage) -> Document:
         """The document a passage is from: document.text[chunk.start:chunk.end] is the passage's text.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openbook.app.models_show import models_fit, models_show
+from openbook.app.models_try import models_try
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
 
@@ -141,5 +142,6 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
         _pull(name, None)
 
 
+models.add_command(models_try)
 models.add_command(models_show)
 models.add_command(models_fit)

@@ -112,6 +112,8 @@ class Bar:
         "download": "downloading",
         "verify": "verifying",
         "check": "checking",
+        "ask": "asking",
+        "merge": "merging",
     }
 
     def __init__(self) -> None:
@@ -279,11 +281,8 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
     for line in answer.left_out:
         note(f"{line[:1].upper()}{line[1:]}.")
-    if answer.cited and texts:
-        click.secho("Cited", bold=True)
-        for number, passage in answer.cited.items():
-            click.secho(f"  [{number}] {where(passage)}", bold=True)
-            click.echo(textwrap.indent(passage.chunk.text, "      "))
+    if texts:
+        cited(answer)
     if answer.invented:
         numbers = ", ".join(f"[{number}]" for number in answer.invented)
         error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
@@ -301,6 +300,15 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{usage.answer_tokens} answer tokens; {answer.model}"
             + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+
+
+def cited(answer: Answer) -> None:
+    """The passages that an answer cites, by their numbers."""
+    if answer.cited:
+        click.secho("Cited", bold=True)
+    for number, passage in answer.cited.items():
+        click.secho(f"  [{number}] {where(passage)}", bold=True)
+        click.echo(textwrap.indent(passage.chunk.text, "      "))
 
 
 def _cost(answer: Answer) -> float | None:

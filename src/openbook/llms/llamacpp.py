@@ -1,10 +1,12 @@
 """A GGUF file run on this machine by llama.cpp, in a child process that is started late and kept warm.
 
-messages --render (the file's own chat template)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
+messages --render (own template, or a known format)--> prompt --HTTP on 127.0.0.1--> child: llama.cpp's server --> words
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,13 +18,17 @@ from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.client import Client
 from openbook.llms.chances import chances
 from openbook.llms.sse import events
+from openbook.models.catalogue import catalogue
 from openbook.models.fit import refuse_too_large
 from openbook.models.gguf import Header, read_header
-from openbook.prompts.template import render
+from openbook.prompts.deciding import Decided, decide
+from openbook.prompts.tokens import check
 from openbook.types import Message, Stream, Usage
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
+
+log = logging.getLogger("openbook")
 
 LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
@@ -34,6 +40,9 @@ class LlamaCpp:
     VERSION: ClassVar[int] = 1
 
     model: str = "qwen2.5-coder-1.5b"  # a name of the catalogue, or a path to a GGUF file
+    template: str = (
+        ""  # a format's name, or a path to a .jinja or tokenizer_config.json; '': the file's own, or a guess
+    )
     context: int = 4096
     threads: int = 0  # 0: one for each core
     parallel: int = 1  # answers at once, each with a context of its own
@@ -45,6 +54,8 @@ class LlamaCpp:
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
     _client: Client | None = field(default=None, init=False, repr=False, compare=False)
     _header: Header | None = field(default=None, init=False, repr=False, compare=False)
+    _decided: Decided | None = field(default=None, init=False, repr=False, compare=False)
+    _told: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for option, least in (
@@ -68,9 +79,54 @@ class LlamaCpp:
 
     @property
     def format(self) -> str:
-        return (
-            "chat template of the file" if self._read_header().chat_template else "plain: the file has no chat template"
-        )
+        return self.decided.origin
+
+    @property
+    def header(self) -> Header:
+        """What the file says about itself.
+
+        Raises:
+            ModelError: There is no such file, or it is no whole GGUF.
+        """
+        return self._read_header()
+
+    @property
+    def decided(self) -> Decided:
+        """How the model is spoken to.
+
+        Raises:
+            ModelError: There is no such file, or no such format.
+        """
+        with self._lock:
+            if self._decided is None:
+                known = catalogue().get(self.model)
+                self._decided = decide(
+                    self._read_header(), named=self.template, catalogue=known.template if known else ""
+                )
+            return self._decided
+
+    def check(self) -> list[str]:
+        """What is wrong with the format for this model, found by looking at tokens; loads the model."""
+        with self.client.running():
+            return check(self._pieces, self.decided, self._read_header())
+
+    def _tell(self) -> None:
+        """Once: that the format is a guess, and what its tokens show."""
+        if self._told:
+            return
+        self._told = True
+        if self.decided.guessed:
+            log.warning(
+                "%s: how to speak to it is a guess (%s). Name it: llamacpp(template=...)", self.name, self.format
+            )
+        with contextlib.suppress(ModelError):  # a template may refuse the chat that is looked at, not the one at hand
+            for finding in self.check():
+                log.warning("%s: %s", self.name, finding)
+
+    def _pieces(self, text: str) -> list[str]:
+        tokens = self.client.tokenize(text, special=True, pieces=True)
+        # A piece that is no text is a list of bytes.
+        return [piece if isinstance(piece := token["piece"], str) else bytes(piece).hex() for token in tokens]
 
     def prepare(self) -> None:
         self.client.prepare()
@@ -80,15 +136,13 @@ class LlamaCpp:
             return len(self.client.tokenize(text))
 
     def render(self, messages: Sequence[Message]) -> str:
-        header = self._read_header()
-        prompt = render(header.chat_template, messages, bos=header.bos, eos=header.eos)
-        # Where the tokenizer puts the first token before a text itself, one written by the template would be a second.
-        return prompt.removeprefix(header.bos) if header.adds_bos and header.bos else prompt
+        return self.decided.render(messages)
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         prompt = self.render(messages)
         with self.client.running():
             self._refuse_too_long(prompt, max_tokens)
+            self._tell()
             response = self.client.post(
                 "/completion",
                 {
@@ -97,6 +151,7 @@ class LlamaCpp:
                     "temperature": self.temperature,
                     "seed": self.seed,
                     "grammar": grammar,
+                    "stop": self.decided.stop,
                     "cache_prompt": True,
                     "stream": True,
                     "return_progress": True,  # bytes flow while a long prompt is read, so that silence means trouble
