@@ -263,6 +263,7 @@ def _count(k: int) -> int:
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
 @all_option
 @yes_option
+@click.option("--thoughts", is_flag=True, help="Show what a model thinks before it answers; -v does so too.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would come to: tokens, price. Sends nothing.")
 @json_option
 @verbose_option
@@ -276,6 +277,7 @@ def ask(
     show_prompt: bool,
     every: bool,
     yes: bool,
+    thoughts: bool,
     dry_run: bool,
     as_json: bool,
     verbose: bool,
@@ -313,7 +315,8 @@ def ask(
                 if as_json:
                     show.as_json(show.answer_json(last_answer(parts)))
                 else:
-                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt)
+                    thought = thoughts or verbose
+                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt, thoughts=thought)
             except OpenbookError as error:
                 if question:
                     raise

@@ -245,10 +245,28 @@ def search_timing(timing: Timing) -> None:
 
 
 def stream(
-    parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False, texts: bool = True
+    parts: Iterator[Part],
+    book: Book,
+    *,
+    verbose: bool = False,
+    show_prompt: bool = False,
+    thoughts: bool = False,
+    texts: bool = True,
 ) -> None:
-    """Sources when they are found, words as they come, then, with `texts`, the passages that are cited."""
+    """Sources when they are found, words as they come, then, with `texts`, the passages that are cited.
+
+    `thoughts`, too, as they come: dim, and on stderr, as they are no part of the answer.
+    """
+    thinking = False
     for part in parts:
+        if isinstance(part, Thought):
+            if thoughts:
+                click.secho(well_formed(part.text), nl=False, dim=True, err=True)
+                thinking = True
+            continue
+        if thinking:
+            note("\n")
+            thinking = False
         if isinstance(part, str):
             click.echo(part, nl=False)
             sys.stdout.flush()
@@ -256,7 +274,7 @@ def stream(
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt, texts=texts)
         elif isinstance(part, Searched):
             click.secho(f"Searching for: {part.question}", dim=True)
-        elif not isinstance(part, Thought):
+        else:
             sources(part)
 
 
@@ -277,7 +295,9 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
     if answer.remote:
         click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
-    if answer.timing.usage.stopped == "length":
+    if answer.thought and not answer.text:
+        error("The model only thought, and came to no answer. Allow more with: --max-tokens N")
+    elif answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
     for line in answer.left_out:
         note(f"{line[:1].upper()}{line[1:]}.")
@@ -340,6 +360,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "question": answer.question,
         "searched": answer.searched,
         "answer": answer.text,
+        "thought": answer.thought,
         "cited": list(answer.cited),
         "invented": list(answer.invented),
         "left_out": list(answer.left_out),
