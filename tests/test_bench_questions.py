@@ -89,6 +89,19 @@ def test_a_folder_in_beirs_layout(write: Write) -> None:
     ]
 
 
+def test_beirs_own_folders_keep_judgements_apart(write: Write) -> None:
+    write("set/queries.jsonl", '{"_id": "1", "text": "Who?", "answers": null, "history": null}\n')
+    write("set/qrels/test.tsv", "query-id\tcorpus-id\tscore\n1\td7\t1\n1\td8\n")
+    assert import_questions(write("set/corpus.jsonl", "").parent) == [
+        Question("1", "Who?", (), (Gold("corpus.jsonl#d7"),))
+    ]
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BookError, match=r"^Cannot write [^\n]+: No such file or directory\."):
+        write_questions([Question("1", "Who?")], tmp_path / "none" / "q.jsonl")
+
+
 def test_a_squad_file(write: Write) -> None:
     answers = [{"text": "Jonah"}, {"text": "Jonah"}]
     qas: list[dict[str, Any]] = [{"id": "1", "question": " Who?", "answers": answers}]
@@ -109,7 +122,14 @@ def test_a_table(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("q.csv", "id,text\n1,Who?\n"), ("q.json", "[1, 2]"), ("q.json", "{"), ("q.xlsx", "x")]
+    ("name", "text"),
+    [
+        ("q.csv", "id,text\n1,Who?\n"),
+        ("q.json", "[1, 2]"),
+        ("q.json", "{"),
+        ("q.xlsx", "x"),
+        ("q.json", '{"data": []}'),
+    ],
 )
 def test_what_is_no_set_is_said_in_one_line(write: Write, name: str, text: str) -> None:
     with pytest.raises(BookError, match=r"^[^\n]+\.$"):

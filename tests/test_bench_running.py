@@ -17,10 +17,11 @@ import pytest
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.board import board
-from openbook.bench.results import Results
-from openbook.bench.running import Runner, results_path
+from openbook.bench.results import Results, RunRow
+from openbook.bench.running import Runner, key_of, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
+from openbook.book import Book
 from openbook.errors import BookError
 
 STORIES = {
@@ -144,6 +145,99 @@ def test_gold_that_is_not_in_the_documents_is_said_first(sweep: Path) -> None:
     (sweep.parent / "docs" / "ruth.txt").write_text("And Ruth gleaned.", encoding="utf-8")
     with pytest.raises(BookError, match=r"^1 golds of [^\n]+ are not in the documents, such as barley: ruth\.txt"):
         Runner(read_sweep(sweep), "run")
+
+
+def kept(sweep: Path, answers: dict[str, dict[str, str]]) -> RunRow:
+    """A run of one recipe whose model has given these answers, by question."""
+    runner = Runner(read_sweep(sweep), "run")
+    row = RunRow("run", "2026", {"headline": "clean", "answers": True, "k": 5},
+                 [one.to_dict() for one in runner.questions], {}, tuple(runner._trials[:1]))  # fmt: skip
+    with Results(results_path()) as results:
+        results.begin(row)
+        for one in runner.questions:
+            if one.id in answers:
+                results.add(row.trials[0].answer_key, key_of(one), {"cold": True, **answers[one.id]})
+    return row
+
+
+def test_an_answer_that_failed_is_wrong_and_said_and_asked_again(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = kept(sweep, {"fish": {"text": "three days"}, "wood": {"error": "The service is busy."}})
+    runner = Runner(read_sweep(sweep), "run")
+    with Results(results_path()) as results:
+        scorer = Scorer(results, row)
+        assert scorer.scores(row.trials[0], "refused") == {"fish": 1.0, "wood": 0.0}
+        left = runner._left(results, row.trials[0].answer_key)
+    assert [one.id for one in left] == ["wood", "barley", "none"]
+    assert run(["compare", "show"]) == 0
+    said = capsys.readouterr()
+    assert "1 answer failed and counted as wrong" in said.err
+    assert "The first: The service is busy." in said.err
+    assert "2 questions, judged by clean" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--against", "9"], "has no row 9, but 1 to 1."),
+        (["--by", "claen"], "Did you mean 'clean'"),
+        (["--by", "recall@50"], "recall@50 looks at 50 passages, but run searched for 5"),
+    ],
+)
+def test_what_a_comparison_cannot_show_is_said_in_one_line(
+    sweep: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    kept(sweep, {"fish": {"text": "three days"}})
+    assert run(["compare", "show", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_folders_of_one_name_are_kept_apart(sweep: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sweep.parent)
+    Runner(read_sweep(Path("sweep.toml")), "here")
+    other = write("other/docs/one.txt", "The harbour was built in 1911.").parent.parent
+    write("other/questions.jsonl", '{"question": "When was it built?", "answers": ["1911"]}')
+    write("other/sweep.toml", SWEEP)
+    monkeypatch.chdir(other)
+    runner = Runner(read_sweep(Path("sweep.toml")), "there")
+    (folder,) = runner._base.values()
+    with Book.open(folder) as book:
+        assert len(book.documents) == 1
+
+
+def test_stopping_a_comparison_says_that_it_goes_on(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Runner, "run", stopped)
+    assert run(["compare", str(sweep)]) == 130
+    assert capsys.readouterr().err.endswith("Stopped. The same command goes on where it stopped.\n")
+
+
+@pytest.mark.slow
+def test_two_comparisons_at_once_do_each_stage_once(sweep: Path, openbook_home: Path) -> None:
+    program = "import sys; from openbook.app.cli import main; main()"
+    command = [sys.executable, "-c", program, "compare", str(sweep), "--json", "--name"]
+    environment = {**os.environ, "OPENBOOK_HOME": str(openbook_home)}
+    both = [subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE) for name in ("one", "two")]
+    said = [json.loads(process.communicate()[0]) for process in both]
+    assert said[0]["rows"] == said[1]["rows"]
+
+
+@pytest.mark.slow
+def test_what_was_said_before_a_question_is_part_of_it(sweep: Path, write: Write) -> None:
+    turns = [{"speaker": "user", "text": "I like Boaz."}, {"speaker": "assistant", "text": "Good."}]
+    write("questions.jsonl", json.dumps({"id": "q", "question": "Who gleaned in his field?", "history": turns}) + "\n")
+    sweep.write_text(SWEEP.split("[vary]")[0] + 'rewriter = "previous"\n', encoding="utf-8")
+    row = Runner(read_sweep(sweep), "run").run()
+    with Results(results_path()) as results:
+        (answer,) = results.of(row.trials[0].answer_key).values()
+    assert "Boaz" in answer["searched"] + answer["prompt"]
 
 
 def test_a_comparison_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from contracts import Write
-from openbook.bench.sweep import Sweep, read_sweep
+from openbook.bench.scoring import OF_ANSWERS
+from openbook.bench.sweep import ANSWER_MEASURES, Sweep, read_sweep
 from openbook.errors import SpecError
 
 BEGIN = """
@@ -72,8 +73,22 @@ def test_paths_count_from_the_folder_of_the_file(write: Write, tmp_path: Path) -
     assert found.questions == tmp_path / "sweeps" / "questions.jsonl"
 
 
+def test_documents_are_known_by_their_whole_paths(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was read is kept by these names: "docs" of one folder was taken for "docs" of another.
+    write("a/sweep.toml", 'documents = ["../b/docs"]\nquestions = "q.jsonl"')
+    monkeypatch.chdir(tmp_path / "a")
+    assert read_sweep(Path("sweep.toml")).documents == (str(tmp_path / "b" / "docs"),)
+
+
+def test_every_measure_of_answers_may_decide() -> None:
+    assert set(ANSWER_MEASURES) == set(OF_ANSWERS)
+
+
 @pytest.mark.parametrize(
-    ("run", "headline"), [("", "clean"), ("answers = false", "nDCG@10"), ('headline = "f1"', "f1")]
+    ("run", "headline"),
+    [("", "clean"), ("answers = false", "nDCG@10"), ("answers = false\nk = 5", "nDCG@5"), ('headline = "f1"', "f1")],
 )
 def test_the_headline_is_what_can_be_measured(write: Write, run: str, headline: str) -> None:
     assert sweep(write, f"[run]\n{run}").headline == headline
@@ -93,8 +108,10 @@ def test_the_headline_is_what_can_be_measured(write: Write, run: str, headline: 
         ("[run]\nmode = 'gird'", "Did you mean 'grid'"),
         ("[run]\nmode = 'random'", "Modes: grid"),
         ("[run]\nmode = 'grid('", "is not a component"),
-        ("[run]\nminutes = '60'", "must be like 0.0"),
+        ("[run]\nminutes = '60'", "no key of [run] is called 'minutes'"),
         ("[run]\nk = 0", "1 or more"),
+        ("[run]\nheadline = 'claen'", "Did you mean 'clean'"),
+        ("[run]\nheadline = 'recall@50'", "needs k = 50"),
         ("[run]\nheadline = 'nDCG'", "Did you mean 'nDCG@10'"),
         ("[run]\nanswers = false\nheadline = 'clean'", "needs answers = true"),
         ("[vary]\nretriever = [" + ",".join(f"'hybrid(weight=0.{n:03})'" for n in range(120)) + "]\nsplitter = ["

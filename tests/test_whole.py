@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -310,8 +311,24 @@ def test_ask_all_says_how_many_passages_say_something(
 
 
 def test_ask_all_needs_a_question(folder: Path, clerk: Clerk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["ask", "-b", str(folder), "--all"]) == 1
+    assert run(["ask", "-b", str(folder), "--all", " "]) == 1
     assert "question is empty" in capsys.readouterr().err
+
+
+def test_ask_all_reads_questions_line_by_line(
+    folder: Path, clerk: Clerk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"Who was Lydia?\nWho was \xff Jonas?\n"), "utf-8"))
+    assert run(["ask", "-b", str(folder), "--all"]) == 0
+    assert capsys.readouterr().out.count("of 16 passages say something about it.") == 2
+
+
+@pytest.mark.parametrize("option", ["--show-prompt", "--thoughts", "--max-tokens=9", "--dry-run"])
+def test_what_is_of_one_prompt_is_refused_for_all(
+    folder: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", "-b", str(folder), "--all", option, "Who was Lydia?"]) == 2
+    assert option.split("=")[0] in capsys.readouterr().err
 
 
 def test_stopped_work_says_that_it_goes_on(

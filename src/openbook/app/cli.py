@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -297,6 +298,8 @@ def ask(
     questions = [" ".join(question)] if question else _questions()
     if every and dry_run:
         raise click.UsageError("--dry-run says what one prompt costs; --all sends one for each passage.")
+    if every and (show_prompt or thoughts or max_tokens):
+        raise click.UsageError("--show-prompt, --thoughts and --max-tokens are of one prompt; --all sends many.")
     if dry_run:
         from openbook.app.dry_run import ask as dry_ask
 
@@ -304,14 +307,14 @@ def ask(
         return
     leaving = Leaving()
     with open_book(folder, choices) as book:
-        if every:
-            show_all(" ".join(question), book, where, yes=yes, as_json=as_json, verbose=verbose)
-            return
-        leaving.search(book)
+        if not every:
+            leaving.search(book)
         for words in questions:
-            stream = book.stream(words, where=where, max_tokens=longest)
-            parts = leaving.heard(stream, book)
             try:
+                if every:
+                    show_all(words, book, where, yes=yes, as_json=as_json, verbose=verbose)
+                    continue
+                parts = leaving.heard(book.stream(words, where=where, max_tokens=longest), book)
                 if as_json:
                     show.as_json(show.answer_json(last_answer(parts)))
                 else:
@@ -326,6 +329,8 @@ def ask(
 def _questions() -> Iterator[str]:
     """Questions typed or piped in, one a line."""
     interactive = sys.stdin.isatty()
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is no UTF-8 costs a character, not a traceback
     while True:
         if interactive:
             click.echo("? ", nl=False, err=True)
@@ -446,6 +451,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; its exit code."""
+    if sys.stdout is None:  # closed by the shell: `openbook ask ... >&-`
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     listen()
     try:
         result = cli.main(arguments, prog_name="openbook", standalone_mode=False)
@@ -462,7 +469,10 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"], ["summarize"]) or "--all" in arguments
+        resumes = (
+            arguments[:1] in (["add"], ["compare"], ["demo"], ["models"], ["rebuild"], ["summarize"])
+            or "--all" in arguments
+        )
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED

@@ -39,13 +39,18 @@ def compare() -> None:
 def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
     """Run the sweep of a file; stopped at any moment, the same command goes on where it was."""
     from openbook.app import show
+    from openbook.app.leaving import Leaving
     from openbook.bench.running import Runner
     from openbook.bench.sweep import read_sweep
 
     with show.Bar() as report:
-        runner = Runner(read_sweep(sweep), name or sweep.stem, report)
+        found = read_sweep(sweep)
+        runner = Runner(found, name or sweep.stem, report)
         plan = runner.plan()
         if not dry_run:
+            leaving = Leaving()
+            for trial in found.trials:
+                leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
             runner.run()
     if not dry_run:
         _show(runner.name, "", 1, as_json=as_json)
@@ -98,6 +103,7 @@ def compare_report(run: str, out: Path | None, headline: str, against: int) -> N
 def compare_use(row: str, folder: Path) -> None:
     """Make the recipe of a row the recipe of a book; chunks and vectors are made again where it needs others."""
     from openbook.app import show
+    from openbook.app.leaving import Leaving
     from openbook.bench.results import Results
     from openbook.bench.running import results_path
     from openbook.manifest import MADE_OF
@@ -108,6 +114,7 @@ def compare_use(row: str, folder: Path) -> None:
     with open_book(folder) as book:
         again = [step for step in MADE_OF if book.recipe.specs(step) != recipe.specs(step)]
         if again:
+            Leaving().documents(recipe)
             with show.Bar() as report:
                 chunks = book.rebuild(recipe, report=report)
             click.echo(f"Rebuilt: {show.count(chunks, 'chunk')}.")
@@ -152,7 +159,12 @@ def _table(found: Board) -> None:
             line.trial.label,
         ])  # fmt: skip
     show.table(rows)
-    click.echo(f"\n{found.questions:,} questions, judged by {found.headline}. {found.verdict}")
+    if found.failures:
+        show.note(
+            f"{show.count(len(found.failures), 'answer')} failed and counted as wrong; the same comparison asks again. "
+            f"The first: {found.failures[0]}"
+        )
+    click.echo(f"\n{show.count(found.questions, 'question')}, judged by {found.headline}. {found.verdict}")
     click.echo(
         "* cannot be told from the best. p: against the baseline, Holm's correction. More: openbook compare show --help"
     )
@@ -171,6 +183,7 @@ def _json(found: Board) -> dict[str, Any]:
         "headline": found.headline,
         "questions": found.questions,
         "verdict": found.verdict,
+        "failures": found.failures,
         "rows": [
             {
                 "row": line.trial.number,

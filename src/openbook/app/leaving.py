@@ -68,6 +68,18 @@ class Leaving:
         """Documents are about to be embedded."""
         self.say("The text of the documents", embedder_host(recipe))
 
+    def compared(self, recipe: Recipe, *, documents: bool, answers: bool) -> None:
+        """A comparison begins; whether documents are embedded in it, and whether models are asked."""
+        if documents:
+            self.documents(recipe)
+        self.say("The questions", embedder_host(recipe))
+        models = [(step, spec) for step in ("refiners", "rewriter", "llm") for spec in recipe.specs(step)]
+        for step, spec in models:
+            if step == "refiners" or answers:
+                chosen = spec if step == "llm" else registry.llm_spec(str(spec.options.get("llm", "") or recipe.llm))
+                if step == "llm" or "llm" in registry.needs(step, spec.name):
+                    self.say("The questions and the passages found for them", registry.make("llm", chosen).remote)
+
 
 def embedder_host(recipe: Recipe) -> str:
     """The machine that embeds by a recipe; '' for this one. Asks it nothing."""

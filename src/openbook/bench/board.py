@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openbook.bench.results import TrialRow
+from openbook.bench.ranking import depth
+from openbook.bench.results import TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 
@@ -45,17 +46,25 @@ class Board:
     questions: int  # judged by the headline in every row
     lines: tuple[Line, ...]
     verdict: str  # what it says, in a sentence
+    failures: tuple[str, ...]  # why answers are missing, a line for each
 
 
 def board(scorer: Scorer, headline: str = "", against: int = 1) -> Board:
-    """The table by one measure; '' is the run's own. `against` is the number of the baseline's row."""
+    """The table by one measure; '' is the run's own. `against` is the number of the baseline's row.
+
+    Raises:
+        BookError: There is no such measure or row.
+    """
     run = scorer.run
     headline = headline or str(run.settings["headline"])
-    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *SEARCH]))
+    searched = [name for name in SEARCH if depth(name) <= run.settings["k"]]
+    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *searched]))
     of_headline = [scorer.scores(trial, headline) for trial in run.trials]
     common = [one.id for one in scorer.questions if all(one.id in scores for scores in of_headline)]
     values = [[scores[name] for name in common] for scores in of_headline]
-    base = next((number for number, trial in enumerate(run.trials) if trial.number == against), 0)
+    base = next((number for number, trial in enumerate(run.trials) if trial.number == against), None)
+    if base is None:
+        raise no_row(run, against)
     tests = _tests(values, base)
     at_once = together(values) if common and len(values) > 1 else None
     top = max(range(len(values)), key=lambda number: sum(values[number]))
@@ -81,7 +90,9 @@ def board(scorer: Scorer, headline: str = "", against: int = 1) -> Board:
             )
         )
     lines.sort(key=lambda line: (-line.means.get(headline, 0.0), line.trial.number))
-    return Board(run.name, headline, len(common), tuple(lines), _verdict(lines, values, at_once, len(common)))
+    verdict = _verdict(lines, values, at_once, len(common))
+    failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
+    return Board(run.name, headline, len(common), tuple(lines), verdict, failures)
 
 
 def _mean(scores: Scores) -> float | None:
@@ -100,20 +111,21 @@ def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], at_once: 
     """Who won, or that nobody did and how many questions it would take."""
     if not count:
         return "No question was judged in every row yet."
+    asked = f"{count:,} question{'s' if count > 1 else ''}"
     if at_once is None:
-        return f"One recipe, {count} questions: nothing to compare."
+        return f"One recipe, {asked}: nothing to compare."
     first, group = lines[0], [line for line in lines if line.best]
     rows = _numbers(line.trial.number for line in group)
     if len(group) == 1:
-        return f"Row {first.trial.number} is better than every other one, by more than luck ({count} questions)."
+        return f"Row {first.trial.number} is better than every other one, by more than luck ({asked})."
     if len(group) < len(lines):
         more = _more(values, count)
-        return f"{rows} cannot be told apart with {count} questions{more}; the others are worse than the best."
+        return f"{rows} cannot be told apart with {asked}{more}; the others are worse than the best."
     if first.apart < LEVEL:
-        p = f"p = {first.apart:.3f}, {count} questions"
+        p = f"p = {first.apart:.3f}, {asked}"
         more = _more(values, count)
         return f"Row {first.trial.number} stands out ({p}), though it cannot be told from any single other row{more}."
-    return f"No difference found between these {len(lines)} recipes with {count} questions{_more(values, count)}."
+    return f"No difference found between these {len(lines)} recipes with {asked}{_more(values, count)}."
 
 
 def _numbers(numbers: Iterable[int]) -> str:

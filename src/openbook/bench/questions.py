@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from openbook.errors import BookError
 from openbook.recipe import did_you_mean
+from openbook.text import well_formed
 from openbook.types import Message
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history")
@@ -82,9 +83,16 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def write_questions(questions: Iterable[Question], path: Path) -> None:
-    """As `read_questions` reads them."""
+    """As `read_questions` reads them.
+
+    Raises:
+        BookError: The file cannot be written.
+    """
     text = "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in questions)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(well_formed(text), encoding="utf-8")
+    except OSError as error:
+        raise BookError(f"Cannot write {path}: {error.strerror}. Name another file.") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -176,26 +184,31 @@ def import_questions(path: Path) -> list[Question]:
         BookError: It is none of these, or a part is missing; says which.
     """
     if path.is_dir():
-        return _beir(path)
-    if path.suffix.lower() == ".json":
-        return _squad(path)
-    if path.suffix.lower() in {".csv", ".tsv"}:
-        return _csv(path)
-    raise BookError(f"{path} is no set of questions. Name a folder with queries.jsonl, a SQuAD .json, or a .csv.")
+        found = _beir(path)
+    elif path.suffix.lower() == ".json":
+        found = _squad(path)
+    elif path.suffix.lower() in {".csv", ".tsv"}:
+        found = _csv(path)
+    else:
+        raise BookError(f"{path} is no set of questions. Name a folder with queries.jsonl, a SQuAD .json, or a .csv.")
+    if not found:
+        raise BookError(f"{path} has no questions that are judged. Check the file.")
+    return found
 
 
 def _beir(folder: Path) -> list[Question]:
-    """queries.jsonl, qrels.tsv; unanswerable.jsonl where there is one. Gold are rows of corpus.jsonl."""
+    """queries.jsonl, qrels/test.tsv or qrels.tsv, unanswerable.jsonl if there is one. Gold are rows of corpus.jsonl."""
     relevant: dict[str, list[str]] = defaultdict(list)
-    for row in _rows(folder / "qrels.tsv", ("query-id", "corpus-id", "score")):
-        if row["score"].strip() not in {"0", ""}:
+    judged = folder / "qrels" / "test.tsv"
+    for row in _rows(judged if judged.exists() else folder / "qrels.tsv", ("query-id", "corpus-id", "score")):
+        if (row["score"] or "").strip() not in {"0", ""}:
             relevant[row["query-id"]].append(row["corpus-id"])
     found = []
     for number, one in _lines(folder / "queries.jsonl"):
         where = f"{folder / 'queries.jsonl'}, line {number}"
         golds = [{"source": f"corpus.jsonl#{name}"} for name in relevant[str(one.get("_id"))]]
         if golds:  # one without is not judged there either
-            found.append(question_of(_from_beir(one) | {"answers": one.get("answers", []), "gold": golds}, where))
+            found.append(question_of(_from_beir(one) | {"answers": one.get("answers") or [], "gold": golds}, where))
     if (path := folder / "unanswerable.jsonl").exists():
         found += [
             question_of(_from_beir(one) | {"answerable": False}, f"{path}, line {number}")
@@ -205,7 +218,11 @@ def _beir(folder: Path) -> list[Question]:
 
 
 def _from_beir(one: Mapping[str, Any]) -> dict[str, Any]:
-    turns = [{key: turn.get(key) for key in ("speaker", "text")} for turn in one.get("history", [])]
+    turns = [
+        {key: turn.get(key) for key in ("speaker", "text")}
+        for turn in one.get("history") or []
+        if isinstance(turn, dict)
+    ]
     return {"id": str(one.get("_id")), "question": one.get("text"), "history": turns}
 
 

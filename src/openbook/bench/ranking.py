@@ -60,8 +60,10 @@ Measure = Callable[[Sequence[str], Relevant], float]
 """Of one question: what was ranked, best first, and what is relevant."""
 
 
-def measure(name: str) -> Measure:
+def measure(name: str, others: Sequence[str] = ()) -> Measure:
     """The measure that is written so: 'nDCG@10', 'recall@5', 'R@5', 'MRR@10', 'precision@3'.
+
+    `others` are names that are known beside these.
 
     Raises:
         BookError: There is none of that name; says what is known.
@@ -70,10 +72,19 @@ def measure(name: str) -> Measure:
     known = {family.lower(): family for family in FAMILIES}
     family = found and (SHORT.get(found[1].lower()) or known.get(found[1].lower()))
     if not found or not family:
-        examples = [f"{one}@10" for one in FAMILIES]
+        examples = [*(f"{one}@10" for one in FAMILIES), *others]
         raise BookError(f"No measure is called {name!r}.{did_you_mean(name, examples)} Known: {', '.join(examples)}.")
     of_first, k = FAMILIES[family], int(found[2])
     return lambda ranking, relevant: of_first(ranking, relevant, k)
+
+
+def depth(name: str) -> int:
+    """How many of what was ranked the measure of that name looks at.
+
+    >>> depth("nDCG@10")
+    10
+    """
+    return int(name.rpartition("@")[2])
 
 
 def ranked(scores: Mapping[str, float]) -> list[str]:

@@ -149,7 +149,7 @@ class Results:
         for one in run.trials:
             if one.number == int(number):
                 return one
-        raise BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+        raise no_row(run, number)
 
     def runs(self) -> list[str]:
         """Names of all runs, the latest last."""
@@ -191,6 +191,11 @@ class Results:
                 "SELECT value FROM results WHERE key = ? AND question = ?", (key, question)
             ).fetchone()
         return dict(json.loads(row[0])) if row else {}
+
+
+def no_row(run: RunRow, number: int | str) -> BookError:
+    """The error that a run has no row of that number."""
+    return BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
 
 
 def _keys(trial: TrialRow) -> tuple[str, str, str]:

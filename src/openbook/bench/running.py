@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,21 +197,35 @@ class Runner:
         if folder.exists():
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
-        guard = self._folder / "guards" / trial.index_key
-        guard.mkdir(parents=True, exist_ok=True)
-        with locked(guard, self.report):  # another comparison may be making the same one
+        with self._alone(trial.index_key):  # another comparison may be making the same one
             if not folder.exists():
                 documents = str(self._documents(Recipe.from_dict(trial.recipe)))
                 self._child(trial, "index", trial.index_key, {"documents": documents})
 
     def _stage(self, results: Results, trial: TrialRow, kind: str, key: str, **options: int) -> None:
-        left = self._left(results, key)
-        if left:
-            questions = [{"key": key_of(one), "text": one.text} for one in left]
-            self._child(trial, kind, key, {"questions": questions, **options})
+        if not self._left(results, key):
+            return
+        with self._alone(key):
+            left = {
+                key_of(one): {
+                    "key": key_of(one),
+                    "text": one.text,
+                    "history": [(turn.role, turn.content) for turn in one.history],
+                }
+                for one in self._left(results, key)
+            }
+            if left:
+                self._child(trial, kind, key, {"questions": list(left.values()), **options})
+
+    def _alone(self, key: str) -> AbstractContextManager[None]:
+        """While it is entered no other comparison does the stage of that key."""
+        guard = self._folder / "guards" / key
+        guard.mkdir(parents=True, exist_ok=True)
+        return locked(guard, self.report)
 
     def _left(self, results: Results, key: str) -> list[Question]:
-        done = results.of(key)
+        """Questions that were not asked yet, or that failed: a service may be there again."""
+        done = {name for name, value in results.of(key).items() if "error" not in value}
         return [one for one in self.questions if key_of(one) not in done]
 
     def _child(self, trial: TrialRow, kind: str, key: str, options: Mapping[str, Any]) -> None:

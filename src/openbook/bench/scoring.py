@@ -13,9 +13,10 @@ from typing import Any
 from openbook import judging
 from openbook.bench.gold import Stretch, units
 from openbook.bench.questions import Question, question_of
-from openbook.bench.ranking import measure
+from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import key_of
+from openbook.errors import BookError
 from openbook.types import Chunk, Passage
 
 SEARCH = ("recall@1", "recall@5", "MRR@10", "nDCG@10")
@@ -62,8 +63,8 @@ def _clean(one: Judged) -> float | None:
 
 
 def _refused(one: Judged) -> float | None:
-    """1: said that there is no answer where there is none, or answered where there is one."""
-    return float(judging.refuses(one.text) != one.question.answerable)
+    """1: said that there is no answer where there is none, or answered where there is one. What failed did neither."""
+    return float("text" in one.value and judging.refuses(one.text) != one.question.answerable)
 
 
 OF_ANSWERS: Mapping[str, Callable[[Judged], float | None]] = {
@@ -110,7 +111,9 @@ class Scorer:
         return {name: score for name, score in found.items() if score is not None}
 
     def _searched(self, trial: TrialRow, name: str) -> Scores:
-        score, kept = measure(name), self._results.of(trial.search_key)
+        score, kept, k = measure(name, list(OF_ANSWERS)), self._results.of(trial.search_key), self.run.settings["k"]
+        if depth(name) > k:
+            raise BookError(f"{name} looks at {depth(name)} passages, but {self.run.name} searched for {k}: [run] k.")
         found = {}
         for one in self.questions:
             golds = self._golds(one)
@@ -121,6 +124,12 @@ class Scorer:
     def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
         """What a row answered to the question of that key; empty where it was not asked."""
         return self._results.one(trial.answer_key, key)
+
+    def failures(self, trial: TrialRow) -> list[str]:
+        """Why answers of a row failed, a line for each."""
+        kept = self._results.of(trial.answer_key) if trial.answer_key else {}
+        found = (kept.get(key_of(one), {}).get("error") for one in self.questions)
+        return [why for why in found if why]
 
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
         """Seconds and rates of warm questions, in no order: 'search', 'first_token', 'tokens_per_second'."""

@@ -20,12 +20,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from openbook.asking import last_answer
 from openbook.bench.memory import Watch
 from openbook.bench.results import Results
 from openbook.book import Book
 from openbook.errors import OpenbookError
 from openbook.recipe import Recipe
-from openbook.types import Answer, Chunk, Passage, Progress
+from openbook.types import Answer, Chunk, Message, Passage, Progress
 
 Say = Callable[..., None]
 
@@ -102,15 +103,16 @@ def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 
 
 def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
+    answered = any("error" not in value for value in results.of(task["key"]).values())
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
         for number, question in enumerate(task["questions"]):
             say(step="answer", done=number, total=len(task["questions"]))
             load = _load()
             try:
                 answer = _asked(book, question, task["max_tokens"])
-                value = _told(answer) | {"cold": number == 0, "load": load}
+                value, answered = _told(answer) | {"cold": number == 0, "load": load}, True
             except OpenbookError as error:
-                if number == 0:
+                if not answered:
                     raise  # the model is missing, or no question can be asked: say it before an hour has gone by
                 value = {"error": " ".join(str(error).split())}
             results.add(task["key"], question["key"], value)
@@ -118,10 +120,8 @@ def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 
 
 def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
-    for part in book.stream(question["text"], max_tokens=max_tokens):
-        if isinstance(part, Answer):
-            return part
-    raise AssertionError("a stream ends with an Answer")
+    history = [Message(role, content) for role, content in question["history"]]
+    return last_answer(book.stream(question["text"], max_tokens=max_tokens, history=history))
 
 
 def _told(answer: Answer) -> dict[str, Any]:

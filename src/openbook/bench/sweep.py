@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from openbook import registry
-from openbook.bench.ranking import measure
+from openbook.bench.ranking import depth, measure
 from openbook.errors import OpenbookError, SpecError
 from openbook.recipe import Recipe, Spec, check_step, did_you_mean
 
@@ -32,7 +33,7 @@ KEYS = ("documents", "questions", "baseline", "recipe", "vary", "run")
 MODES = ("grid", "one-at-a-time", "random(n=20)")
 MOST = 10_000  # recipes; more is a mistyped list
 # Of answers, each a mean over questions: openbook.judging.
-ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "refused")
+ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "refused", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,6 @@ class Run:
 
     mode: str = "grid"
     headline: str = ""  # the measure that decides; '': 'clean' with answers, 'nDCG@10' without
-    minutes: float = 0.0  # 0: until it is done
     k: int = 10  # passages searched for
     answers: bool = True  # False: only the search is judged, no model is asked
     max_tokens: int = 200
@@ -73,7 +73,7 @@ class Sweep:
     @property
     def headline(self) -> str:
         """The measure that decides."""
-        return self.run.headline or ("clean" if self.run.answers else "nDCG@10")
+        return self.run.headline or ("clean" if self.run.answers else f"nDCG@{min(self.run.k, 10)}")
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -112,7 +112,8 @@ def _sweep(table: Mapping[str, Any], folder: Path) -> Sweep:
             registry.check_recipe(trial.recipe)
         except SpecError as error:
             raise SpecError(f"{trial.label}: {error}") from error
-    paths = tuple(str(folder / Path(one).expanduser()) for one in documents)
+    # Absolute: what was read of them is kept by these names, whatever folder the command is called in.
+    paths = tuple(os.path.abspath(folder / Path(one).expanduser()) for one in documents)  # noqa: PTH100 - links stay
     return Sweep(paths, folder / Path(questions).expanduser(), trials, run)
 
 
@@ -134,13 +135,15 @@ def _run(table: Mapping[str, Any]) -> Run:
     _refuse_unknown(table, tuple(wanted), " of [run]")
     for key, value in table.items():
         kind = type(wanted[key].default)
-        if type(value) is not kind and not (kind is float and type(value) is int):
+        if type(value) is not kind:
             raise SpecError(f"[run] {key} = {value!r} must be like {wanted[key].default!r}.")
     run = Run(**table)
-    if run.k < 1 or run.max_tokens < 1 or run.minutes < 0:
-        raise SpecError("[run] k and max_tokens are 1 or more, minutes 0 or more.")
+    if run.k < 1 or run.max_tokens < 1:
+        raise SpecError("[run] k and max_tokens are 1 or more.")
     if run.headline and run.headline not in ANSWER_MEASURES:
-        measure(run.headline)
+        measure(run.headline, ANSWER_MEASURES)
+        if depth(run.headline) > run.k:
+            raise SpecError(f"[run] headline = {run.headline!r} needs k = {depth(run.headline)} or more.")
     if run.headline in ANSWER_MEASURES and not run.answers:
         raise SpecError(f"[run] headline = {run.headline!r} needs answers = true.")
     return run
