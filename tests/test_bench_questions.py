@@ -162,6 +162,14 @@ def test_a_gold_is_found_by_quote_place_characters_or_document() -> None:
     assert stands(Gold("corpus.jsonl#7")) == [["Other."]]
 
 
+def test_a_gold_may_name_a_title_as_squad_does() -> None:
+    documents = {"w": (Document("The Vistula.", "/x/Warsaw.txt", title="The capital"), ["/x/Warsaw.txt"])}
+    golds = (Gold("Warsaw", "vistula"), Gold("The capital", "vistula"))
+    found = resolve([Question("q", "Which river?", gold=golds)], documents)
+    assert not found.missing
+    assert found.stretches["q"][0] == found.stretches["q"][1]
+
+
 def test_a_gold_that_stands_nowhere_is_named() -> None:
     golds = (
         Gold("jv.txt", "In"),

@@ -240,6 +240,18 @@ def test_what_was_said_before_a_question_is_part_of_it(sweep: Path, write: Write
     assert "Boaz" in answer["searched"] + answer["prompt"]
 
 
+def test_a_home_that_is_none_is_said_in_one_line(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("OPENBOOK_HOME", str(tmp_path / "file" / "home"))
+    for arguments in (["compare", str(sweep)], ["compare", "show"], ["add", "-b", "new", str(sweep)]):
+        assert run(arguments) == 1
+        error = capsys.readouterr().err
+        assert "Not a directory" in error
+        assert len(error.splitlines()) == 1
+
+
 def test_a_comparison_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, said in (
         (["compare", "show"], "Nothing was compared yet"),

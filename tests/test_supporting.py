@@ -50,8 +50,8 @@ def test_words_that_all_texts_hold_tell_little() -> None:
 
 
 def test_sentences_that_say_the_same_are_alike() -> None:
-    assert VERSES.alike("Jonah went down to Joppa.", "Then Jonah went down to Joppa.")
-    assert not VERSES.alike("Jonah went down to Joppa.", "The LORD prepared a great fish.")
+    said = ["Jonah went down to Joppa.", "Then Jonah went down to Joppa.", "The LORD prepared a great fish."]
+    assert VERSES.firsts(said) == [0, 0, 2]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -17,7 +19,9 @@ from openbook.app.cli import run
 from openbook.errors import BookError, ModelError
 from openbook.llms.quote import Quote
 from openbook.recipe import Spec
+from openbook.remembering import fingerprint
 from openbook.summarizing import MOST_NOTES
+from openbook.supporting import Texts, stems
 from openbook.types import Message, Progress, Stream, Usage
 from openbook.whole import Whole, groups, pieces
 
@@ -182,6 +186,30 @@ def test_what_was_stopped_goes_on_where_it_was(folder: Path) -> None:
         assert len(clerk.asked) == found.calls - 3
         again = book.summarize(words=400)
         assert (again.answer.text, again.known) == (found.answer.text, found.calls)
+
+
+def test_other_weights_under_the_same_name_are_asked_anew(tmp_path: Path) -> None:
+    weights, spec = tmp_path / "model.gguf", Spec("llamacpp", {"model": str(tmp_path / "model.gguf")})
+    weights.write_bytes(b"one")
+    before = fingerprint(spec)
+    assert fingerprint(spec) == before
+    weights.write_bytes(b"two")
+    assert fingerprint(spec) != before
+
+
+def test_what_says_the_same_is_found_without_comparing_all_with_all() -> None:
+    chance = Random(1)
+    few = [" ".join(chance.choices("abcdefghijklmn", k=chance.randint(3, 9))) for _ in range(200)]
+    texts, words = Texts(few), [frozenset(stems(one)) for one in few]
+    firsts: list[int] = []
+    for number, own in enumerate(words):
+        kept = [one for one in range(number) if firsts[one] == one]
+        firsts.append(next((one for one in kept if texts._alike(words[one], own)), number))
+    assert texts.firsts(few) == firsts
+    many = [" ".join(f"{chance.randrange(5000):05}" for _ in range(12)) for _ in range(3000)]
+    began = time.process_time()
+    assert len(set(Texts(many).firsts(many))) > 2900
+    assert time.process_time() - began < 5  # each compared with each takes minutes
 
 
 def test_removing_a_document_forgets_what_was_written_about_it(book: Book) -> None:

@@ -39,7 +39,7 @@ from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_fil
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, Spec, digest
-from openbook.remembering import Remembered, forget
+from openbook.remembering import Remembered, fingerprint, forget
 from openbook.searching import Search, refuse
 from openbook.status import Status, status
 from openbook.summarizing import WORDS, summarize
@@ -472,7 +472,8 @@ class Book:
 
     def _readable(self, within: set[str] | None) -> Readable:
         self._follow_rebuild()
-        return Readable(self.documents, self.store, within, self.llm, Remembered(self.folder, str(self.recipe.llm)))
+        remembered = Remembered(self.folder, str(fingerprint(self.recipe.llm)))
+        return Readable(self.documents, self.store, within, self.llm, remembered)
 
     def document(self, passage: Passage) -> Document:
         """The document a passage is from: document.text[chunk.start:chunk.end] is the passage's text.

@@ -438,6 +438,8 @@ def disk_errors(path: Path) -> Generator[None]:
             message = f"The disk is full: {path.parent} could not be written. Free some space, then run it again."
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             message = f"{path.parent} cannot be written: {error.strerror}. Check its permissions."
+        elif error.errno in {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP}:
+            message = f"{path.parent} cannot be a folder: {error.strerror}. Check the path."
         else:
             raise
         raise BookError(message) from error

@@ -13,6 +13,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+from openbook import models, registry
+from openbook.models.identity import identity
+from openbook.recipe import Spec
+
 T = TypeVar("T")
 
 NAME = "answers.db"
@@ -62,6 +66,16 @@ class Remembered:
                 median = "SELECT rowid FROM answers ORDER BY rowid LIMIT 1 OFFSET (SELECT count(*) / 2 FROM answers)"
                 database.execute(f"DELETE FROM answers WHERE rowid < ({median})")
                 database.execute("VACUUM")
+
+
+def fingerprint(llm: Spec) -> list[str]:
+    """What a model answers by: its options, the version of its component, and the weights where they lie here.
+
+    Raises:
+        ModelError: The weights are missing.
+    """
+    weights = [identity(models.find(str(registry.check("llm", llm)["model"])))] if llm.name == "llamacpp" else []
+    return [registry.fingerprint("llm", llm), *weights]
 
 
 def forget(folder: Path) -> None:

@@ -57,10 +57,38 @@ class Texts:
         held = whole - self._weight(missing)
         return tuple(sorted(chosen)) if whole and held >= LEAST * whole else ()
 
-    def alike(self, sentence: str, other: str) -> bool:
-        """Whether two sentences say the same."""
-        one, two = set(stems(sentence)), set(stems(other))
-        return self._weight(one & two) >= ALIKE * self._weight(one | two)
+    def firsts(self, said: Sequence[str]) -> list[int]:
+        """For each sentence the number of the first that says the same and is not one of these itself; else its own.
+
+        >>> texts = Texts(["Jonah fled to Tarshish.", "A storm rose."])
+        >>> texts.firsts(["Jonah fled away.", "A storm rose.", "Away Jonah fled."])
+        [0, 1, 0]
+        """
+        found: list[int] = []
+        words: list[frozenset[str]] = []
+        holding: dict[str, list[int]] = {}  # word -> the firsts that hold it
+        for number, sentence in enumerate(said):
+            words.append(frozenset(stems(sentence)))
+            candidates = {one for word in self._telling(words[-1]) for one in holding.get(word, ())}
+            first = next((one for one in sorted(candidates) if self._alike(words[one], words[-1])), number)
+            if first == number:
+                for word in words[-1]:
+                    holding.setdefault(word, []).append(number)
+            found.append(first)
+        return found
+
+    def _telling(self, words: Collection[str]) -> Iterator[str]:
+        """The rarest words of a sentence: what says the same holds one of them, so that few are compared with it."""
+        left = self._weight(words)
+        needed = ALIKE * left * (1 - 1e-9)
+        for word in sorted(words, key=lambda word: (self._found_in[word], word)):
+            if left < needed:
+                return
+            yield word
+            left -= self._weight([word])
+
+    def _alike(self, one: frozenset[str], other: frozenset[str]) -> bool:
+        return self._weight(one & other) >= ALIKE * self._weight(one | other)
 
     def _weight(self, words: Collection[str]) -> float:
         """How much words tell: those that most texts hold hardly anything, those that none holds most."""

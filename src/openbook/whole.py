@@ -156,14 +156,10 @@ class Checker:
 
     def merged(self, notes: Sequence[Note]) -> list[Note]:
         """The notes without those that say what one before them says: it cites their passages too."""
-        kept: list[Note] = []
-        for note in notes:
-            same = next((number for number, one in enumerate(kept) if self._texts.alike(note.text, one.text)), None)
-            if same is None:
-                kept.append(note)
-            else:
-                kept[same] = Note(kept[same].text, tuple(sorted({*kept[same].passages, *note.passages})))
-        return kept
+        kept: dict[int, set[int]] = {}
+        for first, note in zip(self._texts.firsts([note.text for note in notes]), notes, strict=True):
+            kept.setdefault(first, set()).update(note.passages)
+        return [Note(notes[first].text, tuple(sorted(passages))) for first, passages in kept.items()]
 
 
 def written(

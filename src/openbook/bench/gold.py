@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 
 from openbook.bench.questions import Gold, Question
 from openbook.types import Chunk, Document
@@ -47,12 +48,16 @@ class Resolved:
 def resolve(questions: Iterable[Question], documents: Mapping[str, tuple[Document, Sequence[str]]]) -> Resolved:
     """Find every gold; `documents` are those of a book by id, each with its sources.
 
-    A gold's source is a document's when it is one of its sources or the end of one, from a '/' on; of several documents
-    whose sources end so, all are looked at.
+    A gold's source is a document's when it is one of its sources or the end of one, from a '/' on; where there is none,
+    when it is its title, or its file's name without the suffix, as SQuAD names its articles. Of several such documents
+    all are looked at.
     """
     by_name: dict[str, list[str]] = {}
-    for document_id, (_, sources) in documents.items():
+    by_title: dict[str, list[str]] = {}
+    for document_id, (document, sources) in documents.items():
+        by_title.setdefault(document.title, []).append(document_id)
         for source in sources:
+            by_title.setdefault(PurePath(source).stem, []).append(document_id)
             for name in _names(source):
                 by_name.setdefault(name, []).append(document_id)
     found: dict[str, dict[int, tuple[Stretch, ...]]] = {}
@@ -60,7 +65,7 @@ def resolve(questions: Iterable[Question], documents: Mapping[str, tuple[Documen
     for question in questions:
         golds = {}
         for number, gold in enumerate(question.gold):
-            ids = by_name.get(gold.source.replace("\\", "/"), [])
+            ids = by_name.get(gold.source.replace("\\", "/")) or by_title.get(gold.source, [])
             stretches = tuple(one for name in dict.fromkeys(ids) for one in _stretches(gold, name, documents[name][0]))
             if not stretches:
                 missing.append(f"{question.id}: {_said(gold)} {'is not in it' if ids else 'is no document here'}")

@@ -84,6 +84,8 @@ class Results:
     def _failed(self, error: Exception) -> BookError:
         if "full" in str(error):
             return BookError(f"The disk is full: {self.path} could not be written. Free some space, then run it again.")
+        if isinstance(error, OSError):
+            return BookError(f"{self.path.parent} cannot be used: {error.strerror}. Check $OPENBOOK_HOME.")
         return BookError(f"{self.path} cannot be used ({error}). Move it away to begin anew.")
 
     @contextmanager

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openbook import models, registry
+from openbook import registry
 from openbook.bench.gold import resolve
 from openbook.bench.questions import Question, read_questions
 from openbook.bench.results import Results, RunRow, TrialRow
@@ -25,8 +25,8 @@ from openbook.book import Book
 from openbook.errors import BookError
 from openbook.home import home
 from openbook.lock import locked
-from openbook.models.identity import identity
 from openbook.recipe import STEPS, Recipe, Spec, digest
+from openbook.remembering import fingerprint
 from openbook.types import Progress, Report
 
 FOLDER = "comparisons"
@@ -277,7 +277,4 @@ def _identity(step: str, spec: Spec, recipe: Recipe) -> list[str]:
         chosen = [spec]
     elif "llm" in registry.needs(step, spec.name) and not chosen:
         chosen = [recipe.llm]
-    weights = [
-        identity(models.find(str(registry.check("llm", one)["model"]))) for one in chosen if one.name == "llamacpp"
-    ]
-    return [registry.fingerprint(step, spec), *(registry.fingerprint("llm", one) for one in chosen), *weights]
+    return [registry.fingerprint(step, spec), *(part for one in chosen for part in fingerprint(one))]
