@@ -133,7 +133,7 @@ def says_refusal(text: str) -> bool:
 
 
 def squad(data: Path, folder: Path) -> Iterator[tuple[str, str, list[str], Holds | None]]:
-    """As `answers.bible`, for a fixed sample of SQuAD 2: a passage holds the answer when it is of the gold paragraph."""
+    """As `answers.bible`, of a fixed sample of SQuAD 2: a passage that holds the answer is of the gold paragraph."""
     pick = random.Random(SEED)
     relevant: dict[str, set[str]] = {}
     for row in (data / "squad2" / "qrels.tsv").read_text("utf-8").splitlines()[1:]:
@@ -328,7 +328,7 @@ def quality(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) 
 def speeds(found: Sequence[dict[str, Any]]) -> list[list[object]]:
     """One row for each model: medians over its questions; the last run of a model counts."""
     columns = "model, loading s, first token s, prompt tokens, tokens/s, peak memory MB, load of the machine"
-    rows: list[list[object]] = [columns.split(", ")]
+    rows: list[list[object]] = [[*columns.split(", ")]]
     for one in {one["model"]: one for one in found}.values():
         answers = one["answers"]
         long = [answer for answer in answers if answer["answer_tokens"] > 4] or answers
@@ -368,7 +368,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("OPENBOOK_DATA", "../shared/data")))
     parser.add_argument("--first", type=int, default=0, help="questions; 0: all")
     parser.add_argument("--speed", action="store_true", help="10 questions of each, timed")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     args.work.mkdir(parents=True, exist_ok=True)
     asked = read_prompts(args.work, args.data)
     print(f"Machine: {machine()}", flush=True)

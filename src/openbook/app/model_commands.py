@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from openbook.app.models_quantize import quantize
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
 
@@ -84,3 +85,6 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
             raise
         show.command(f"openbook models pull {name}")
         _pull(name, None)
+
+
+models.add_command(quantize)

@@ -63,7 +63,9 @@ def find(name: str) -> Path:
     known = catalogue()
     if name in known:
         return _found(known[name])
-    for path in (_expanded(name), models_folder() / Path(name).name if name == Path(name).name else None):
+    own = models_folder() / name
+    here = [own, own.with_name(f"{name}.gguf")] if name and name == Path(name).name else []
+    for path in (_expanded(name), *here):
         if path is not None and _is_file(path):
             return path
     if name.endswith(".gguf") or "/" in name or "\\" in name:
