@@ -25,12 +25,12 @@ from pathlib import Path
 
 import sets
 from measure import machine, table
-from metrics import holm, p_values
 from picture import Line, picture
 from retrieval import ROUNDS, embedded, fill, small
 from sets import Case, Question
 
 from openbook import registry
+from openbook.bench.statistics import holm, p_values
 from openbook.fitting import fitting
 from openbook.recipe import Recipe, Spec
 from openbook.types import Chunk, Embedder, Passage, Retriever

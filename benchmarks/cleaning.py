@@ -37,9 +37,9 @@ import numpy as np
 from answers import lines, share
 from damage import DAMAGES, quotes_found, words_lost
 from measure import machine, table
-from metrics import p_value
 
 from openbook import registry
+from openbook.bench.statistics import p_value
 from openbook.errors import ReadError
 from openbook.recipe import Recipe, Spec, digest, parse_many
 from openbook.text import apply

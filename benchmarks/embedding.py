@@ -28,9 +28,10 @@ from typing import Any
 
 import numpy as np
 from measure import machine, measured, table
-from metrics import p_value, reciprocal_rank
 from tokenizers import Tokenizer
 
+from openbook.bench.ranking import reciprocal_rank
+from openbook.bench.statistics import p_value
 from openbook.demo import kjv
 from openbook.embedders import minilm
 from openbook.embedders.minilm import MiniLM

@@ -32,11 +32,11 @@ from pathlib import Path
 
 import numpy as np
 from measure import machine, table
-from metrics import p_value
 from retrieval import embedded, fill
 from sets import lines, questions
 
 from openbook import registry
+from openbook.bench.statistics import p_value
 from openbook.prompts.citations import is_refusal
 from openbook.prompts.cited import Cited
 from openbook.recipe import Recipe, Spec, parse_many
@@ -126,6 +126,11 @@ class Remembering:
     def languages(self) -> frozenset[str]:
         """As the embedder's."""
         return self.embedder.languages
+
+    @property
+    def remote(self) -> str:
+        """As the embedder's."""
+        return self.embedder.remote
 
     def tokens(self, text: str) -> Sequence[tuple[int, int]]:
         """As the embedder."""
@@ -376,7 +381,7 @@ class Run:
         for part in llm.stream(Cited().messages(question.text, passages), ANSWER_TOKENS):
             if isinstance(part, Usage):
                 usage = part
-            else:
+            elif isinstance(part, str):
                 first = first or time.perf_counter() - began
                 words.append(part)
         text = "".join(words)

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from measure import machine, table
-from metrics import p_value, recall, reciprocal_rank
 from retrieval import embedded, fill
 from sets import Question, lines, load
 
 from openbook import registry
+from openbook.bench.ranking import recall, reciprocal_rank
+from openbook.bench.statistics import p_value
 from openbook.recipe import Recipe, Spec, digest
 from openbook.types import LLM, Embedder, Message, Passage, Refiner, Retriever
 

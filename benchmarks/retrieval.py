@@ -33,10 +33,11 @@ from typing import Any
 
 import numpy as np
 from measure import machine, median_ms, table
-from metrics import MEASURES, Relevant, holm, p_values
 from sets import Case, chunk_id, languages, load
 
 from openbook import registry
+from openbook.bench.ranking import Relevant, measure
+from openbook.bench.statistics import holm, p_values
 from openbook.fitting import fitting
 from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe, Spec, digest, parse_many
@@ -49,6 +50,7 @@ SETS = (
     "xquad-de,xquad-zh,xquad-de-questions-en-corpus,xquad-en-questions-de-corpus"
 )
 PEERS = ("langchain", "llamaindex", "txtai")
+MEASURES = {name: measure(name) for name in ("R@1", "R@5", "R@10", "MRR@10", "nDCG@10")}
 DEPTH = 100  # chunks asked for, so that ten documents are among them
 K = 10  # passages wanted of refiners
 TIMED = 30  # questions embedded one at a time, for the time it takes
@@ -109,8 +111,8 @@ class Task:
     def scores(self, rankings: Sequence[Sequence[str]]) -> dict[str, list[float]]:
         """Each measure of each question."""
         return {
-            name: [measure(units, relevant) for units, relevant in zip(rankings, self.relevant, strict=True)]
-            for name, measure in MEASURES.items()
+            name: [score(units, relevant) for units, relevant in zip(rankings, self.relevant, strict=True)]
+            for name, score in MEASURES.items()
         }
 
     def row(

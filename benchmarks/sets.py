@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from answers import share
-from metrics import Relevant
 
 from openbook import registry
+from openbook.bench.ranking import Relevant
 from openbook.demo import kjv
 from openbook.recipe import Spec
 from openbook.types import Chunk, Document

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import sets
 from measure import machine, table
-from metrics import p_value
 from retrieval import fill
 from sets import Case, Question, whole_bible
 
 from openbook import registry
+from openbook.bench.statistics import p_value
 from openbook.recipe import Spec, digest
 from openbook.types import Chunk, Embedder, Passage, Retriever, Splitter, Vectors
 

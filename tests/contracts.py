@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from openbook.completing import complete
 from openbook.errors import ModelError
 from openbook.recipe import Recipe
 from openbook.splitters.structure import Structure
@@ -719,6 +720,14 @@ class LLMContract:
     def test_it_has_a_name_and_room(self, llm: LLM) -> None:
         assert llm.name
         assert llm.context >= 512
+        assert llm.parallel >= 1
+        assert "\n" not in llm.remote + llm.format
+
+    def test_streams_of_many_threads_do_not_mix(self, llm: LLM) -> None:
+        alone, _ = complete(llm, self.MESSAGES, 8)
+        with ThreadPoolExecutor(3) as pool:
+            together = list(pool.map(lambda _: complete(llm, self.MESSAGES, 8)[0], range(3)))
+        assert together == [alone] * 3
 
     def test_closing_twice_is_allowed(self, llm: LLM) -> None:
         llm.close()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import ir_measures
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,54 +17,11 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 from chunk_size import scores, smaller, within  # noqa: E402
 from damage import WIDTH, from_pdf, quotes_found, words_lost, wrapped  # noqa: E402
-from metrics import MEASURES, holm, ndcg, p_value, p_values, recall, reciprocal_rank  # noqa: E402
 from picture import Line, picture  # noqa: E402
 from retrieval import Row, Task, chances, main  # noqa: E402
 from sets import Case, Question, beir, holds  # noqa: E402
 
 from openbook.types import Chunk, Document, Passage  # noqa: E402
-
-RANKING = st.permutations([f"d{number}" for number in range(15)]).flatmap(
-    lambda ids: st.integers(0, 15).map(lambda count: ids[:count])
-)
-RELEVANT = st.dictionaries(st.sampled_from([f"d{number}" for number in range(20)]), st.integers(1, 3), min_size=1)
-
-
-@settings(deadline=None, derandomize=True, max_examples=60)
-@given(ranking=RANKING, relevant=RELEVANT, k=st.sampled_from([1, 5, 10]))
-def test_measures_equal_those_of_ir_measures(ranking: list[str], relevant: dict[str, int], k: int) -> None:
-    measures: dict[Callable[..., float], ir_measures.Measure] = {
-        recall: ir_measures.R @ k,
-        reciprocal_rank: ir_measures.RR @ k,
-        ndcg: ir_measures.nDCG @ k,
-    }
-    run = {"q": {one: float(-rank) for rank, one in enumerate(ranking)}}
-    expected = ir_measures.calc_aggregate(list(measures.values()), {"q": relevant}, run)
-    for ours, theirs in measures.items():
-        assert ours(ranking, relevant, k) == pytest.approx(expected[theirs], abs=1e-6)
-
-
-def test_chance_is_not_called_a_difference() -> None:
-    random = np.random.default_rng(3)
-    same = [p_value(*random.random((2, 40)), rounds=500) for _ in range(200)]
-    assert np.mean(np.array(same) < 0.05) == pytest.approx(0.05, abs=0.04)
-    assert p_value([1.0] * 20, [0.5] * 20) < 0.001
-
-
-def test_many_tests_at_once_are_the_same_tests() -> None:
-    random = np.random.default_rng(4)
-    first, others = random.random(30), random.random((3, 30)) + 0.1
-    assert p_values(first.tolist(), others.tolist()) == [p_value(first.tolist(), other.tolist()) for other in others]
-
-
-def test_a_p_value_is_corrected_for_the_number_of_tests() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-def test_a_question_without_a_relevant_document_is_one_not_answered() -> None:
-    assert [measure(["a"], {}) for measure in MEASURES.values()] == [0.0] * len(MEASURES)
 
 
 def set_of(folder: Path, texts: dict[str, str], questions: dict[str, dict[str, Any]], right: dict[str, str]) -> Path:

@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -33,7 +33,7 @@ from openbook.llms.quote import Quote
 from openbook.models.gguf import read_header
 from openbook.prompts.citations import REFUSAL
 from openbook.prompts.cited import Cited
-from openbook.types import LLM, Chunk, Message, Passage, Usage
+from openbook.types import LLM, Chunk, Message, Passage, Stream, Usage
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals")
 HELLO = [Message("user", "Hello?")]
@@ -45,8 +45,7 @@ def answer(llm: LLM, messages: Sequence[Message], max_tokens: int = 32, grammar:
     return "".join(str(word) for word in words), usage
 
 
-def leave(stream: Iterator[str | Usage]) -> None:
-    assert isinstance(stream, Generator)
+def leave(stream: Stream) -> None:
     stream.close()
 
 

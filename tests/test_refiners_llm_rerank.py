@@ -149,8 +149,22 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 
 def test_a_book_gives_it_the_model_that_answers(book: Book) -> None:
-    book._llm = Judge()
+    book._models[book.recipe.llm] = Judge()
     assert [one.chunk.text for one in book.search("Where was Jonah?", 1)] == ["Jonah was in a whale."]
+
+
+def test_a_recipe_may_name_another_model_for_it(book: Book) -> None:
+    spec = "llm-rerank(margin=100.0, llm='quote(passages=1)')"
+    with Book.open(book.folder, book.recipe.with_step("refiners", spec)) as other:
+        judge = other._models[Spec.parse("quote(passages=1)")] = Judge()
+        assert [one.chunk.text for one in other.search("Where was Jonah?", 1)] == ["Jonah was in a whale."]
+        assert other.llm is not judge
+
+
+def test_another_model_that_cannot_be_is_refused_when_the_book_opens(book: Book) -> None:
+    recipe = book.recipe.with_step("refiners", "llm-rerank(llm='llamacpp(contxt=1)')")
+    with pytest.raises(SpecError, match="contxt"):
+        Book.open(book.folder, recipe)
 
 
 def test_without_a_model_it_says_so_in_one_line(book: Book) -> None:

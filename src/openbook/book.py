@@ -17,10 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import openbook
-from openbook import checking, registry
+from openbook import asking, checking, registry
+from openbook.asking import Asked
 from openbook.checking import Check
 from openbook.documents import Documents
 from openbook.errors import BookError
@@ -33,10 +34,9 @@ from openbook.indexing import Added, Indexer, disk_errors
 from openbook.languages import commonest, unsuited
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
-from openbook.prompts.citations import split_citations
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
-from openbook.recipe import Recipe, digest
+from openbook.recipe import Recipe, Spec, digest
 from openbook.searching import Search, refuse
 from openbook.status import Status, status
 from openbook.text import well_formed
@@ -51,8 +51,8 @@ from openbook.types import (
     Report,
     Splitter,
     Store,
+    Thought,
     Timing,
-    Usage,
 )
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Book:
         self._documents: Documents | None = None
         self._store: Store | None = None
         self._embedder: Embedder | None = None
-        self._llm: LLM | None = None
+        self._models: dict[Spec, LLM] = {}
 
     @classmethod
     def open(cls, folder: str | Path, recipe: Recipe | None = None, *, create: bool = False) -> Book:
@@ -125,10 +125,11 @@ class Book:
 
     def close(self) -> None:
         """End the model and let go of files. Closing twice is allowed; a later call opens them again."""
-        for part in (self._llm, self._store, self._documents):
+        for part in (*self._models.values(), self._store, self._documents):
             if part is not None:
                 part.close()
-        self._llm = self._store = self._documents = None
+        self._models.clear()
+        self._store = self._documents = None
 
     # What the book is made of, each opened on first use.
 
@@ -175,10 +176,14 @@ class Book:
     @property
     def llm(self) -> LLM:
         """The model that answers; loads when it is first asked."""
+        return self.model(self.recipe.llm)
+
+    def model(self, spec: Spec) -> LLM:
+        """The model of a spec: one for all the steps that name it."""
         with self._opening:
-            if self._llm is None:
-                self._llm = registry.make("llm", self.recipe.llm)
-            return self._llm
+            if spec not in self._models:
+                self._models[spec] = registry.make("llm", spec)
+            return self._models[spec]
 
     @property
     def prompt(self) -> Prompt:
@@ -372,9 +377,14 @@ class Book:
             self.documents,
             self.store,
             embedder=lambda: self.embedder,
-            given=lambda name: getattr(self, name),
+            given=self._given,
             within=self._within(where) if where else None,
         )
+
+    def _given(self, name: str, spec: Spec) -> Any:
+        """What a component needs of the book: its part of that name, or the model that the component's spec names."""
+        chosen = str(spec.options.get(name, ""))
+        return self.model(registry.llm_spec(chosen)) if name == "llm" and chosen else getattr(self, name)
 
     def explain(self, question: str, k: int = PASSAGES, *, passage: str = "", where: str = "") -> Explanation:
         """Each step of a search with its ranks and scores, and what became of a passage that should be found.
@@ -413,7 +423,7 @@ class Book:
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
-    ) -> Iterator[tuple[Passage, ...] | str | Answer]:
+    ) -> Iterator[tuple[Passage, ...] | str | Thought | Answer]:
         """The passages the moment they are found, then the answer's words as they come, then the Answer.
 
         Raises:
@@ -425,30 +435,8 @@ class Book:
         prompt, llm = self.prompt, self.llm
         llm.prepare()
         found, timing = self.retrieve(question, prompt.passages, where=where)
-        passages = tuple(found)
-        yield passages
-        messages = prompt.messages(question, passages)
-        words: list[str] = []
-        first, usage = 0.0, Usage()
-        for part in llm.stream(messages, max_tokens):
-            if isinstance(part, Usage):
-                usage = part
-                continue
-            first = first or time.perf_counter() - started
-            words.append(part)
-            yield part
-        text = "".join(words).strip()
-        cited, invented = split_citations(text, len(passages))
-        yield Answer(
-            question,
-            text,
-            passages,
-            llm.render(messages),
-            llm.name,
-            replace(timing, first_token=first, total=time.perf_counter() - started, usage=usage),
-            {number: passages[number - 1] for number in cited},
-            invented,
-        )
+        yield tuple(found)
+        yield from asking.stream(Asked(question, tuple(found), timing, started), prompt, llm, max_tokens)
 
     def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
         """The answer to a question, made from the passages found for it.

@@ -11,7 +11,7 @@ import importlib.util
 import sys
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -39,6 +39,10 @@ class Entry:
     target: str  # 'package.module:Class'
     purpose: str
     extra: str = ""
+
+
+CHOSEN: Mapping[str, str] = {"llm": "llm"}
+"""What a component is given by the book and a user may choose all the same -> its step: llm-rerank(llm='NAME')."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,30 @@ def _missing(kind: str, name: str, library: str) -> SpecError:
 
 
 def options(cls: type[Any]) -> dict[str, Option]:
-    """What a user may write in a spec of this class: its fields that have a default."""
+    """What a user may write in a spec of this class: its fields that have a default, and what is CHOSEN."""
     chosen = [
         part for part in fields(cls) if part.init and part.default is not MISSING and not part.name.startswith("_")
     ]
     # Only these are resolved: the type of a private field may name what is imported under TYPE_CHECKING alone.
     written = type("Written", (), {"__annotations__": {part.name: part.type for part in chosen}})
     hints = typing.get_type_hints(written, vars(sys.modules[cls.__module__]))
-    return {part.name: Option(part.name, hints[part.name], part.default) for part in chosen}
+    given = {part.name: Option(part.name, str, "") for part in fields(cls) if _given(part) and part.name in CHOSEN}
+    return given | {part.name: Option(part.name, hints[part.name], part.default) for part in chosen}
+
+
+def _given(part: Field[Any]) -> bool:
+    return part.init and part.default is MISSING
+
+
+def llm_spec(text: str) -> Spec:
+    """The spec of an LLM as it is typed: a component, or in short a model that llamacpp runs.
+
+    >>> str(llm_spec("quote")), str(llm_spec("smollm2-135m"))
+    ('quote', "llamacpp(model='smollm2-135m')")
+    """
+    if "(" in text or text in entries("llm"):
+        return Spec.parse(text)
+    return Spec("llamacpp", {"model": text})
 
 
 def check(kind: str, spec: Spec) -> dict[str, Value]:
@@ -158,7 +178,7 @@ def _wanted(kind: Any) -> str:
 
 def needs(kind: str, name: str) -> tuple[str, ...]:
     """What a component is given by the book: its fields without a default, such as a store's folder and dim."""
-    return tuple(part.name for part in fields(load(kind, name)) if part.init and part.default is MISSING)
+    return tuple(part.name for part in fields(load(kind, name)) if _given(part))
 
 
 def make(kind: str, spec: Spec, **given: Any) -> Any:
@@ -169,7 +189,7 @@ def make(kind: str, spec: Spec, **given: Any) -> Any:
     """
     check(kind, spec)
     wanted = {name: given[name] for name in needs(kind, spec.name)}
-    return load(kind, spec.name)(**wanted, **spec.options)
+    return load(kind, spec.name)(**{**spec.options, **wanted})
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -184,6 +204,9 @@ def check_recipe(recipe: Recipe) -> None:
                 check(step, spec)
             else:
                 make(step, spec, **dict.fromkeys(needs(step, spec.name)))
+            for name, chosen in CHOSEN.items():
+                if step != chosen and (text := spec.options.get(name)):
+                    make(chosen, llm_spec(str(text)))
 
 
 def fingerprint(kind: str, spec: Spec) -> str:

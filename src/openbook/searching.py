@@ -15,7 +15,7 @@ from openbook.documents import Documents
 from openbook.errors import BookError, OpenbookError
 from openbook.languages import foreign_language
 from openbook.phrases import phrases, unquoted
-from openbook.recipe import Recipe
+from openbook.recipe import Recipe, Spec
 from openbook.types import Embedder, Passage, Refiner, Retriever, Store, Vectors
 
 SPARE = 4  # passages found for each that is wanted, when refiners may drop some,
@@ -48,7 +48,7 @@ class Search:
     documents: Documents
     store: Store
     embedder: Callable[[], Embedder]  # called when it is needed: to load one takes time
-    given: Callable[[str], Any]  # what a refiner needs, by name
+    given: Callable[[str, Spec], Any]  # what a refiner needs, by name, and the spec that may choose it
     within: Collection[str] | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Search:
         for spec in refiners:
             started = time.perf_counter()
             needed = registry.needs("refiners", spec.name)
-            refine: Refiner = registry.make("refiners", spec, **{name: self.given(name) for name in needed})
+            refine: Refiner = registry.make("refiners", spec, **{name: self.given(name, spec) for name in needed})
             passages = refine(self.question, passages, k)
             steps.append(Step(str(spec), tuple(passages), time.perf_counter() - started))
         return steps

@@ -65,6 +65,11 @@ class Service:
         """The machine it runs on."""
         return urlsplit(self.url).hostname or ""
 
+    @property
+    def remote(self) -> str:
+        """The machine it runs on; '' for this one."""
+        return "" if self.host in LOOPBACK else self.host
+
     def post(self, path: str, body: Mapping[str, Any]) -> BaseHTTPResponse:
         """The response once it is 200, not read yet; tries again while a server is busy or not there yet.
 
@@ -98,7 +103,7 @@ class Service:
             if not key.isascii() or not key.isprintable():
                 raise ModelError(f"The key in ${self.key_env} has characters that no key has. Set it again.")
             return {"Authorization": f"Bearer {key}"}
-        if self.host in LOOPBACK:
+        if not self.remote:
             return {}
         raise ModelError(f"{self.url} needs a key. Set it: export {self.key_env}=...")
 

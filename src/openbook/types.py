@@ -152,6 +152,13 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """What a model writes to itself before it answers: shown on request, never a part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one call of a model took, as the model's server counts it."""
 
@@ -184,6 +191,10 @@ class Answer:
     timing: Timing
     cited: dict[int, Passage]  # by the number the text uses; a number without a passage is not here
     invented: tuple[int, ...] = ()  # numbers the text cites that no passage has
+    thought: str = ""  # what the model wrote to itself before
+    remote: str = ""  # the machine the prompt was sent to; '' for this one
+    searched: str = ""  # what was searched for, where that is not the question itself
+    left_out: tuple[str, ...] = ()  # what the model was not shown for want of room, a line for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +251,10 @@ class Embedder(Protocol):
     @property
     def languages(self) -> frozenset[str]:
         """ISO 639-1 codes of the languages the model was made for; empty: no language in particular."""
+
+    @property
+    def remote(self) -> str:
+        """The machine that texts are sent to; '' when they stay on this one."""
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         """Embed texts in order: shape (len(texts), dim), rows of length 1; no texts give shape (0, dim).
@@ -338,12 +353,15 @@ class Prompt(Protocol):
     def passages(self) -> int:
         """How many passages to retrieve for one question."""
 
-    def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
-        """What to say to the model; passages, best first, are numbered from 1, in whatever order they are shown."""
+    def messages(self, question: str, passages: Sequence[Passage], history: Sequence[Message] = ()) -> list[Message]:
+        """What to say to the model; passages, best first, are numbered from 1, in whatever order they are shown.
+
+        `history` is what was said before: turns of 'user' and 'assistant' by turns, without their passages.
+        """
 
 
-Stream: TypeAlias = Generator[str | Usage, None, None]
-"""An answer's characters as they come, then one Usage. Closing it stops the model."""
+Stream: TypeAlias = Generator[str | Thought | Usage, None, None]
+"""What a model thinks and an answer's characters as they come, then one Usage. Closing it stops the model."""
 
 
 class LLM(Protocol):
@@ -357,6 +375,18 @@ class LLM(Protocol):
     def context(self) -> int:
         """Tokens, prompt and answer together."""
 
+    @property
+    def remote(self) -> str:
+        """The machine that messages are sent to; '' when they stay on this one."""
+
+    @property
+    def parallel(self) -> int:
+        """How many streams may go on at once without waiting for each other, 1 or more."""
+
+    @property
+    def format(self) -> str:
+        """How messages are put into characters and who said so, in a line; '' where a service does it."""
+
     def prepare(self) -> None:
         """Begin loading in the background, if there is anything to load; returns at once."""
 
@@ -367,7 +397,7 @@ class LLM(Protocol):
         """The exact characters that `stream` would send."""
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        """The answer's characters as they come, then one Usage.
+        """Thoughts and the answer's characters as they come, then one Usage.
 
         A grammar is in GBNF, llama.cpp's notation; a model that knows none ignores it. Raises: ModelError.
         """

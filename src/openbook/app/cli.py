@@ -12,7 +12,7 @@ import click
 
 import openbook
 from openbook.app.model_commands import models, pull_if_missing
-from openbook.app.opening import dry_book, open_book, recipe_with
+from openbook.app.opening import dry_book, open_book, recipe_with, with_llm
 from openbook.app.options import (
     Sorted,
     book_option,
@@ -58,7 +58,7 @@ def demo(yes: bool, llm: str) -> None:
     from openbook.demo import kjv
     from openbook.home import home
 
-    choices = (f"llm={_llm_spec(llm)}",) if llm else ()
+    choices = with_llm((), llm)
     chosen = recipe_with(None, choices).llm
     if chosen.name == "llamacpp" and "model" in chosen.options:
         pull_if_missing(str(chosen.options["model"]), yes=yes)
@@ -265,9 +265,7 @@ def ask(
     from openbook.app import show
     from openbook.book import MAX_ANSWER_TOKENS
 
-    if llm:
-        choices = (*choices, f"llm={_llm_spec(llm)}")
-    with open_book(folder, choices) as book:
+    with open_book(folder, with_llm(choices, llm)) as book:
         for words in [" ".join(question)] if question else _questions():
             parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
             try:
@@ -279,16 +277,6 @@ def ask(
                 if question:
                     raise
                 show.error(str(error))  # one bad question of many costs that question
-
-
-def _llm_spec(text: str) -> str:
-    """`--llm quote` names a component, `--llm model.gguf` or `--llm smollm2-135m` a model of llamacpp."""
-    from openbook import registry
-    from openbook.recipe import Spec
-
-    if "(" in text or text in registry.entries("llm"):
-        return text
-    return str(Spec("llamacpp", {"model": text}))
 
 
 def _questions() -> Iterator[str]:

@@ -31,6 +31,13 @@ def recipe_with(recipe: Recipe | None, choices: tuple[str, ...]) -> Recipe:
     return recipe
 
 
+def with_llm(choices: tuple[str, ...], llm: str) -> tuple[str, ...]:
+    """What `--set` says and, at its end, what `--llm` says."""
+    from openbook.registry import llm_spec
+
+    return (*choices, f"llm={llm_spec(llm)}") if llm else choices
+
+
 def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = False) -> Book:
     """The book of `-b`, with what `--set` says."""
     from openbook.book import Book

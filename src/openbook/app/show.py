@@ -9,14 +9,14 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import click
 
 from openbook.models.catalogue import readable
 from openbook.phrases import phrases
 from openbook.text import well_formed
-from openbook.types import Answer, Passage, Progress, Timing
+from openbook.types import Answer, Passage, Progress, Thought, Timing
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NOTHING = "No passage was found: none has a word of the question. Find by meaning too with: --set retriever=hybrid"
 WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
+Part: TypeAlias = tuple[Passage, ...] | str | Thought | Answer
+"""Of what `Book.stream` gives."""
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
@@ -240,7 +242,7 @@ def search_timing(timing: Timing) -> None:
     )
 
 
-def last_answer(parts: Iterator[tuple[Passage, ...] | str | Answer]) -> Answer:
+def last_answer(parts: Iterator[Part]) -> Answer:
     """The Answer a stream ends with."""
     for part in parts:
         if isinstance(part, Answer):
@@ -248,9 +250,7 @@ def last_answer(parts: Iterator[tuple[Passage, ...] | str | Answer]) -> Answer:
     raise AssertionError("a stream ends with an Answer")
 
 
-def stream(
-    parts: Iterator[tuple[Passage, ...] | str | Answer], book: Book, *, verbose: bool = False, show_prompt: bool = False
-) -> None:
+def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False) -> None:
     """Sources when they are found, words as they come, then the passages that are cited."""
     for part in parts:
         if isinstance(part, str):
@@ -258,7 +258,7 @@ def stream(
             sys.stdout.flush()
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
-        else:
+        elif not isinstance(part, Thought):
             if not part:
                 note(NOTHING)
                 continue

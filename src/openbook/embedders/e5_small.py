@@ -68,6 +68,10 @@ class E5Small:
     def languages(self) -> frozenset[str]:
         return frozenset(LANGUAGES.split())
 
+    @property
+    def remote(self) -> str:
+        return ""
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return self._encoder.tokens(text)
 

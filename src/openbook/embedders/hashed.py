@@ -51,6 +51,10 @@ class Hashed:
     def languages(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    def remote(self) -> str:
+        return ""
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return [found.span() for found in WORD.finditer(text)]
 

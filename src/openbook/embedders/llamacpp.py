@@ -89,6 +89,10 @@ class LlamaCpp:
         return frozenset(map(str, said)) if isinstance(said, tuple) else frozenset()
 
     @property
+    def remote(self) -> str:
+        return ""
+
+    @property
     def header(self) -> Header:
         """What the file says of itself. Raises: ModelError, when it is missing or no model."""
         with self._lock:

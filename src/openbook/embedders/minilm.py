@@ -63,6 +63,10 @@ class MiniLM:
     def languages(self) -> frozenset[str]:
         return frozenset({"en"})
 
+    @property
+    def remote(self) -> str:
+        return ""
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return self._encoder.tokens(text)
 

@@ -50,6 +50,10 @@ class Model2Vec:
         return frozenset(self.loaded.language or ())
 
     @property
+    def remote(self) -> str:
+        return ""
+
+    @property
     def loaded(self) -> Any:
         """The library's own object. Raises: ModelError, when it cannot be loaded."""
         with self._lock:

@@ -80,6 +80,10 @@ class Onnx:
     def languages(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    def remote(self) -> str:
+        return ""
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return self._encoder.tokens(text)
 

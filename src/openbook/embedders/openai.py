@@ -84,6 +84,10 @@ class OpenAI:
     def languages(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    def remote(self) -> str:
+        return self._service.remote
+
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return list(_tokens(text))
 

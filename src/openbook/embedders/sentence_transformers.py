@@ -72,6 +72,10 @@ class SentenceTransformers:
         return frozenset()
 
     @property
+    def remote(self) -> str:
+        return ""
+
+    @property
     def loaded(self) -> Any:
         """The library's own object; loading takes seconds. Raises: ModelError, when it cannot be loaded."""
         with self._lock:

@@ -70,8 +70,8 @@ def _serve(settings: dict[str, Any]) -> Any:
     params.port = 0  # the system picks a free one while binding, so that no other process can take it in between
     params.api_keys = [settings["api_key"]]
     params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
-    params.n_ctx = settings["context"]
-    params.n_parallel = 1  # n_ctx is divided among the slots
+    params.n_parallel = settings.get("parallel", 1)
+    params.n_ctx = settings["context"] * params.n_parallel  # it is divided among the slots
     params.ctx_shift = False  # never drop the beginning of a prompt silently
     params.cache_ram_mib = 0  # the slot keeps its last prompt anyway; the default keeps up to 8 GB of older ones
     params.n_gpu_layers = settings["gpu_layers"]

@@ -35,6 +35,7 @@ class LlamaCpp:
     model: str = "qwen2.5-coder-1.5b"  # a name of the catalogue, or a path to a GGUF file
     context: int = 4096
     threads: int = 0  # 0: one for each core
+    parallel: int = 1  # answers at once, each with a context of its own
     gpu_layers: int = -1  # -1: as many as fit, where llama.cpp was built for a GPU
     temperature: float = 0.0
     seed: int = 0
@@ -48,6 +49,7 @@ class LlamaCpp:
         for option, least in (
             ("context", 512),
             ("threads", 0),
+            ("parallel", 1),
             ("gpu_layers", -1),
             ("temperature", 0),
             ("keep_minutes", 0),
@@ -58,6 +60,16 @@ class LlamaCpp:
     @property
     def name(self) -> str:
         return Path(self.model).stem if self.model.endswith(".gguf") else self.model
+
+    @property
+    def remote(self) -> str:
+        return ""
+
+    @property
+    def format(self) -> str:
+        return (
+            "chat template of the file" if self._read_header().chat_template else "plain: the file has no chat template"
+        )
 
     def prepare(self) -> None:
         self.client.prepare()
@@ -136,7 +148,12 @@ class LlamaCpp:
                         f"{self.name} was trained for {header.context_length} tokens, not {self.context}. "
                         f"Write: llamacpp(model={self.model!r}, context={header.context_length})"
                     )
-                settings = {"context": self.context, "threads": self.threads, "gpu_layers": self.gpu_layers}
+                settings = {
+                    "context": self.context,
+                    "threads": self.threads,
+                    "parallel": self.parallel,
+                    "gpu_layers": self.gpu_layers,
+                }
                 self._client = Client(self.name, header.path, settings, self.keep_minutes)
             return self._client
 

@@ -34,18 +34,27 @@ class OpenAI:
     temperature: float = 0.0
     seed: int = 0
     timeout: float = 120.0  # seconds without a byte
+    parallel: int = 4  # questions asked at once, where several are independent of each other
 
     _service: Service = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._service = Service(self.url, self.model, self.key_env, self.timeout)
-        for option, least in (("context", 512), ("temperature", 0)):
+        for option, least in (("context", 512), ("temperature", 0), ("parallel", 1)):
             if getattr(self, option) < least:
                 raise SpecError(f"openai({option}={getattr(self, option)}): write {least} or more.")
 
     @property
     def name(self) -> str:
         return self.model
+
+    @property
+    def remote(self) -> str:
+        return self._service.remote
+
+    @property
+    def format(self) -> str:
+        return ""
 
     def prepare(self) -> None:
         return

@@ -39,6 +39,18 @@ class Quote:
     def context(self) -> int:
         return 1_000_000
 
+    @property
+    def remote(self) -> str:
+        return ""
+
+    @property
+    def parallel(self) -> int:
+        return 1
+
+    @property
+    def format(self) -> str:
+        return ""
+
     def prepare(self) -> None:
         return
 

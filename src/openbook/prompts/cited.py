@@ -41,13 +41,14 @@ class Cited:
         if not 1 <= self.passages <= 99:
             raise SpecError(f"cited(passages={self.passages}): write a number from 1 to 99.")
 
-    def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
+    def messages(self, question: str, passages: Sequence[Passage], history: Sequence[Message] = ()) -> list[Message]:
         shown = [
             f"[{number}] {_head(passage)}\n{passage.chunk.text.strip()}" for number, passage in enumerate(passages, 1)
         ]
         shown = shown[::-1] or ["(no passages)"]
         return [
             Message("system", SYSTEM),
+            *history,
             Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}", REMINDER])),
         ]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from openbook.completing import complete
 from openbook.errors import SpecError
 from openbook.prompts.citations import split_citations
 from openbook.refiners.stretches import sentences_of, stretch
@@ -62,6 +63,5 @@ class CompressLLM:
         numbered = "\n".join(f"[{number}] {' '.join(text.split())}" for number, text in enumerate(texts, 1))
         messages = [Message("system", SYSTEM), Message("user", f"{numbered}\n\nQuestion: {' '.join(question.split())}")]
         grammar = f'root ::= number{{1,{self.most}}}\nnumber ::= "[" [1-9] [0-9]? [0-9]? "]"'
-        parts = self.llm.stream(messages, TOKENS * self.most, grammar)
-        text = "".join(part for part in parts if isinstance(part, str))
+        text, _ = complete(self.llm, messages, TOKENS * self.most, grammar)
         return set(split_citations(text, len(texts))[0][: self.most])

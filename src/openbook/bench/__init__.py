@@ -1,0 +1,1 @@
+"""Many recipes over the same questions, compared."""
