@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from openbook.app.models_compare import compare
 from openbook.app.models_quantize import quantize
 from openbook.app.options import Sorted, json_option
 from openbook.errors import ModelError
@@ -88,3 +89,4 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
 
 
 models.add_command(quantize)
+models.add_command(compare)
