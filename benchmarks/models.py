@@ -9,8 +9,10 @@
 (what the default recipe finds, once, so that every model reads the same), answers.jsonl and speed.jsonl: one line for
 each model and question, written at once, so that a run that was killed goes on where it was.
 
-Nobody reads the answers. An answer is right when it has the gold answer in it (SQuAD's normalisation), or the words
-that KEYS names for questions whose answer is a sentence.
+Nobody reads the answers. An answer is right when it has the gold answer in it, or what KEYS names for questions whose
+answer is a sentence; clean when it is right and does not also say that there is no answer; cited right when it cites a
+passage that holds the gold answer. Refused rightly is counted over the questions without an answer, refused wrongly
+over those of which a passage with the answer was shown.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import os
 import random
 import re
 import statistics
-import string
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,20 +31,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from answers import Holds, bible, kafka
 from answers import lines as all_lines
 from measure import machine, table
 
 from openbook import Book, Recipe
+from openbook.bench.statistics import interval
+from openbook.demo import kjv
+from openbook.judging import contains, plain, refuses
 from openbook.llms.llamacpp import LlamaCpp
-from openbook.prompts.citations import CITATION, REFUSAL, is_refusal, split_citations
+from openbook.models.comparing import peak_bytes
+from openbook.prompts.citations import CITATION, is_refusal, split_citations
 from openbook.types import Message, Usage
 
 MAX_TOKENS = 80  # two short sentences and their citations; what goes on is cut off and counted as not ended by itself
 SQUAD = 50  # questions with an answer, and as many without
 SEED = 5
-SAMPLES = 10_000
 
 # For answers that are sentences: what an answer must have in it, whatever its other words. All of them, as regexes.
 KEYS: dict[str, list[str]] = {
@@ -68,27 +71,27 @@ KEYS: dict[str, list[str]] = {
     "kjv-d19": ["love the lord|love god"],
     "kjv-d20": ["light"],
     "kjv-d21": ["gods|not.{0,12} die|eyes"],
-    "kafka-d01": ["new topic|not possible|cannot|can't|not directly"],
+    "kafka-d01": ["new topic|not possible|cannot|can't|not directly", "delet|remov|not possible|not directly"],
     "kafka-d02": ["overwhelm|diverse|catch up|catches up|own (pace|rate)|batch|fall(s)? behind|control"],
     "kafka-d03": ["isr|in-sync|unclean|come(s)? back|first replica"],
     "kafka-d04": ["100[, ]?000"],
-    "kafka-d05": ["not|no\\b"],
+    "kafka-d05": [r"\bnot (usually |generally |really )?(worth|recommend)|\bno\b|slow|overhead|disable|i/o"],
     "kafka-d06": [r"source.{0,4}\.|us-west|prefix|alias"],
     "kafka-d07": [r"\b5 ?gb|5 gigabyte"],
     "kafka-d08": ["deadletterqueue|dead letter queue"],
-    "kafka-d09": ["single process|one process|fault|scal|balanc"],
+    "kafka-d09": ["single process|one process", "fault|scal|balanc"],
     "kafka-d10": ["/tmp/kafka-streams|state[._]dir|cleanup"],
     "kafka-d11": ["standby"],
     "kafka-d12": ["delay", "mute|channel|respon|wait"],
     "kafka-d13": ["__consumer_offsets|compacted|coordinator"],
     "kafka-d14": ["gzip", "snappy", "lz4"],
     "kafka-d15": [r"\byes\b|will (still )?succeed|only.{0,40}in-sync|min\.insync"],
-    "kafka-d16": [r"\bno\b|\bnot\b|only.{0,40}(ssl|tls)|should.{0,40}(ssl|tls)"],
+    "kafka-d16": [r"\bno\b|\bnot (safe|secure|recommend)|only.{0,40}(ssl|tls)|should.{0,40}(ssl|tls)"],
     "kafka-d17": [r"\byes\b|phase|increment|bounc"],
     "kafka-d18": ["249"],
     "kafka-d19": ["preferred|auto.leader.rebalance|leader-election"],
     "kafka-d20": ["throttl"],
-    "kafka-d21": [r"\bno\b|disabled|not "],
+    "kafka-d21": [r"\bno\b|disabled|not (enabled|switched|on)"],
     "kafka-d22": [r"max\.poll\.interval"],
     "kafka-d23": [r"auto\.offset\.reset|earliest|latest"],
     "kafka-d24": ["idempoten"],
@@ -97,36 +100,18 @@ KEYS: dict[str, list[str]] = {
 COLUMNS = "right, clean, cited right, refused rightly, refused wrongly, ended by itself"
 
 
-def normal(text: str) -> str:
-    """As SQuAD compares answers: lower case, no punctuation, no articles, single spaces.
-
-    >>> normal("The  Ark, of a covenant!")
-    'ark of covenant'
-    """
-    text = "".join(sign for sign in text.lower() if sign not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
-
-
 def is_right(question: str, text: str, gold: Sequence[str]) -> bool:
     """Whether an answer has a gold answer in it, as whole words; citations do not count as words.
 
     >>> is_right("", "It was built in 1889 [1].", ["1889"]), is_right("", "In 18892.", ["1889"])
     (True, False)
     """
-    text = CITATION.sub(" ", text)
+    if is_refusal(text):
+        return False
     if keys := KEYS.get(question):
-        low = " ".join(text.casefold().split())
+        low = " ".join(CITATION.sub(" ", text).casefold().split())
         return all(re.search(key, low) for key in keys)
-    return any(f" {normal(answer)} " in f" {normal(text)} " for answer in gold if normal(answer))
-
-
-def says_refusal(text: str) -> bool:
-    """Whether an answer says, alone or beside something else, that it is not in the documents.
-
-    >>> says_refusal("Paris [1]. Not in these documents."), says_refusal("Paris [1].")
-    (True, False)
-    """
-    return normal(REFUSAL) in normal(text)
+    return bool(contains(text, gold))
 
 
 # What every model is asked.
@@ -141,14 +126,14 @@ def squad(data: Path, folder: Path) -> Iterator[tuple[str, str, list[str], Holds
         relevant.setdefault(question, set()).add(paragraph)
     texts = {one["_id"]: one["text"] for one in all_lines(folder / "corpus.jsonl")}
     for one in pick.sample(all_lines(data / "squad2" / "queries.jsonl"), SQUAD):
-        golds = [normal(answer) for answer in one["answers"]]
+        golds = [plain(answer) for answer in one["answers"]]
         paragraphs = [" ".join(texts[name].split()) for name in relevant[one["_id"]]]
         yield (
             one["_id"],
             one["text"],
             one["answers"],
             lambda chunk, golds=golds, paragraphs=paragraphs: (  # type: ignore[misc]
-                any(f" {gold} " in f" {normal(chunk.text)} " for gold in golds)
+                any(f" {gold} " in f" {plain(chunk.text)} " for gold in golds)
                 and any(" ".join(chunk.text.split()) in paragraph for paragraph in paragraphs)
             ),
         )
@@ -158,7 +143,7 @@ def squad(data: Path, folder: Path) -> Iterator[tuple[str, str, list[str], Holds
 
 def prompts(data: Path, folder: Path) -> Iterator[dict[str, Any]]:
     """Make the three books with the default recipe and find the passages of every question."""
-    text = kjv_of(folder)
+    text = kjv(folder)
     corpus = folder / "corpus.jsonl"
     corpus.write_bytes((data / "squad2" / "corpus.jsonl").read_bytes())
     pages = sorted((data / "kafka-docs" / "source").rglob("*.html"))
@@ -184,13 +169,6 @@ def prompts(data: Path, folder: Path) -> Iterator[dict[str, Any]]:
                 }
 
 
-def kjv_of(folder: Path) -> Path:
-    """The Bible of the package."""
-    from openbook.demo import kjv
-
-    return kjv(folder)
-
-
 def read_prompts(work: Path, data: Path) -> list[dict[str, Any]]:
     """All questions in a fixed random order, so that the first n of them are a sample; made on the first call."""
     path = work / "prompts.jsonl"
@@ -213,7 +191,7 @@ def ask(llm: LlamaCpp, prompt: dict[str, Any]) -> dict[str, Any]:
     for part in llm.stream([Message(**message) for message in prompt["messages"]], MAX_TOKENS):
         if isinstance(part, Usage):
             usage = part
-        else:
+        elif isinstance(part, str):
             first = first or time.perf_counter() - began
             words.append(part)
     return {
@@ -232,10 +210,10 @@ def judged(prompt: dict[str, Any], answer: dict[str, Any]) -> dict[str, bool]:
     right = prompt["answerable"] and is_right(prompt["id"], text, prompt["gold"])
     return {
         "right": right,
-        "clean": right and not says_refusal(text),
+        "clean": right and not refuses(text),
         "cited right": bool(set(prompt["shown"]) & set(cited)),
-        "refused rightly": not prompt["answerable"] and is_refusal(text),
-        "refused wrongly": prompt["answerable"] and is_refusal(text),
+        "refused rightly": refuses(text),
+        "refused wrongly": refuses(text),
         "ended by itself": answer["stopped"] == "end",
     }
 
@@ -282,25 +260,7 @@ def measure_speed(path: Path, models: Sequence[str], asked: Sequence[dict[str, A
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def peak_bytes(pid: int) -> int:
-    """The largest resident set of a running process, as Linux counts it; 0 elsewhere."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    except OSError:
-        return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return 1024 * int(found[1]) if found else 0
-
-
 # Reporting.
-
-
-def interval(values: Sequence[bool]) -> tuple[float, float]:
-    """Where the mean lies with 95 % probability, by bootstrap over the questions."""
-    found = np.array(values, dtype=float)
-    means = np.random.default_rng(SEED).choice(found, (SAMPLES, len(found))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def quality(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> list[list[object]]:
@@ -311,11 +271,12 @@ def quality(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) 
         mine = [one for one in answers if one["model"] == model and one["id"] in prompts_by_id]
         found = [(prompts_by_id[one["id"]], judged(prompts_by_id[one["id"]], one)) for one in mine]
         can = [verdict for prompt, verdict in found if prompt["answerable"]]
+        shown_it = [verdict for prompt, verdict in found if prompt["shown"]]
         cannot = [verdict for prompt, verdict in found if not prompt["answerable"]]
+        groups = {"refused rightly": cannot, "refused wrongly": shown_it, "ended by itself": can + cannot}
         shown: list[object] = [model, f"{len(can)} + {len(cannot)}"]
         for column in COLUMNS.split(", "):
-            group = {"refused rightly": cannot, "ended by itself": can + cannot}.get(column, can)
-            values = [verdict[column] for verdict in group]
+            values = [float(verdict[column]) for verdict in groups.get(column, can)]
             if not values:
                 shown.append("-")
                 continue

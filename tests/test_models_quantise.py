@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
+import numpy as np
 import pytest
 
 from openbook.errors import ModelError
@@ -20,34 +19,45 @@ from openbook.models import find
 from openbook.models.gguf import read_header
 from openbook.models.quantising import Quantised, derived_name, quantise, wanted_types
 from openbook.types import Progress
-from test_models import gguf, scalar
+from test_models import array, gguf, scalar
 
 WIDE = 256  # a row of k-quants
 
 
-def network(path: Path, *, wide: int = WIDE, layers: int = 1) -> Path:
-    """A llama of random numbers in F32, whole but for its words."""
+def network(path: Path, *, wide: int = WIDE, layers: int = 1, seed: int = 1, merges: bool = False) -> Path:
+    """A llama of random numbers in F32 whose words are the bytes, and 'th' with `merges`: llama.cpp can run it."""
+    # GPT-2's alphabet: a printable character for each byte.
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    words = [*(chr(byte if byte in plain else next(others)) for byte in range(256)), "<|end|>"]
+    words += ["th"] * merges
     keys = [
         scalar("general.architecture", 8, "llama"),
         scalar("general.file_type", 4, 0),
-        scalar("llama.context_length", 4, 64),
+        scalar("llama.context_length", 4, 1024),
         scalar("llama.embedding_length", 4, wide),
         scalar("llama.block_count", 4, layers),
         scalar("llama.feed_forward_length", 4, wide),
         scalar("llama.attention.head_count", 4, 4),
         scalar("llama.attention.layer_norm_rms_epsilon", 6, 1e-5),
+        scalar("tokenizer.ggml.model", 8, "gpt2"),
+        scalar("tokenizer.ggml.pre", 8, "gpt-2"),
+        array("tokenizer.ggml.tokens", 8, words),
+        array("tokenizer.ggml.token_type", 5, [1] * 256 + [3] + [1] * merges),
+        array("tokenizer.ggml.merges", 8, ["t h"] * merges),
+        scalar("tokenizer.ggml.eos_token_id", 4, 256),
     ]
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (wide, 8), "output_norm.weight": (wide,)}
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (wide, len(words)), "output_norm.weight": (wide,)}
     for number in range(layers):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
             shapes[f"blk.{number}.{name}.weight"] = (wide, wide)
         shapes |= {f"blk.{number}.{name}_norm.weight": (wide,) for name in ("attn", "ffn")}
-    random = Random(1)
-    row = struct.pack(f"<{wide}f", *(random.uniform(-1, 1) for _ in range(wide)))
-    tensors, weights = [], bytearray()
+    tensors, weights, random = [], bytearray(), np.random.default_rng(seed)
     for name, shape in shapes.items():
         tensors.append((name, shape, 0, len(weights)))
-        weights += row * (shape[1] if len(shape) > 1 else 1)
+        # Norms of about 1, and logits that differ by a few: it likes some words better, as a real one does.
+        values = random.standard_normal(shape, np.float32) * (0.25 if name == "token_embd.weight" else wide**-0.5)
+        weights += (values + (len(shape) == 1)).astype(np.float32).tobytes()
     path.write_bytes(gguf(keys, tensors) + bytes(weights))
     return path
 

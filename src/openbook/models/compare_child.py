@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PIECE = 64  # tokens that are measured together
+BYTE_LEVEL = 2  # llama.cpp's number for vocabularies with GPT-2's alphabet: a character for each byte
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # one byte, in the others
 
 
 def main() -> None:
@@ -53,11 +55,12 @@ def main() -> None:
     tokens = vocabulary.tokenize(Path(settings["text"]).read_text("utf-8"), True, False)
     ids = hashlib.sha256(repr((model.n_vocab, tokens[: settings["tokens"]])).encode()).hexdigest()
     same = settings["ids"] in {"", ids}
-    count = settings["tokens"] if same else tokens_for(settings["bytes"], vocabulary, tokens)
+    lengths = [length(vocabulary, token) for token in tokens]
+    # Of another vocabulary: as much of the text, in however many tokens.
+    count = settings["tokens"] if same else int(np.searchsorted(np.cumsum(lengths), settings["bytes"])) + 1
     windows = min(count, len(tokens)) // window
-    size = sum(size_of(vocabulary, tokens[at : at + PIECE]) for at in range(0, windows * window, PIECE))
     tell({"windows": windows, "tokens": len(tokens), "vocabulary": model.n_vocab, "ids": ids, "same": same,
-          "bytes": size})  # fmt: skip
+          "bytes": sum(lengths[: windows * window])})  # fmt: skip
     half = window // 2
     batch = llama.LlamaBatch(n_tokens=window, embd=0, n_seq_max=1)
     for number in range(settings["start"], windows):
@@ -67,7 +70,7 @@ def main() -> None:
         rows = np.array([log_softmax(context.get_logits_ith(half + at)) for at in range(len(wanted))])
         line: dict[str, Any] = {
             "nll": [-float(row[token]) for row, token in zip(rows, wanted, strict=True)],
-            "bytes": size_of(vocabulary, wanted),
+            "bytes": sum(lengths[start + half + 1 : start + window]),
         }
         if settings["base"] and not settings["ids"]:
             with Path(settings["base"]).open("r+b") as file:
@@ -78,19 +81,12 @@ def main() -> None:
         tell(line)
 
 
-def size_of(vocabulary: Any, tokens: list[int]) -> int:
-    """Bytes of the text that these tokens are; together, as one may be a part of a character."""
-    return len(vocabulary.detokenize(tokens).encode())
-
-
-def tokens_for(size: int, vocabulary: Any, tokens: list[int]) -> int:
-    """How many tokens of another vocabulary are so many bytes of the text, or a little more."""
-    there = 0
-    for at in range(0, len(tokens), PIECE):
-        there += size_of(vocabulary, tokens[at : at + PIECE])
-        if there >= size:
-            return at + PIECE
-    return len(tokens)
+def length(vocabulary: Any, token: int) -> int:
+    """Bytes of the text that a token is; it may be a part of a character, so that it cannot be decoded alone."""
+    text = vocabulary.get_text(token)
+    if vocabulary.vocab_type == BYTE_LEVEL:
+        return len(text)
+    return 1 if BYTE.fullmatch(text) else len(text.replace("▁", " ").encode())
 
 
 def read(context: Any, batch: Any, vocabulary: Any, tokens: list[int]) -> None:

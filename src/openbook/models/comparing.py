@@ -138,10 +138,12 @@ class _Comparison:
         return SCORED * count * 2
 
     def reading(self, header: Header) -> _Reading:
-        """What was kept of a model; the half line of one that was killed is left out."""
+        """What was kept of a model; the half line of one that was killed is cut off."""
         path = self.folder / f"{identity(header.path)}.jsonl"
-        text = path.read_text("utf-8") if path.exists() else ""
-        return _Reading(path, [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()])
+        content = path.read_bytes() if path.exists() else b""
+        if (end := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(path, end)
+        return _Reading(path, [json.loads(line) for line in content[:end].splitlines()])
 
     def tell(self, windows: int) -> None:
         self.done += windows
