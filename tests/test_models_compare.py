@@ -88,6 +88,7 @@ def test_the_largest_is_measured_by_the_text_and_the_others_against_it_too(
     assert (steps[-1].done, steps[-1].total) == (6, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cyllama")
 def test_what_was_read_is_not_read_again_and_a_stopped_comparison_goes_on(
     tmp_path: Path, text: Path, openbook_home: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,11 +138,14 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     model = str(network(tmp_path / "net.gguf"))
     short = tmp_path / "short.txt"
     short.write_text("Too short.", encoding="utf-8")
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("Grüße".encode("latin-1") * 500)
     for path, tokens, message in (
         (short, 512, "The text has 10 tokens, less than one window of 512. Name a longer text."),
         (text, 100, "100 tokens are less than one window of 512. Write --tokens 512 or more."),
         (tmp_path / "none.txt", 512, f"Cannot read {tmp_path / 'none.txt'}: No such file or directory."),
         (Path(model), 512, "is not plain text. Get the text of any file with: openbook read"),
+        (latin, 512, "is not UTF-8: invalid start byte at byte 2. Get the text"),
     ):
         with pytest.raises(ModelError, match=re.escape(message)):
             compare([model], path, tokens=tokens)

@@ -52,7 +52,7 @@ def main() -> None:
     except (ValueError, RuntimeError, MemoryError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     vocabulary = model.get_vocab()
-    tokens = vocabulary.tokenize(Path(settings["text"]).read_text("utf-8"), True, False)
+    tokens = vocabulary.tokenize(Path(settings["text"]).read_bytes().decode(), True, False)
     ids = hashlib.sha256(repr((model.n_vocab, tokens[: settings["tokens"]])).encode()).hexdigest()
     same = settings["ids"] in {"", ids}
     lengths = [length(vocabulary, token) for token in tokens]

@@ -135,7 +135,7 @@ class _Comparison:
         """Of the probabilities of one window."""
         words = self.base.metadata.get("tokenizer.ggml.tokens")
         count = words.count if isinstance(words, Array) else len(words) if isinstance(words, tuple) else 0
-        return SCORED * count * 2
+        return max(1, SCORED * count * 2)
 
     def reading(self, header: Header) -> _Reading:
         """What was kept of a model; the half line of one that was killed is cut off."""
@@ -198,19 +198,13 @@ def compare(
 @contextmanager
 def _opened(headers: Sequence[Header], text: Path, windows: int, report: Report | None) -> Generator[_Comparison]:
     """The folder of a comparison with its text in it; nobody else's meanwhile."""
-    try:
-        with absolute(text).open("rb") as file:
-            content = file.read(windows * WINDOW * CHARACTERS).decode("utf-8", "ignore")
-    except OSError as error:
-        raise ModelError(f"Cannot read {text}: {error.strerror or error}. Name a file of plain text.") from error
-    if "\0" in content:
-        raise ModelError(f"{text} is not plain text. Get the text of any file with: openbook read FILE > text.txt")
+    content = _beginning(text, windows * WINDOW * CHARACTERS)
     folder = home() / "cache" / "compare" / digest(VERSION, content, windows, identity(headers[0].path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             comparison = _Comparison(folder, headers[0], windows * WINDOW, report, windows * len(headers))
-            comparison.text.write_text(content, encoding="utf-8", newline="")
+            comparison.text.write_bytes(content.encode())
             yield comparison
     except Timeout:
         raise ModelError("Another openbook is at this comparison. Wait for it.") from None
@@ -218,6 +212,28 @@ def _opened(headers: Sequence[Header], text: Path, windows: int, report: Report 
         raise ModelError(
             f"Cannot write {error.filename or folder}: {error.strerror or error}. Free some room."
         ) from error
+
+
+def _beginning(path: Path, size: int) -> str:
+    """The first bytes of a text, whole characters.
+
+    Raises:
+        ModelError: It cannot be read, or is no text in UTF-8.
+    """
+    advice = "Get the text of any file with: openbook read FILE > text.txt"
+    try:
+        with absolute(path).open("rb") as file:
+            content = file.read(size)
+    except OSError as error:
+        raise ModelError(f"Cannot read {path}: {error.strerror or error}. Name a file of plain text.") from error
+    if b"\0" in content:
+        raise ModelError(f"{path} is not plain text. {advice}")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(content) - 3:  # bytes of the longest character, but one
+            raise ModelError(f"{path} is not UTF-8: {error.reason} at byte {error.start:,}. {advice}") from error
+        return content[: error.start].decode()
 
 
 def _read_base(comparison: _Comparison, headers: Sequence[Header], say: Callable[[str], None]) -> _Reading:
