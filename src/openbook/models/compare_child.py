@@ -14,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import re
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -35,6 +36,8 @@ def main() -> None:
     for name in ("SIGINT", "SIGPIPE"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints is log
     settings = json.loads(sys.stdin.readline())
     llama: Any = importlib.import_module("cyllama.llama.llama_cpp")  # it has no types
     window = settings["window"]
@@ -59,7 +62,7 @@ def main() -> None:
     # Of another vocabulary: as much of the text, in however many tokens.
     count = settings["tokens"] if same else int(np.searchsorted(np.cumsum(lengths), settings["bytes"])) + 1
     windows = min(count, len(tokens)) // window
-    tell({"windows": windows, "tokens": len(tokens), "vocabulary": model.n_vocab, "ids": ids, "same": same,
+    tell(answers, {"windows": windows, "tokens": len(tokens), "vocabulary": model.n_vocab, "ids": ids, "same": same,
           "bytes": sum(lengths[: windows * window])})  # fmt: skip
     half = window // 2
     batch = llama.LlamaBatch(n_tokens=window, embd=0, n_seq_max=1)
@@ -78,7 +81,7 @@ def main() -> None:
                 file.write(rows.astype(np.float16).tobytes())
         elif settings["base"] and same:
             line |= differences(rows, Path(settings["base"]), number)
-        tell(line)
+        tell(answers, line)
 
 
 def length(vocabulary: Any, token: int) -> int:
@@ -120,10 +123,10 @@ def differences(rows: NDArray[np.float32], path: Path, number: int) -> dict[str,
     return {"kl": kl, "same": same}
 
 
-def tell(line: dict[str, Any]) -> None:
+def tell(answers: TextIO, line: dict[str, Any]) -> None:
     """One line to the parent."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    answers.write(json.dumps(line) + "\n")
+    answers.flush()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -319,6 +320,7 @@ def _run(tool: str, source: Path, out: Path, kind: str, *, dry: bool = False, re
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env={"GGML_NO_BACKTRACE": "1", **os.environ},  # an assertion of llama.cpp's would run a debugger
         text=True,
         encoding="utf-8",
         errors="replace",
