@@ -176,3 +176,22 @@ def test_bars_are_as_long_as_their_values_and_names_are_text() -> None:
     widths = [float(one.attrib["width"]) for one in root.iter() if one.attrib.get("fill") == "#0072b2"]
     assert widths == [150, 75, 150]
     assert "&lt;a&gt;" in svg
+
+
+@pytest.mark.models
+@pytest.mark.usefixtures("cyllama")
+def test_a_real_model_loses_to_two_bits_what_it_is_known_to_lose(
+    weights: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speedless(monkeypatch)
+    (two,) = quantise(str(weights), ["q2_k"])
+    assert two.fallbacks == {"q2_K as q4_0": 120, "q3_K as q4_0": 60}  # rows of 576 numbers
+    text = tmp_path / "text.txt"
+    corpus = (data / "squad1" / "corpus.jsonl").read_text("utf-8").splitlines()[:40]
+    text.write_text("\n\n".join(json.loads(line)["text"] for line in corpus), encoding="utf-8")
+    own, small = compare([str(weights), two.name], text, tokens=512)
+    assert 5 < own.perplexity.mean < 60
+    assert small.kl is not None
+    assert small.same_choice is not None
+    assert 0.1 < small.kl.mean < 1.0  # 0.34 on another text
+    assert 0.6 < small.same_choice.mean < 0.95

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-ROW, HEAD, NAME, COLUMN, GAP = 26, 40, 190, 150, 16  # heights and widths, in pixels
+ROW, HEAD, COLUMN, GAP = 26, 40, 150, 16  # heights and widths, in pixels
+LETTER = 7  # width, at most on average
 BAR = 6  # height, under the number
 COLOUR = "#0072b2"  # told from grey by anyone (Okabe and Ito), on white and on black
 
@@ -31,10 +32,11 @@ def bars(names: Sequence[str], columns: Sequence[Column]) -> str:
     >>> bars(["a", "b"], [Column("size", ["1 MB", "2 MB"], [1, 2])]).count("<rect")
     4
     """
-    width, height = NAME + len(columns) * (COLUMN + GAP), HEAD + len(names) * ROW
+    first = GAP + LETTER * max(map(len, names), default=0)
+    width, height = first + len(columns) * (COLUMN + GAP), HEAD + len(names) * ROW
     drawn = [_text(0, HEAD + row * ROW, name) for row, name in enumerate(names)]
     for number, column in enumerate(columns):
-        left = NAME + number * (COLUMN + GAP)
+        left = first + number * (COLUMN + GAP)
         drawn.append(_text(left, HEAD - 22, column.title, "head"))
         most = max((value for value in column.values if value is not None), default=0) or 1
         for row, (text, value) in enumerate(zip(column.texts, column.values, strict=True)):
