@@ -130,7 +130,8 @@ def stands(*golds: Gold) -> list[list[str]]:
     found = resolve([Question("q", "?", gold=golds)], BOOK)
     assert not found.missing
     return [
-        [BOOK[one.document_id][0].text[one.start : one.end] for one in stretches] for stretches in found.stretches["q"]
+        [BOOK[one.document_id][0].text[one.start : one.end] for one in stretches]
+        for stretches in found.stretches["q"].values()
     ]
 
 
@@ -149,7 +150,7 @@ def test_a_gold_that_stands_nowhere_is_named() -> None:
         Gold("kjv.txt", start=1, end=999),
     )
     found = resolve([Question("q", "?", gold=golds)], BOOK)
-    assert found.stretches["q"] == ()
+    assert found.stretches["q"] == {}
     assert [line.split(":", 1)[0] for line in found.missing] == ["q"] * 4
     assert "is no document here" in found.missing[0]
     assert all("is not in it" in line for line in found.missing[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import struct
@@ -14,16 +13,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
-from contracts import LLMContract, serving
-from openbook import service
+from contracts import LLMContract
+from openbook import retrying
 from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.server import Server
 from openbook.llms import llamacpp
@@ -34,6 +31,7 @@ from openbook.models.gguf import read_header
 from openbook.prompts.citations import REFUSAL
 from openbook.prompts.cited import Cited
 from openbook.types import LLM, Chunk, Message, Passage, Stream, Usage
+from speaking import Reply, Speaker, failure, probabilities, speaking, words
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals")
 HELLO = [Message("user", "Hello?")]
@@ -78,103 +76,17 @@ class TestQuote(LLMContract):
         assert (text, usage.answer_tokens, usage.stopped) == ("one two ", 2, "length")
 
 
-@dataclass
-class Reply:
-    """What the server below says to one request."""
-
-    events: list[str] = field(default_factory=list)
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    chunked: bool = True
-    cut: bool = False  # the connection ends before the answer does
-    pause: float = 0.0  # seconds before each event
-
-
-@dataclass
-class Speaker:
-    """Speaks OpenAI's protocol from a script, and remembers what it was asked."""
-
-    url: str
-    script: list[Reply]
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    first: Reply | None = None  # to who asks for the probabilities of the first token; None: as the script says
-    broken: threading.Event = field(default_factory=threading.Event)  # a client left before the end
-
-
-def words(*pieces: str, finish: str = "stop") -> Reply:
-    deltas = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
-    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
-    usage = {
-        "choices": [],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}},
-    }
-    role: dict[str, Any] = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
-    return Reply([*(f"data: {json.dumps(event)}" for event in (role, *deltas, end, usage)), "data: [DONE]"])
-
-
-def probabilities(**tokens: float) -> Reply:
-    top = [{"token": token, "logprob": math.log(value), "bytes": None} for token, value in tokens.items()]
-    choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [{"token": "x", "top_logprobs": top}]}}
-    return Reply([json.dumps({"choices": [choice]})], chunked=False)
-
-
-def failure(status: int, message: str, **headers: str) -> Reply:
-    body = json.dumps({"error": {"message": message, "type": "x", "code": None}})
-    return Reply([body], status, {name.replace("_", "-"): value for name, value in headers.items()}, chunked=False)
-
-
 @pytest.fixture
 def speaker() -> Iterator[Speaker]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            talk.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            talk.headers.append(dict(self.headers))
-            assert self.path == "/v1/chat/completions"
-            reply = talk.script.pop(0) if len(talk.script) > 1 else talk.script[0]
-            if talk.first is not None and "logprobs" in talk.bodies[-1]:
-                reply = talk.first
-            self.send_response(reply.status)
-            self.send_header("Content-Type", "text/event-stream" if reply.status == 200 else "application/json")
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header(*(("Transfer-Encoding", "chunked") if reply.chunked else ("Connection", "close")))
-            self.end_headers()
-            try:
-                self.say(reply)
-            except OSError:
-                talk.broken.set()
-                self.close_connection = True
-
-        def say(self, reply: Reply) -> None:
-            for event in reply.events:
-                time.sleep(reply.pause)
-                for half in halves((event + "\n\n").encode()):  # events and even characters may come in pieces
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half) if reply.chunked else half)
-                    self.wfile.flush()
-            self.close_connection = reply.cut or not reply.chunked
-            if reply.chunked and not reply.cut:
-                self.wfile.write(b"0\r\n\r\n")
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    with serving(Handler) as url:
-        talk = Speaker(f"{url}/v1", [words("Hello", " there", ".")])
+    with speaking("/v1") as talk:
         yield talk
-
-
-def halves(text: bytes) -> tuple[bytes, bytes]:
-    middle = next((i + 1 for i, byte in enumerate(text) if byte > 127), len(text) // 2)
-    return text[:middle], text[middle:]
+        assert set(talk.paths) <= {"/v1/chat/completions"}
 
 
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr("openbook.service.sleep", waits.append)
+    monkeypatch.setattr("openbook.retrying.sleep", waits.append)
     return waits
 
 
@@ -280,13 +192,13 @@ class TestOpenAI(LLMContract):
     def test_a_busy_server_is_asked_again(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="7"), failure(503, "loading"), words("Yes")]
         assert answer(openai, HELLO)[0] == "Yes"
-        assert no_waiting == [7.0, service.WAIT_SECONDS[1]]
+        assert no_waiting == [7.0, retrying.WAIT_SECONDS[1]]
 
     def test_it_does_not_ask_for_ever(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow\ndown")]
-        with pytest.raises(ModelError, match=r"is busy after 4 tries \(429: slow down\)\. Ask again later\.$"):
+        with pytest.raises(ModelError, match=r"is busy \(429: slow down\), after 4 tries\. Ask again later\.$"):
             list(openai.stream(HELLO, 9))
-        assert len(speaker.bodies) == service.TRIES == len(no_waiting) + 1
+        assert len(speaker.bodies) == retrying.TRIES == len(no_waiting) + 1
 
     def test_it_does_not_wait_an_hour(self, openai: OpenAI, speaker: Speaker, no_waiting: list[float]) -> None:
         speaker.script = [failure(429, "slow", Retry_After="3600")]
@@ -324,14 +236,14 @@ class TestOpenAI(LLMContract):
 
     def test_nothing_listening_is_one_line(self, no_waiting: list[float]) -> None:
         llm = OpenAI(url="http://127.0.0.1:1/v1")
-        with pytest.raises(ModelError, match=r"^Nothing answers at http://127.0.0.1:1/v1\. "):
+        with pytest.raises(ModelError, match=r"^Nothing answers at http://127.0.0.1:1/v1, after 4 tries\. "):
             list(llm.stream(HELLO, 9))
         assert len(no_waiting) == 3
         llm.close()
 
     def test_another_machine_needs_a_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("MY_KEY", raising=False)
-        with pytest.raises(ModelError, match=r"needs a key\. Set it: export MY_KEY=\.\.\.$"):
+        with pytest.raises(ModelError, match=r"needs a key\. Set it: export MY_KEY=\.\.\., or "):
             list(OpenAI(key_env="MY_KEY").stream(HELLO, 9))
 
     @pytest.mark.parametrize(
@@ -681,7 +593,7 @@ class TestLlamaCpp(LLMContract):
         assert text == answer(warm, self.MESSAGES, 16)[0]
         assert usage.answer_tokens == 16
         monkeypatch.delenv("SERVER_KEY")
-        with pytest.raises(ModelError, match=r"refuses the key in \$SERVER_KEY"):
+        with pytest.raises(ModelError, match=r"needs a key\. Set it: export SERVER_KEY="):
             list(llm.stream(HELLO, 2))
         llm.close()
 

@@ -165,7 +165,7 @@ def test_version_2_is_read(tiny: Path) -> None:
         ),
         (
             gguf([scalar("split.count", 2, 3), scalar("split.no", 2, 0)], []),
-            "tiny.gguf is part 1 of 3 of a split model. Join them: llama-gguf-split --merge FIRST_PART JOINED",
+            "tiny.gguf is part 1 of 3 of a split model. Its name must end in -00001-of-00003.gguf",
         ),
         (
             TINY[:1000],
@@ -616,7 +616,7 @@ def test_a_server_that_cannot_resume_begins_anew(server: Hub) -> None:
         ({"status": 401}, "it wants a login"),
         ({"status": 500}, "it answers 500"),
         ({"redirects": 9}, "it points elsewhere more than 5 times"),
-        ({"headers": {"Location": "file:///etc/passwd"}}, "it points to file:///etc/passwd"),
+        ({"headers": {"Location": "file:///etc/passwd"}}, "it points to 'file:///etc/passwd'"),
         ({"content": CONTENT[:-1]}, "it has a file of another size, 2999999 bytes"),
         ({"headers": {"X-Linked-Etag": f'"{"0" * 64}"'}}, "it has another file there, with sha256 000000000000..."),
         ({"breaks_after": [0]}, "the connection broke"),
@@ -659,8 +659,9 @@ def test_an_unreachable_hub_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(socket, "create_connection", say_nothing)
     assert "Hugging Face: 127.0.0.1 does not answer;" in failing()
     assert time.monotonic() - begun < 2
-    monkeypatch.setenv("HF_ENDPOINT", "ftp://x")
-    assert "which is not an http address" in failing()
+    for wrong in ("ftp://x", "http://", "http://x:port", "http://[::1"):
+        monkeypatch.setenv("HF_ENDPOINT", wrong)
+        assert "which is not an http address" in failing()
 
 
 @pytest.mark.usefixtures("no_pip")

@@ -1,6 +1,42 @@
-"""What this machine has."""
+"""What this machine has: cores, memory, how fast memory is read, graphics memory."""
 
+from __future__ import annotations
+
+import ctypes
 import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+PROBE_BYTES = 256 << 20  # read in all threads together: many times what the caches of a processor hold
+PROBES = 5
+ASK_SECONDS = 5.0  # for another program to say what it knows
+CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+USED = (Path("/sys/fs/cgroup/memory.current"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
+
+# Asked of a process of its own: the library is 100 MB, and may start a driver.
+DEVICES = (
+    "import json, xllamacpp; print(json.dumps([[d['memory_total'], d['memory_free']]"
+    " for d in xllamacpp.get_device_info() if int(d['type']) in (1, 2)]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Memory in bytes. 0 is not known, or none."""
+
+    cores: int
+    ram_bytes: int
+    ram_free_bytes: int  # what programs could still get, the cache of files given back
+    swap_bytes: int = 0
+    vram_bytes: int = 0  # of all graphics cards that llama.cpp can use
+    vram_free_bytes: int = 0
+    bandwidth: float = 0.0  # bytes of memory read in a second by all cores together
 
 
 def cores() -> int:
@@ -8,3 +44,114 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def this_machine(*, probe: bool = True) -> Machine:
+    """The machine this runs on; `probe` measures the bandwidth (0.3 s, once in a process)."""
+    total, free, swap = memory()
+    vram, vram_free = graphics()
+    return Machine(cores(), total, free, swap, vram, vram_free, bandwidth() if probe else 0.0)
+
+
+def memory() -> tuple[int, int, int]:
+    """Bytes of memory in all, free, and of swap; a container's limit counts as all there is."""
+    if sys.platform == "win32":
+        return _windows_memory()
+    if sys.platform == "darwin":
+        total = _number(_said("sysctl", "-n", "hw.memsize"))
+        return total, _mac_free(_said("vm_stat")) or total, 0
+    return _linux_memory()
+
+
+def _linux_memory() -> tuple[int, int, int]:
+    try:
+        lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
+    except OSError:
+        return 0, 0, 0
+    found = {name: _number(rest) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+    total, swap = found.get("MemTotal", 0), found.get("SwapTotal", 0)
+    free = found.get("MemAvailable", found.get("MemFree", 0))
+    for limit, used in zip(CGROUPS, USED, strict=True):
+        allowed = _number(_read(limit))  # 'max', or a number beyond any machine, where there is no limit
+        if 0 < allowed < total:
+            total, swap = allowed, 0
+            free = min(free, max(0, allowed - _number(_read(used))))
+    return total, free, swap
+
+
+def _mac_free(said: str) -> int:
+    """Of `vm_stat`: pages that are free or could be at once."""
+    lines = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+    page = _number(said.partition("page size of ")[2]) or 4096
+    return page * sum(_number(lines.get(f"Pages {kind}", "")) for kind in ("free", "inactive", "speculative"))
+
+
+def _windows_memory() -> tuple[int, int, int]:
+    class Status(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in ("total", "free", "page_total", "page_free", "a", "b", "c")),
+        )
+
+    status: ctypes.Structure = Status(length=ctypes.sizeof(Status))
+    windll = getattr(ctypes, "windll", None)  # there on Windows only
+    if windll is None or not windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return 0, 0, 0
+    total = int(getattr(status, "total", 0))
+    return total, int(getattr(status, "free", 0)), max(0, int(getattr(status, "page_total", 0)) - total)
+
+
+@cache
+def graphics() -> tuple[int, int]:
+    """Bytes of graphics memory in all and free, of the cards that the llama.cpp here was built for."""
+    if sys.platform == "linux" and not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dri"))):
+        return 0, 0
+    said = _said(sys.executable, "-c", DEVICES)
+    try:
+        import json
+
+        cards = [(int(total), int(free)) for total, free in json.loads(said)]
+    except (ValueError, TypeError):
+        return 0, 0
+    return sum(total for total, _ in cards), sum(free for _, free in cards)
+
+
+@cache
+def bandwidth() -> float:
+    """Bytes of memory that all cores together read in a second: the median of a few looks at 256 MB."""
+    import numpy as np
+
+    count = cores()
+    parts = [np.ones(PROBE_BYTES // 8 // count, np.int64) for _ in range(count)]
+    size = sum(part.nbytes for part in parts)
+    rates = []
+    with ThreadPoolExecutor(count) as pool:
+        for _ in range(PROBES):
+            began = time.perf_counter()
+            list(pool.map(np.bitwise_or.reduce, parts))
+            rates.append(size / (time.perf_counter() - began))
+    return median(rates)
+
+
+def _said(*command: str) -> str:
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=ASK_SECONDS, check=True, stdin=subprocess.DEVNULL
+        ).stdout
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return ""
+
+
+def _number(text: str) -> int:
+    """The whole number a text begins with, or 0."""
+    digits = text.strip().split(maxsplit=1)[0] if text.strip() else ""
+    digits = digits.rstrip(".")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0

@@ -17,6 +17,7 @@ Value = str | int | float | bool
 
 PLUS = re.compile(r"\+(?![^(]*\))")  # not one in parentheses
 NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*")
+SECRET = re.compile(r"(api_?)?(key|token)|password|secret", re.IGNORECASE)  # an option of that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Spec:
         """Read the notation `name` or `name(option=value, ...)`; values are Python literals.
 
         Raises:
-            SpecError: The text is not in that notation.
+            SpecError: The text is not in that notation, or holds a key; that is not shown.
         """
         text = text.strip()
         if NAME.fullmatch(text):
@@ -73,12 +74,23 @@ def _options(call: ast.Call, text: str) -> Iterator[tuple[str, Value]]:
             raise _not_a_spec(text) from error
         if keyword.arg is None or keyword.arg in seen or not isinstance(value, str | int | float | bool):
             raise _not_a_spec(text)
+        if SECRET.fullmatch(keyword.arg):
+            raise _holds_a_secret()
         seen.add(keyword.arg)
         yield keyword.arg, value
 
 
 def _not_a_spec(text: str) -> SpecError:
+    if re.search(rf"\b({SECRET.pattern})\s*=", text, re.IGNORECASE):
+        return _holds_a_secret()
     return SpecError(f"{text!r} is not a component. Write a name, or name(option=value), such as chars(size=500).")
+
+
+def _holds_a_secret() -> SpecError:
+    return SpecError(
+        "A key is never written into a recipe. Set it with: export OPENAI_API_KEY=... (or the variable of your "
+        "service), and where it has another name, write that: key_env='MY_KEY'."
+    )
 
 
 def parse_many(text: str) -> tuple[Spec, ...]:

@@ -100,7 +100,11 @@ def need(kind: str, name: str, library: str) -> None:
     Raises:
         SpecError: The library is not installed; says how to install it.
     """
-    if importlib.util.find_spec(library) is None:
+    try:
+        found = importlib.util.find_spec(library)
+    except ModuleNotFoundError:  # of 'google.genai' not even google
+        found = None
+    if found is None:
         raise _missing(kind, name, library)
 
 

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import click
 
 import openbook
+from openbook.app.compare import compare
 from openbook.app.model_commands import models, pull_if_missing
-from openbook.app.opening import dry_book, open_book, recipe_with, with_llm
+from openbook.app.notices import listen
+from openbook.app.opening import dry_book, open_book, recipe_of, recipe_with, with_llm
 from openbook.app.options import (
     Sorted,
     book_option,
@@ -22,6 +24,7 @@ from openbook.app.options import (
     verbose_option,
     where_option,
 )
+from openbook.app.questions import questions
 from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -55,6 +58,7 @@ def demo(yes: bool, llm: str) -> None:
     is there already.
     """
     from openbook.app import show, show_documents
+    from openbook.app.leaving import Leaving
     from openbook.demo import kjv
     from openbook.home import home
 
@@ -71,7 +75,7 @@ def demo(yes: bool, llm: str) -> None:
         show_documents.added(added, book)
     show.command(f'openbook ask -b bible "{question}"')
     with open_book(books_folder() / "bible", choices) as book:
-        show.stream(book.stream(question), book, verbose=True)
+        show.stream(Leaving().heard(book.stream(question), book), book, verbose=True)
 
 
 @cli.command()
@@ -100,15 +104,22 @@ def add(
     stopped. Ends with 1 if any file failed.
     """
     from openbook.app import show, show_documents
+    from openbook.app.leaving import Leaving, embedder_host
     from openbook.finding import refuse_missing
     from openbook.reading import Limits
 
     refuse_missing(paths)  # before a book is made, or its recipe changed, for a path that was mistyped
     failed, limits = False, Limits(time_limit, memory_limit)
+    if dry_run and embedder_host(recipe_of(folder, choices)):
+        from openbook.app.dry_run import add as dry_add
+
+        dry_add(folder, choices, paths, limits, as_json=as_json)
+        return
     if dry_run:
         with dry_book(folder, choices) as book:
-            show_documents.estimate(book.estimate(paths, limits=limits), book, as_json=as_json)
+            show_documents.estimate(book.estimate(paths, limits=limits), book.recipe, as_json=as_json)
         return
+    Leaving().documents(recipe_of(folder, choices))
     with open_book(folder, choices, create=True) as book:
         if choices:
             book.keep_recipe()
@@ -182,9 +193,11 @@ def search(
 ) -> None:
     """Find the passages nearest to QUESTION, best first."""
     from openbook.app import show
+    from openbook.app.leaving import Leaving
 
     words = well_formed(" ".join(question))
     with open_book(folder, choices) as book:
+        Leaving().search(book)
         passages, timing = book.retrieve(words, _count(k), where=where)
         if as_json:
             show.as_json(show.search_json(words, passages, timing))
@@ -218,9 +231,11 @@ def explain(
     The columns are ranks, with scores: by meaning alone (dense), by words alone (bm25), after each step of the recipe.
     """
     from openbook.app import show, show_search
+    from openbook.app.leaving import Leaving
 
     words = well_formed(" ".join(question))
     with open_book(folder, choices) as book:
+        Leaving().search(book)
         found = book.explain(words, _count(k), passage=passage, where=where)
         if as_json:
             show.as_json(show_search.explanation_json(found))
@@ -244,6 +259,7 @@ def _count(k: int) -> int:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would come to: tokens, price. Sends nothing.")
 @json_option
 @verbose_option
 def ask(
@@ -254,6 +270,7 @@ def ask(
     llm: str,
     max_tokens: int | None,
     show_prompt: bool,
+    dry_run: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -263,11 +280,22 @@ def ask(
     reads questions line by line: the model stays loaded between them.
     """
     from openbook.app import show
+    from openbook.app.leaving import Leaving
     from openbook.book import MAX_ANSWER_TOKENS
 
-    with open_book(folder, with_llm(choices, llm)) as book:
-        for words in [" ".join(question)] if question else _questions():
-            parts = book.stream(words, where=where, max_tokens=max_tokens or MAX_ANSWER_TOKENS)
+    choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
+    questions = [" ".join(question)] if question else _questions()
+    if dry_run:
+        from openbook.app.dry_run import ask as dry_ask
+
+        dry_ask(folder, choices, questions, where, longest, show_prompt=show_prompt, as_json=as_json)
+        return
+    leaving = Leaving()
+    with open_book(folder, choices) as book:
+        leaving.search(book)
+        for words in questions:
+            stream = book.stream(words, where=where, max_tokens=longest)
+            parts = leaving.heard(stream, book)
             try:
                 if as_json:
                     show.as_json(show.answer_json(show.last_answer(parts)))
@@ -324,9 +352,12 @@ def status(folder: Path, as_json: bool, verbose: bool) -> None:
 def check(folder: Path, repair: bool, as_json: bool) -> None:
     """Compare a book's documents, chunks and index with each other. Ends with 1 if something is wrong."""
     from openbook.app import show, show_documents
+    from openbook.app.leaving import Leaving
     from openbook.manifest import name_of
 
     with open_book(folder) as book, show.Bar() as report:
+        if repair:
+            Leaving().documents(book.recipe)
         found = book.check(repair=repair, report=report)
     if as_json:
         show.as_json(show_documents.check_json(found))
@@ -362,9 +393,11 @@ def rebuild(folder: Path, choices: tuple[str, ...], as_json: bool) -> None:
     The book answers as before until the new index is whole.
     """
     from openbook.app import show
+    from openbook.app.leaving import Leaving
 
     with open_book(folder) as book:
         recipe = recipe_with(book.recipe, choices)
+        Leaving().documents(recipe)
         with show.Bar() as report:
             chunks = book.rebuild(recipe, report=report)
         if as_json:
@@ -384,6 +417,8 @@ def components(kind: str | None, as_json: bool) -> None:
 
 
 cli.add_command(models)
+cli.add_command(compare)
+cli.add_command(questions)
 
 
 def main() -> None:
@@ -393,6 +428,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command; its exit code."""
+    listen()
     try:
         result = cli.main(arguments, prog_name="openbook", standalone_mode=False)
         sys.stdout.flush()

@@ -38,6 +38,13 @@ def with_llm(choices: tuple[str, ...], llm: str) -> tuple[str, ...]:
     return (*choices, f"llm={llm_spec(llm)}") if llm else choices
 
 
+def recipe_of(folder: Path, choices: tuple[str, ...]) -> Recipe:
+    """The recipe of the book of `-b`, which need not be there yet, with what `--set` says."""
+    from openbook.manifest import NAME, Manifest
+
+    return recipe_with(Manifest.read(folder).recipe if (folder / NAME).exists() else None, choices)
+
+
 def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = False) -> Book:
     """The book of `-b`, with what `--set` says."""
     from openbook.book import Book

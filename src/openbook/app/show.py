@@ -8,12 +8,13 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from math import floor, log10
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import click
 
-from openbook.models.catalogue import readable
 from openbook.phrases import phrases
 from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Thought, Timing
@@ -259,18 +260,25 @@ def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_pro
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
         elif not isinstance(part, Thought):
-            if not part:
-                note(NOTHING)
-                continue
-            click.secho("Sources", dim=True)
-            for number, passage in enumerate(part, 1):
-                click.secho(f"  [{number}] {where(passage)}", dim=True)
-            click.echo()
-            sys.stdout.flush()
+            sources(part)
+
+
+def sources(found: Sequence[Passage]) -> None:
+    """Where each passage is from."""
+    if not found:
+        note(NOTHING)
+        return
+    click.secho("Sources", dim=True)
+    for number, passage in enumerate(found, 1):
+        click.secho(f"  [{number}] {where(passage)}", dim=True)
+    click.echo()
+    sys.stdout.flush()
 
 
 def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
     click.echo("\n")
+    if answer.remote:
+        click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
     if answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
@@ -294,7 +302,30 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"sources after {timing.retrieve:.2f} s, first word after {timing.first_token:.2f} s, all after "
             f"{timing.total:.2f} s; {usage.prompt_tokens} prompt tokens ({usage.cached_tokens} of them cached), "
             f"{usage.answer_tokens} answer tokens; {answer.model}"
+            + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+
+
+def _cost(answer: Answer) -> float | None:
+    from openbook.costing import of_answer
+
+    return of_answer(answer.remote, answer.model, answer.timing.usage, today())
+
+
+def today() -> date:
+    """By the clock of this machine."""
+    return datetime.now().astimezone().date()
+
+
+def dollars(amount: float) -> str:
+    """Two figures of what is less than a cent, else cents.
+
+    >>> [dollars(amount) for amount in (0.000312, 0.0096, 0.0123, 1.5, 0)]
+    ['$0.00031', '$0.0096', '$0.01', '$1.50', '$0.00']
+    """
+    if 0 < amount < 0.01:
+        return f"${amount:.{1 - floor(log10(amount))}f}"
+    return f"${amount:,.2f}"
 
 
 def answer_json(answer: Answer) -> dict[str, object]:
@@ -307,12 +338,14 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "invented": list(answer.invented),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
         "model": answer.model,
+        "remote": answer.remote,
         "prompt": answer.prompt,
         "tokens": {
             "prompt": timing.usage.prompt_tokens,
             "cached": timing.usage.cached_tokens,
             "answer": timing.usage.answer_tokens,
         },
+        "dollars": _cost(answer),
         "seconds": {
             "retrieve": round(timing.retrieve, 4),
             "first_token": round(timing.first_token, 4),
@@ -357,22 +390,3 @@ def components(kind: str | None, *, as_json: bool) -> None:
             click.secho(shown, bold=True)
         click.echo(f"  {'*' if one['default'] else ' '} {one['spec']}\n        {one['purpose']}")
     click.echo("\n* the default. Choose with: --set STEP=SPEC")
-
-
-def models(*, as_json: bool) -> None:
-    """What is here and what can be had."""
-    from dataclasses import asdict
-
-    from openbook.models.listing import rows as listed
-
-    found = listed()
-    if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, default=str))
-        return
-    rows = [["here", "model", "kind", "size", "quantisation", "licence", "for"]]
-    for one in found:
-        here = "yes" if one.here else "-"
-        size = readable(one.size_bytes) if one.size_bytes else "bundled"
-        rows.append([here, one.name, one.kind, size, one.quantisation, one.licence, one.purpose])
-    table(rows)
-    click.echo("\nGet one with: openbook models pull NAME. Any path to a .gguf file is a model too.")

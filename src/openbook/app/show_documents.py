@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from openbook.checking import Check
     from openbook.estimating import Estimate
     from openbook.indexing import Added
+    from openbook.recipe import Recipe
     from openbook.status import Status
 
 MORE_PROBES = '--set "store=lance(probes=100)"'
@@ -60,18 +61,21 @@ def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
         recipe(book.recipe)
 
 
-def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
+def estimate_json(found: Estimate) -> dict[str, object]:
+    """As `estimate`."""
+    return {
+        "files": found.files,
+        "size_bytes": found.size_bytes,
+        "chunks": found.chunks,
+        "seconds": round(found.seconds, 1),
+        "disk_bytes": found.disk_bytes,
+    }
+
+
+def estimate(found: Estimate, used: Recipe, *, as_json: bool) -> None:
     """What an add would come to."""
     if as_json:
-        show_json(
-            {
-                "files": found.files,
-                "size_bytes": found.size_bytes,
-                "chunks": found.chunks,
-                "seconds": round(found.seconds, 1),
-                "disk_bytes": found.disk_bytes,
-            }
-        )
+        show_json(estimate_json(found))
         return
     if not found.files:
         click.echo("No file to read: all are as they were. Nothing was changed.")
@@ -84,7 +88,7 @@ def estimate(found: Estimate, book: Book, *, as_json: bool) -> None:
         return
     click.echo(
         f"{count(found.files, 'file')} to read, {readable(found.size_bytes)}: about {round_number(found.chunks)} "
-        f"chunks, about {duration(found.seconds)} with {book.recipe.embedder} on this machine as it is now, "
+        f"chunks, about {duration(found.seconds)} with {used.embedder} on this machine as it is now, "
         f"about {readable(found.disk_bytes)} on disk. Nothing was changed."
     )
 

@@ -40,7 +40,7 @@ class Stretch:
 class Resolved:
     """The stretches of each question's golds, and what could not be found."""
 
-    stretches: Mapping[str, tuple[tuple[Stretch, ...], ...]]  # question's id -> of each gold, where it stands
+    stretches: Mapping[str, Mapping[int, tuple[Stretch, ...]]]  # question's id -> gold's number -> where it stands
     missing: tuple[str, ...] = ()  # a line for each gold that stands nowhere
 
 
@@ -55,18 +55,18 @@ def resolve(questions: Iterable[Question], documents: Mapping[str, tuple[Documen
         for source in sources:
             for name in _names(source):
                 by_name.setdefault(name, []).append(document_id)
-    found: dict[str, tuple[tuple[Stretch, ...], ...]] = {}
+    found: dict[str, dict[int, tuple[Stretch, ...]]] = {}
     missing = []
     for question in questions:
-        golds = []
-        for gold in question.gold:
+        golds = {}
+        for number, gold in enumerate(question.gold):
             ids = by_name.get(gold.source.replace("\\", "/"), [])
             stretches = tuple(one for name in dict.fromkeys(ids) for one in _stretches(gold, name, documents[name][0]))
             if not stretches:
                 missing.append(f"{question.id}: {_said(gold)} {'is not in it' if ids else 'is no document here'}")
             else:
-                golds.append(stretches)
-        found[question.id] = tuple(golds)
+                golds[number] = stretches
+        found[question.id] = golds
     return Resolved(found, tuple(missing))
 
 

@@ -70,7 +70,7 @@ def read_questions(path: Path) -> list[Question]:
     Raises:
         BookError: The file cannot be read, has no question, or a line that is none; says which.
     """
-    found = [_question(f"{path}, line {number}", table) for number, table in _lines(path)]
+    found = [question_of(table, f"{path}, line {number}") for number, table in _lines(path)]
     if not found:
         raise BookError(f"{path} has no questions. Write one a line, such as: {json.dumps({'question': 'Who fled?'})}")
     twice = [name for name, count in Counter(one.id for one in found).items() if count > 1]
@@ -111,7 +111,12 @@ def _object(where: str, line: str) -> dict[str, Any]:
     return value
 
 
-def _question(where: str, table: Mapping[str, Any]) -> Question:
+def question_of(table: Mapping[str, Any], where: str = "question") -> Question:
+    """The question that an object of such a file is; `where` is what errors call it.
+
+    Raises:
+        BookError: A key is unknown, or a value is none.
+    """
     _refuse_unknown(where, table, KEYS)
     text = table.get("question")
     if not isinstance(text, str) or not text.strip():
@@ -190,10 +195,11 @@ def _beir(folder: Path) -> list[Question]:
         where = f"{folder / 'queries.jsonl'}, line {number}"
         golds = [{"source": f"corpus.jsonl#{name}"} for name in relevant[str(one.get("_id"))]]
         if golds:  # one without is not judged there either
-            found.append(_question(where, _from_beir(one) | {"answers": one.get("answers", []), "gold": golds}))
+            found.append(question_of(_from_beir(one) | {"answers": one.get("answers", []), "gold": golds}, where))
     if (path := folder / "unanswerable.jsonl").exists():
         found += [
-            _question(f"{path}, line {number}", _from_beir(one) | {"answerable": False}) for number, one in _lines(path)
+            question_of(_from_beir(one) | {"answerable": False}, f"{path}, line {number}")
+            for number, one in _lines(path)
         ]
     return found
 
@@ -233,7 +239,7 @@ def _csv(path: Path) -> list[Question]:
             "answers": [text.strip() for text in (row.get("answer") or "").split("|") if text.strip()],
             "gold": [gold] if gold.get("source") else [],
         }
-        found.append(_question(f"{path}, row {number}", table))
+        found.append(question_of(table, f"{path}, row {number}"))
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from openbook.address import Address
 from openbook.embedders.windows import embed_whole, in_halves
 from openbook.errors import ModelError, SpecError, one_line
 from openbook.recipe import digest
@@ -34,7 +35,7 @@ ENDS = 2  # tokens that a model puts around a text
 
 @dataclass
 class OpenAI:
-    """Texts go to `url`, and nowhere else. The key is read from the environment at each request, and shown nowhere.
+    """Texts go to `url`, and nowhere else. The key is looked up at each request, and shown nowhere.
 
     A server on this machine needs no key. Many models want prefixes before documents and questions: see their page.
     """
@@ -52,12 +53,14 @@ class OpenAI:
     requests: int = 4  # at once
     timeout: float = 120.0  # seconds without a byte
 
+    _address: Address = field(init=False, repr=False, compare=False)
     _service: Service = field(init=False, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
     _dim: int = field(default=0, init=False, repr=False, compare=False)  # 0: not known yet
 
     def __post_init__(self) -> None:
-        self._service = Service(self.url, self.model, self.key_env, self.timeout)
+        self._address = Address("openai", self.url, self.model, self.key_env, self.timeout)
+        self._service = Service(self._address)
         for option, least in (("dimensions", 0), ("context", 64), ("batch", 1), ("requests", 1)):
             if getattr(self, option) < least:
                 raise SpecError(f"openai({option}={getattr(self, option)}): write {least} or more.")
@@ -73,7 +76,7 @@ class OpenAI:
 
     @property
     def fingerprint(self) -> str:
-        made_of = (self._service.host, self.model, self.dim, self.document_prefix, self.query_prefix, self.window)
+        made_of = (self._address.host, self.model, self.dim, self.document_prefix, self.query_prefix, self.window)
         return f"openai-{self.VERSION}-{digest(*made_of)}"
 
     @property
@@ -86,7 +89,7 @@ class OpenAI:
 
     @property
     def remote(self) -> str:
-        return self._service.remote
+        return self._address.remote
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return list(_tokens(text))

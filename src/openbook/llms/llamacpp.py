@@ -16,6 +16,7 @@ from openbook.errors import ModelError, SpecError
 from openbook.llamacpp.client import Client
 from openbook.llms.chances import chances
 from openbook.llms.sse import events
+from openbook.models.fit import refuse_too_large
 from openbook.models.gguf import Header, read_header
 from openbook.prompts.template import render
 from openbook.types import Message, Stream, Usage
@@ -154,6 +155,7 @@ class LlamaCpp:
                     "parallel": self.parallel,
                     "gpu_layers": self.gpu_layers,
                 }
+                refuse_too_large(header, settings)
                 self._client = Client(self.name, header.path, settings, self.keep_minutes)
             return self._client
 

@@ -18,7 +18,9 @@ def events(response: BaseHTTPResponse) -> Iterator[dict[str, Any]]:
     """
     for line in _lines(response):
         field, _, value = line.partition(b":")
-        if field != b"data":  # a comment that keeps the connection open, an empty line, a name
+        if field == b"error":  # some versions of llama.cpp
+            value = b'{"error": %s}' % value
+        elif field != b"data":  # a comment that keeps the connection open, an empty line, a name
             continue
         if value.strip() == b"[DONE]":
             return

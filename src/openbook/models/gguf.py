@@ -8,17 +8,20 @@ The format: docs/gguf.md of the ggml project.
 
 from __future__ import annotations
 
+import math
+import re
 import stat
 import struct
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from openbook.errors import ModelError
+from openbook.models.catalogue import split_file
+from openbook.models.tensors import Share, Tensor, shares, tensor
 
 # A file may claim any count; these keep the worst one under 2 seconds. Real ones, roughly: 60 keys, 262,000 tokens and
 # 515,000 merges, 2,000 tensors, a header of 16 MB.
@@ -26,7 +29,8 @@ MAX_KEYS = 1 << 12
 MAX_TENSORS = 1 << 16
 MAX_STRINGS = 1 << 21  # in all arrays together
 HEADS = (8 << 20, 64 << 20)  # bytes to look at: the first holds most headers, the second all known ones
-SHOWN = 64  # arrays up to this length are metadata a person may read: languages, tags
+SHOWN = 64  # arrays of strings up to this length are metadata a person may read: languages, tags
+NUMBERS = 1 << 10  # arrays of numbers up to this length: one for each layer
 BLOCK = 1024  # strings between two known places in an array
 MAX_DIMS = 4  # as in ggml
 MAX_VALUES = 1 << 44  # in one tensor
@@ -36,20 +40,6 @@ SCALARS: Mapping[int, str] = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 STRING, ARRAY = 8, 9
-
-# Types of tensors, by number: name, values in a block, bytes of a block.
-TENSORS: Mapping[int, tuple[str, int, int]] = {
-    0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
-    7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 36), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
-    12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 15: ("Q8_K", 256, 292),
-    16: ("IQ2_XXS", 256, 66), 17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 19: ("IQ1_S", 256, 50),
-    20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136),
-    24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8), 28: ("F64", 1, 8),
-    29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54), 35: ("TQ2_0", 256, 66),
-    39: ("MXFP4", 32, 17),
-}  # fmt: skip
-# A type newer than this table: no type packs more than 8 values into a byte, so its size is never guessed too high.
-DENSEST = (8, 1)
 
 # llama.cpp's names for how a whole file was quantised: `general.file_type`.
 FILE_TYPES: Mapping[int, str] = {
@@ -65,6 +55,8 @@ BOS_PRETOKENIZERS = frozenset({
     "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano", "tekken",
     "chameleon",
 })  # fmt: skip
+
+SPECIAL = re.compile(r"tokenizer\.ggml\.(\w+)_token_id")
 
 POOLINGS = ("none", "mean", "cls", "last", "rank")  # llama.cpp's numbers from 0
 
@@ -89,6 +81,8 @@ class Header:
     quantisation: str  # 'Q4_K_M'
     bos: str  # the token that begins a text, as characters
     eos: str  # the token that ends an answer
+    tensors: tuple[Tensor, ...] = ()  # in the file's order
+    special: Mapping[str, str] = field(default_factory=dict)  # tokens by what they are for: 'bos', 'eos', 'unknown'
 
     @property
     def architecture(self) -> str:
@@ -110,6 +104,28 @@ class Header:
         """Tokens it was trained to see at once."""
         value = self.metadata.get(f"{self.architecture}.context_length")
         return value if isinstance(value, int) else 0
+
+    @property
+    def shares(self) -> Mapping[str, Share]:
+        """What the tensors of each type come to, the type with the most bytes first."""
+        return shares(self.tensors)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens it knows."""
+        value = self.metadata.get("tokenizer.ggml.tokens")
+        return value.count if isinstance(value, Array) else len(value) if isinstance(value, tuple) else 0
+
+    def number(self, key: str) -> float:
+        """A number of the network by the second half of its key, such as 'attention.head_count'; 0 if not said."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        return value if isinstance(value, int | float) and math.isfinite(value) else 0
+
+    def numbers(self, key: str) -> tuple[int, ...]:
+        """As `number`, where a file may give one for each layer; () if not said."""
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        values = value if isinstance(value, tuple) else (value,)
+        return tuple(one for one in values if isinstance(one, int))  # a bool is an int too
 
     @property
     def chat_template(self) -> str:
@@ -143,11 +159,41 @@ class _EndsEarlyError(Exception):
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a GGUF file (version 2 or 3, little-endian, one file).
+    """Read the header of a GGUF file (version 2 or 3, little-endian); of a split model, named by its first file, all.
 
     Raises:
         ModelError: There is no such file, it is not a GGUF that llama.cpp could load here, or it is cut off.
     """
+    first = _read_file(path, 1)
+    count = first.metadata.get("split.count")
+    if not isinstance(count, int) or count < 2:
+        return first
+    headers = [first, *(_read_file(_beside(path, number, count), number) for number in range(2, count + 1))]
+    return replace(
+        first,
+        size_bytes=sum(header.size_bytes for header in headers),
+        parameters=sum(header.parameters for header in headers),
+        quantisation=next((header.quantisation for header in headers if header.quantisation), ""),
+        tensors=tuple(one for header in headers for one in header.tensors),
+    )
+
+
+def _beside(first: Path, number: int, count: int) -> Path:
+    """Another file of a split model, where llama.cpp looks for it."""
+    path = first.with_name(split_file(first.name, number))
+    if path == first:
+        raise ModelError(
+            f"{first.name} is part 1 of {count} of a split model. Its name must end in -00001-of-{count:05}.gguf"
+        )
+    if not path.is_file():
+        raise ModelError(
+            f"{first.name} is part 1 of {count} of a split model, and {path.name} is not beside it. Get it too."
+        )
+    return path
+
+
+def _read_file(path: Path, part: int) -> Header:
+    """The header of one file, which must be that part if it is one of many."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -155,11 +201,11 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             head = file.read(HEADS[0])
             try:
-                return _parse(path, status.st_size, head)
+                return _parse(path, status.st_size, head, part)
             except _EndsEarlyError:
                 head += file.read(HEADS[1] - HEADS[0]) if len(head) == HEADS[0] else b""
             try:
-                return _parse(path, status.st_size, head)
+                return _parse(path, status.st_size, head, part)
             except _EndsEarlyError:
                 if len(head) >= HEADS[1]:
                     raise _damaged(path, f"its header is longer than {HEADS[1] >> 20} MB") from None
@@ -172,7 +218,7 @@ def _damaged(path: Path, what: str) -> ModelError:
     return ModelError(f"{path.name} is damaged: {what}. Download it again: {path}")
 
 
-def _parse(path: Path, size_bytes: int, head: bytes) -> Header:
+def _parse(path: Path, size_bytes: int, head: bytes, part: int) -> Header:
     tensor_count, key_count = _counts(path, head)
     cursor = _Cursor(path, head, offset=24)
     metadata = {}
@@ -184,17 +230,23 @@ def _parse(path: Path, size_bytes: int, head: bytes) -> Header:
             tokens = value if key == "tokenizer.ggml.tokens" else tokens
             value = cursor.shown(value)
         metadata[key] = value
-    _refuse_split(path, metadata)
-    tensors = [cursor.tensor() for _ in range(tensor_count)]
+    _refuse_other_part(path, metadata, part)
+    tensors = tuple(cursor.tensor() for _ in range(tensor_count))
     _refuse_truncated(path, size_bytes, cursor.offset, metadata, tensors)
     return Header(
         path,
         size_bytes,
         MappingProxyType(metadata),
-        parameters=sum(tensor.values for tensor in tensors),
+        parameters=sum(one.values for one in tensors),
         quantisation=_quantisation(metadata, tensors),
         bos=cursor.token(tokens, metadata.get("tokenizer.ggml.bos_token_id")),
         eos=cursor.token(tokens, metadata.get("tokenizer.ggml.eos_token_id")),
+        tensors=tensors,
+        special={
+            found[1]: cursor.token(tokens, index)
+            for key, index in metadata.items()
+            if (found := SPECIAL.fullmatch(key)) and isinstance(index, int)
+        },
     )
 
 
@@ -224,14 +276,6 @@ class _Strings:
 
     count: int
     offsets: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    type: str
-    values: int
-    start: int  # from where the weights begin
-    size_bytes: int
 
 
 @dataclass(slots=True)
@@ -285,7 +329,7 @@ class _Cursor:
         letter = self.scalar(kind)
         start = self.offset
         self.skip(count * struct.calcsize("<" + letter))
-        if count > SHOWN:
+        if count > NUMBERS:
             return Array(count)
         return struct.unpack_from(f"<{count}{letter}", self.head, start)
 
@@ -328,48 +372,40 @@ class _Cursor:
         (length,) = LENGTH.unpack_from(self.head, start)
         return self.head[start + 8 : start + 8 + length].decode("utf-8", "replace")
 
-    def tensor(self) -> _Tensor:
-        self.skip(self.number("Q"))  # its name
+    def tensor(self) -> Tensor:
+        name = self.text()
         dims = self.number("I")
         if dims > MAX_DIMS:
             raise _damaged(self.path, f"it claims a tensor of {dims:,} dimensions")
-        values = 1
-        for _ in range(dims):
-            values *= self.number("Q")
-        if values > MAX_VALUES:
+        shape = tuple(self.number("Q") for _ in range(dims))
+        if math.prod(shape) > MAX_VALUES:
             raise _damaged(self.path, f"it claims a tensor of more than {MAX_VALUES:,} values")
-        kind = self.number("I")
-        name, per_block, block_bytes = TENSORS.get(kind, (f"type {kind}", *DENSEST))
-        return _Tensor(name, values, self.number("Q"), values // per_block * block_bytes)
+        return tensor(name, self.number("I"), shape, self.number("Q"))
 
 
-def _refuse_split(path: Path, metadata: Mapping[str, object]) -> None:
-    count = metadata.get("split.count")
-    if isinstance(count, int) and count > 1:
-        number = metadata.get("split.no")
-        part = f"part {number + 1}" if isinstance(number, int) else "one part"
+def _refuse_other_part(path: Path, metadata: Mapping[str, object], part: int) -> None:
+    count, number = metadata.get("split.count"), metadata.get("split.no")
+    if isinstance(count, int) and count > 1 and number != part - 1:
+        said = f"part {number + 1}" if isinstance(number, int) else "one part"
         raise ModelError(
-            f"{path.name} is {part} of {count} of a split model. Join them: llama-gguf-split --merge FIRST_PART JOINED"
+            f"{path.name} is {said} of {count} of a split model. Name its first: {split_file(path.name, 1)}"
         )
 
 
 def _refuse_truncated(
-    path: Path, size_bytes: int, end: int, metadata: Mapping[str, object], tensors: list[_Tensor]
+    path: Path, size_bytes: int, end: int, metadata: Mapping[str, object], tensors: tuple[Tensor, ...]
 ) -> None:
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
         raise _damaged(path, f"its alignment is {alignment!r}")
     weights = -(-end // alignment) * alignment
-    wanted = max((weights + tensor.start + tensor.size_bytes for tensor in tensors), default=0)
+    wanted = max((weights + one.start + one.size_bytes for one in tensors), default=0)
     if wanted > size_bytes:
         raise _damaged(path, f"truncated, {size_bytes:,} of at least {wanted:,} bytes are here")
 
 
-def _quantisation(metadata: Mapping[str, object], tensors: list[_Tensor]) -> str:
+def _quantisation(metadata: Mapping[str, object], tensors: tuple[Tensor, ...]) -> str:
     named = metadata.get("general.file_type")
     if isinstance(named, int) and named in FILE_TYPES:
         return FILE_TYPES[named]
-    sizes: Counter[str] = Counter()
-    for tensor in tensors:
-        sizes[tensor.type] += tensor.size_bytes
-    return max(sizes, key=lambda kind: sizes[kind], default="")
+    return next(iter(shares(tensors)), "")

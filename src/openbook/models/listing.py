@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from openbook.errors import ModelError
 from openbook.home import models_folder
-from openbook.models.catalogue import Model, catalogue, readable
+from openbook.models.catalogue import SPLIT, Model, catalogue, readable
 from openbook.models.gguf import read_header
 from openbook.models.transfer import size_of
 from openbook.recipe import did_you_mean
@@ -46,16 +47,22 @@ def is_here(model: Model) -> bool:
     """
     if model.converter:
         return place(model).is_dir()
-    return model.bundled or size_of(place(model)) == model.size_bytes
+    return model.bundled or not missing(model)
+
+
+def missing(model: Model) -> list[Model]:
+    """The files of a model that are not there or not whole, each as a model of its own."""
+    return [piece for piece in model.pieces if size_of(models_folder() / piece.file) != piece.size_bytes]
 
 
 def pulled_bytes(model: Model) -> int:
-    """Bytes of a file that is not yet whole, by the source that has given most."""
-    return max((size_of(part) for part in working_folder(model).glob("*.part")), default=0)
+    """Bytes that are here of a model that is not yet whole; of a half pulled file by the source that has given most."""
+    whole = model.size_bytes - sum(piece.size_bytes for piece in missing(model))
+    return whole + max((size_of(part) for part in working_folder(model).glob("*.part")), default=0)
 
 
 def find(name: str) -> Path:
-    """The file of a model: a name in the catalogue, a path, or the name of a file in the models folder.
+    """The file of a model: a name in the catalogue, a path, or a file in the models folder, with or without '.gguf'.
 
     Raises:
         ModelError: There is none; says what to run to get it.
@@ -63,15 +70,17 @@ def find(name: str) -> Path:
     known = catalogue()
     if name in known:
         return _found(known[name])
-    own = models_folder() / name
-    here = [own, own.with_name(f"{name}.gguf")] if name and name == Path(name).name else []
-    for path in (_expanded(name), *here):
+    bare = bool(name) and name == Path(name).name
+    in_folder = [models_folder() / name, models_folder() / f"{name}.gguf"] if bare else []
+    for path in (_expanded(name), *in_folder):
         if path is not None and _is_file(path):
             return path
+    if name.startswith("hf:"):
+        raise ModelError(f"{name} is not a name. Get it, and its name, with: openbook models pull {name}")
     if name.endswith(".gguf") or "/" in name or "\\" in name:
         raise ModelError(f"No model file {name}, and none in {models_folder()}. Check the path.")
     raise ModelError(
-        f"No model is called {name!r}.{did_you_mean(name, list(known))}"
+        f"No model is called {name!r}.{did_you_mean(name, [*known, *strangers(known)])}"
         f" Known: {', '.join(known)}, or a path to a .gguf file."
     )
 
@@ -86,7 +95,7 @@ def _found(model: Model) -> Path:
         raise ModelError(
             f"{model.name} is only half here, {readable(done)} of {what}. Go on with: openbook models pull {model.name}"
         )
-    if size := size_of(place(model)):
+    if not model.parts and (size := size_of(place(model))):
         raise ModelError(
             f"{place(model)} has {size:,} bytes, not {model.size_bytes:,}."
             f" Get it again ({what}) with: openbook models pull {model.name}"
@@ -111,9 +120,15 @@ def _is_file(path: Path) -> bool:
 def rows() -> list[Row]:
     """Every model of the catalogue, then the GGUF files in the models folder that it does not know, by name."""
     known = catalogue()
-    files = {model.file for model in known.values()}
-    strangers = sorted(path for path in models_folder().glob("*.gguf") if path.name not in files)
-    return [_row(model) for model in known.values()] + [_stranger(path) for path in strangers]
+    return [_row(model) for model in known.values()] + [_stranger(path) for path in strangers(known).values()]
+
+
+def strangers(known: Mapping[str, Model]) -> dict[str, Path]:
+    """By name without '.gguf', files in the models folder that the catalogue does not know; of a split model one."""
+    files = {piece.file for model in known.values() for piece in model.pieces}
+    found = sorted(path for path in models_folder().glob("*.gguf") if path.name not in files)
+    split = {path: SPLIT.search(path.name) for path in found}
+    return {path.stem: path for path, named in split.items() if named is None or int(named[1]) == 1}
 
 
 def _row(model: Model) -> Row:

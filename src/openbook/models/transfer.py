@@ -26,15 +26,17 @@ class Meter:
 
     report: Report | None
     total: int
+    before: int = 0  # bytes of the files that came before this one
     done: int = 0
+    step: str = "download"
     told: float = float("-inf")
 
     def __call__(self, done: int) -> None:
-        self.done = max(self.done, min(done, self.total))
+        self.done = max(self.done, min(self.before + done, self.total))
         now = time.monotonic()
         if self.report and (now - self.told >= BETWEEN_REPORTS or self.done == self.total):
             self.told = now
-            self.report(Progress("download", self.done, self.total, "bytes"))
+            self.report(Progress(self.step, self.done, self.total, "bytes"))
 
 
 def size_of(path: Path) -> int:

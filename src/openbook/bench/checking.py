@@ -1,0 +1,107 @@
+"""Is a set of questions fit to compare with? What is wrong with it, question by question, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from openbook.bench.gold import Stretch, resolve, units
+from openbook.bench.questions import Question
+from openbook.bench.ranking import measure
+from openbook.bench.statistics import SURE
+from openbook.book import Book
+from openbook.judging import plain
+from openbook.types import Document
+
+ALIKE = 0.8  # of the words of two questions are the same: they ask one thing twice
+FEW = 100  # questions: with fewer, ten points are not found
+CEILING = 0.97  # of the questions answered by words alone: no recipe can be better
+K = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a question, or about the set as a whole."""
+
+    question: str  # its id; '' for the set
+    said: str
+
+
+def check_questions(questions: Sequence[Question], book: Book | None = None) -> list[Finding]:
+    """What is wrong: of each question, then of the set. With a book also whether it holds the golds, and how easily.
+
+    Raises:
+        BookError: The book cannot be searched.
+    """
+    found = [*_of_each(questions), *_doubled(questions)]
+    if book is not None:
+        found += _in_book(questions, book)
+    answerable = [one for one in questions if one.answerable]
+    if not any(one.gold for one in answerable):
+        found.append(Finding("", "No question has gold: only answers can be judged, not what a search finds."))
+    if not any(one.answers for one in answerable):
+        found.append(Finding("", "No question has answers: only the search can be judged."))
+    if len(answerable) == len(questions):
+        found.append(Finding("", "Every question has an answer: an invented one is never caught. Add some without."))
+    if len(questions) < FEW:
+        points = 100 * SURE * (0.2 / max(1, len(questions))) ** 0.5
+        said = f"{len(questions)} questions: differences below about {points:.0f} points are not found."
+        found.append(Finding("", said))
+    return found
+
+
+def _of_each(questions: Sequence[Question]) -> Iterator[Finding]:
+    for one in questions:
+        if one.answerable and not (one.answers or one.gold):
+            yield Finding(one.id, "has neither answers nor gold, so nothing of it can be judged")
+        said = f" {plain(one.text)} "
+        for answer in one.answers:
+            if plain(answer) and f" {plain(answer)} " in said:
+                yield Finding(one.id, f"says its answer itself: {answer!r}")
+        if len(one.text.split()) < 3:
+            yield Finding(one.id, f"is very short: {one.text!r}")
+
+
+def _doubled(questions: Sequence[Question]) -> Iterator[Finding]:
+    seen: list[tuple[str, set[str]]] = []
+    for one in questions:
+        words = set(plain(one.text).split())
+        for other, others in seen:
+            if words and len(words & others) >= ALIKE * len(words | others):
+                yield Finding(one.id, f"asks what {other} asks")
+                break
+        seen.append((one.id, words))
+
+
+def _in_book(questions: Sequence[Question], book: Book) -> Iterator[Finding]:
+    sources: dict[str, list[str]] = {}
+    for source, document_id in book.documents.sources().items():
+        sources.setdefault(document_id, []).append(source)
+    documents: dict[str, tuple[Document, Sequence[str]]] = {
+        name: (document, sources.get(name, [])) for name, document in book.documents.all()
+    }
+    resolved = resolve(questions, documents)
+    for line in resolved.missing:
+        question, _, said = line.partition(": ")
+        yield Finding(question, f"gold {said}")
+    texts = [f" {plain(document.text)} " for document, _ in documents.values()]
+    for one in questions:
+        if not one.answerable or not one.answers:
+            continue
+        if not any(f" {plain(answer)} " in text for answer in one.answers for text in texts if plain(answer)):
+            yield Finding(one.id, f"none of its answers stands in the documents word for word: {one.answers[0]!r}")
+    yield from _ceiling(questions, resolved.stretches, book)
+
+
+def _ceiling(
+    questions: Sequence[Question], stretches: Mapping[str, Mapping[int, tuple[Stretch, ...]]], book: Book
+) -> Iterator[Finding]:
+    recall, scores = measure(f"recall@{K}"), []
+    for one in questions:
+        golds = list(stretches[one.id].values())
+        if golds:
+            found = [passage.chunk for passage in book.store.match(one.text, K)]
+            scores.append(float(recall(*units(found, golds)) > 0))
+    if scores and sum(scores) / len(scores) >= CEILING:
+        share = sum(scores) / len(scores)
+        yield Finding("", f"{share:.0%} are found by their words alone: too easy to tell searches apart.")

@@ -1,0 +1,197 @@
+"""What comparisons measured, in one SQLite file: a row for each question of each stage, kept by what made it.
+
+A stage's key names everything it depends on (documents, components with their options and versions, weights), so two
+recipes, or two comparisons, that share a stage share its rows, and what was stopped goes on at the next question.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from openbook.errors import BookError
+
+BUSY_SECONDS = 60.0
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS runs (
+  name TEXT PRIMARY KEY, made TEXT NOT NULL, settings TEXT NOT NULL, questions TEXT NOT NULL, gold TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (
+  run TEXT NOT NULL, number INTEGER NOT NULL, varied TEXT NOT NULL, recipe TEXT NOT NULL,
+  index_key TEXT NOT NULL, search_key TEXT NOT NULL, answer_key TEXT NOT NULL, PRIMARY KEY (run, number));
+CREATE TABLE IF NOT EXISTS stages (key TEXT PRIMARY KEY, measured TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (
+  key TEXT NOT NULL, question TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key, question)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One recipe of a run and the keys of its stages."""
+
+    number: int  # from 1; 1 is the baseline
+    varied: dict[str, str]
+    recipe: dict[str, str]
+    index_key: str
+    search_key: str
+    answer_key: str  # '' where no answers were asked for
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others, in the notation of --set."""
+        return " ".join(f"{step}={spec}" for step, spec in self.varied.items()) or "default"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One comparison: all that is needed to score it again without a model."""
+
+    name: str
+    made: str  # ISO 8601
+    settings: dict[str, Any]
+    questions: list[dict[str, Any]]  # as their file says them
+    gold: dict[str, list[list[list[Any]]]]  # question -> golds -> stretches: [document, start, end, whole]
+    trials: tuple[TrialRow, ...] = ()
+
+
+class Results:
+    """An opened file of results. Several processes may have it open; each write is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.executescript(SCHEMA)
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Closing twice is allowed."""
+        self._db.close()
+
+    def _failed(self, error: Exception) -> BookError:
+        if "full" in str(error):
+            return BookError(f"The disk is full: {self.path} could not be written. Free some space, then run it again.")
+        return BookError(f"{self.path} cannot be used ({error}). Move it away to begin anew.")
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    # Runs.
+
+    def begin(self, run: RunRow) -> None:
+        """Note what a run compares; a run of that name is replaced, the results of its stages are kept."""
+        with self._errors(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM trials WHERE run = ?", (run.name,))
+            values = (run.name, run.made, *map(json.dumps, (run.settings, run.questions, run.gold)))
+            self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", values)
+            self._db.executemany(
+                "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run.name, one.number, json.dumps(one.varied), json.dumps(one.recipe), *_keys(one))
+                    for one in run.trials
+                ],
+            )
+
+    def run(self, name: str) -> RunRow:
+        """The run of that name; '' is the last one.
+
+        Raises:
+            BookError: There is none; says which there are.
+        """
+        known = self.runs()
+        wanted = name or (known[-1] if known else "")
+        with self._errors():
+            row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
+            trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
+        if row is None:
+            there = f"Runs: {', '.join(known)}." if known else "Make one with: openbook compare sweep.toml"
+            raise BookError(
+                f"No comparison is called {name!r}. {there}" if name else f"Nothing was compared yet. {there}"
+            )
+        settings, questions, gold = map(json.loads, row[2:5])
+        return RunRow(
+            row[0],
+            row[1],
+            settings,
+            questions,
+            gold,
+            tuple(TrialRow(one[1], json.loads(one[2]), json.loads(one[3]), *one[4:]) for one in trials),
+        )
+
+    def trial(self, row: str) -> TrialRow:
+        """The row written 'RUN:3', or ':3' of the last run.
+
+        Raises:
+            BookError: There is no such row.
+        """
+        name, sign, number = row.rpartition(":")
+        if not sign or not number.isdigit():
+            raise BookError(f"{row!r} is no row. Write the run and the row's number, such as sweep:3.")
+        run = self.run(name)
+        for one in run.trials:
+            if one.number == int(number):
+                return one
+        raise BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+
+    def runs(self) -> list[str]:
+        """Names of all runs, the latest last."""
+        with self._errors():
+            return [str(name) for (name,) in self._db.execute("SELECT name FROM runs ORDER BY made, rowid")]
+
+    # Stages.
+
+    def measured(self, key: str) -> dict[str, Any]:
+        """What was measured of a stage as a whole; empty when it was not begun."""
+        with self._errors():
+            row = self._db.execute("SELECT measured FROM stages WHERE key = ?", (key,)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+    def note(self, key: str, measured: Mapping[str, Any]) -> None:
+        """Keep what was measured of a stage, beside what is there."""
+        with self._errors(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            row = self._db.execute("SELECT measured FROM stages WHERE key = ?", (key,)).fetchone()
+            both = {**(json.loads(row[0]) if row else {}), **measured}
+            self._db.execute("INSERT OR REPLACE INTO stages VALUES (?, ?)", (key, json.dumps(both)))
+
+    def add(self, key: str, question: str, value: Mapping[str, Any]) -> None:
+        """Keep what a stage gave for one question; on the disk when this returns."""
+        with self._errors():
+            text = json.dumps(value, ensure_ascii=False)
+            self._db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (key, question, text))
+
+    def of(self, key: str) -> dict[str, dict[str, Any]]:
+        """What a stage gave, by question."""
+        with self._errors():
+            rows = self._db.execute("SELECT question, value FROM results WHERE key = ?", (key,)).fetchall()
+        return {str(name): json.loads(value) for name, value in rows}
+
+    def one(self, key: str, question: str) -> dict[str, Any]:
+        """What a stage gave for one question; empty when it was not asked yet."""
+        with self._errors():
+            row = self._db.execute(
+                "SELECT value FROM results WHERE key = ? AND question = ?", (key, question)
+            ).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+
+def _keys(trial: TrialRow) -> tuple[str, str, str]:
+    return trial.index_key, trial.search_key, trial.answer_key

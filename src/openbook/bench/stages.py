@@ -1,0 +1,164 @@
+"""One stage of a comparison, in a process of its own so that its memory can be told: index, search or answer.
+
+stdin:  one line of JSON, the task; then nothing, but it stays open as long as the parent lives
+stdout: lines of JSON: {"step", "done", "total"} on the way, {"error"} at a failure; results go into the file of results
+
+`python -m openbook.bench.stages`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from openbook.bench.memory import Watch
+from openbook.bench.results import Results
+from openbook.book import Book
+from openbook.errors import OpenbookError
+from openbook.recipe import Recipe
+from openbook.types import Answer, Chunk, Passage, Progress
+
+Say = Callable[..., None]
+
+
+def main() -> None:
+    """Do the task and end."""
+    task = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def say(**what: object) -> None:
+        print(json.dumps(what), flush=True)  # noqa: T201 - the parent reads it
+
+    try:
+        with Watch() as watch, Results(Path(task["results"])) as results:
+            measured = STAGES[task["kind"]](task, results, say)
+            peak = watch.peak
+            before = results.measured(task["key"])
+            results.note(task["key"], {
+                **measured,
+                "peak_bytes": max(peak.total, before.get("peak_bytes", 0)),
+                "anonymous_bytes": max(peak.anonymous, before.get("anonymous_bytes", 0)),
+                "mapped_bytes": max(peak.mapped, before.get("mapped_bytes", 0)),
+            })  # fmt: skip
+    except OpenbookError as error:
+        say(error=" ".join(str(error).split()))
+        sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _index(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
+    """A book with the documents of another one, by another recipe; under its name only when it is whole."""
+    folder, recipe = Path(task["folder"]), Recipe.from_dict(task["recipe"])
+    making = folder.with_name(f"{folder.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    load = _load()
+
+    def report(progress: Progress) -> None:
+        say(step=progress.step, done=progress.done, total=progress.total)
+
+    with Book.open(making, recipe, create=True) as book:
+        with (
+            closing(sqlite3.connect(Path(task["documents"]) / "documents.db")) as source,
+            closing(sqlite3.connect(making / "documents.db")) as target,
+        ):
+            source.backup(target)
+        began = time.perf_counter()
+        chunks = book.rebuild(recipe, report=report)
+        seconds = time.perf_counter() - began
+    size_bytes = sum(path.stat().st_size for path in making.glob("store-*/**/*") if path.is_file())
+    making.replace(folder)
+    return {"chunks": chunks, "seconds": seconds, "size_bytes": size_bytes, "load": load}
+
+
+def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
+    with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        for number, question in enumerate(task["questions"]):
+            say(step="search", done=number, total=len(task["questions"]))
+            load = _load()
+            passages, timing = book.retrieve(question["text"], task["k"])
+            value = {
+                "passages": [_span(passage) for passage in passages],
+                "seconds": timing.retrieve,
+                "embed_seconds": timing.embed,
+                "cold": number == 0,  # the embedder and the index were loaded for it
+                "load": load,
+            }
+            results.add(task["key"], question["key"], value)
+    return {}
+
+
+def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
+    with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        for number, question in enumerate(task["questions"]):
+            say(step="answer", done=number, total=len(task["questions"]))
+            load = _load()
+            try:
+                answer = _asked(book, question, task["max_tokens"])
+                value = _told(answer) | {"cold": number == 0, "load": load}
+            except OpenbookError as error:
+                if number == 0:
+                    raise  # the model is missing, or no question can be asked: say it before an hour has gone by
+                value = {"error": " ".join(str(error).split())}
+            results.add(task["key"], question["key"], value)
+        return {"model": book.llm.name, "remote": book.llm.remote}
+
+
+def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
+    for part in book.stream(question["text"], max_tokens=max_tokens):
+        if isinstance(part, Answer):
+            return part
+    raise AssertionError("a stream ends with an Answer")
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    timing, usage = answer.timing, answer.timing.usage
+    return {
+        "text": answer.text,
+        "passages": [_span(passage) for passage in answer.passages],
+        "cited": list(answer.cited),
+        "invented": list(answer.invented),
+        "searched": answer.searched,
+        "left_out": list(answer.left_out),
+        "prompt": answer.prompt,
+        "stopped": usage.stopped,
+        "retrieve_seconds": timing.retrieve,
+        "first_token_seconds": timing.first_token,
+        "seconds": timing.total,
+        "prompt_tokens": usage.prompt_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "answer_tokens": usage.answer_tokens,
+    }
+
+
+def _span(passage: Passage) -> list[Any]:
+    chunk: Chunk = passage.chunk
+    return [chunk.document_id, chunk.start, chunk.end, round(passage.score, 6)]
+
+
+def _load() -> float:
+    """Processes that wanted a core in the last minute, before this work began to count among them."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+STAGES: Mapping[str, Callable[[Mapping[str, Any], Results, Say], dict[str, Any]]] = {
+    "index": _index,
+    "search": _search,
+    "answer": _answer,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What a user is told of models that are not on this machine: what goes there, who answered, that it is busy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openbook.app.cli import run
+from speaking import Speaker, failure, speaking, vectors, words
+
+KEY = "sk-proj-0123456789abcdef"
+NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def speaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speaker]:
+    """A service that counts as another machine."""
+    monkeypatch.setattr("openbook.address.LOOPBACK", frozenset())
+    monkeypatch.setattr("openbook.retrying.sleep", lambda seconds: None)
+    monkeypatch.setenv("MY_KEY", KEY)
+    with speaking("/v1") as talk:
+        talk.script = [words("Jonah [1].")]
+        yield talk
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("whale.txt").write_text("Now the LORD had prepared a great fish to swallow up Jonah.", encoding="utf-8")
+    assert run(["add", "-b", "sea", "whale.txt", *NEW]) == 0
+    capsys.readouterr()
+    return "sea"
+
+
+def remote(speaker: Speaker) -> str:
+    return f"openai(url='{speaker.url}', model='tiny', key_env='MY_KEY')"
+
+
+def test_ask_says_what_goes_where_and_who_answered(
+    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", "-b", book, "Who was swallowed?", "--llm", remote(speaker)]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"The question and 1 passage go to {HOST}.\n"
+    assert f"Jonah [1].\n\nAnswered by tiny at {HOST}.\n\nCited\n" in out
+
+
+def test_it_is_said_before_anything_goes(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
+    speaker.script = [failure(400, "no")]
+    assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"The question and 1 passage go to {HOST}."
+    assert "refuses the question" in second
+
+
+def test_it_is_said_once_for_many_questions(
+    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbook.app.cli._questions", lambda: iter(["Who?", "What?", "Whom?"]))
+    assert run(["ask", "-b", book, "--json", "--llm", remote(speaker)]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["remote"] for line in out.splitlines()] == [HOST] * 3
+    assert err.count("go to") == 1
+
+
+def test_nothing_is_said_of_this_machine(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "-b", book, "Who?"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "Answered by" not in out
+
+
+def test_a_busy_service_is_said_on_stderr(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
+    speaker.script = [failure(429, "slow down"), failure(429, "slow down"), words("Jonah.")]
+    assert run(["ask", "-b", book, "Who?", "--json", "--llm", remote(speaker)]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["answer"] == "Jonah."
+    assert f"openbook: {speaker.url} is busy (429: slow down). Trying again in 0.5 s." in err.splitlines()
+    assert err.count("busy") == 1
+
+
+def test_documents_that_go_to_a_service_are_said_before(
+    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speaker.script = [vectors(1)]
+    embedder = f"embedder={remote(speaker)}"
+    assert run(["add", "-b", "far", "whale.txt", *NEW, "--set", embedder]) == 0
+    assert f"The text of the documents goes to {HOST}.\n" in capsys.readouterr().err
+    assert run(["search", "-b", "far", "Who?"]) == 0
+    assert capsys.readouterr().err == f"The question goes to {HOST}.\n"
+    assert run(["search", "-b", "far", "Who was swallowed?", "--set", "retriever=bm25"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_refiner_that_asks_a_service_is_said(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
+    speaker.script = [failure(400, "no")]
+    refiner = f'refiners=llm-rerank(llm="{remote(speaker)}")'
+    run(["search", "-b", book, "Who?", "--set", refiner])
+    assert capsys.readouterr().err.startswith(f"The question and the passages found for it go to {HOST}.\n")
+
+
+def test_a_key_is_in_nothing_that_is_printed_or_kept(
+    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str], openbook_home: Path
+) -> None:
+    llm = remote(speaker)
+    shown = []
+    for script in ([words("Jonah [1].")], [failure(401, f"Incorrect API key provided: {KEY}")], [failure(500, KEY)]):
+        speaker.script = script
+        for more in ((), ("--json",), ("-v", "--show-prompt")):
+            run(["ask", "-b", book, "Who?", "--llm", llm, *more])
+            shown.append("".join(capsys.readouterr()))
+    run(["add", "-b", book, "whale.txt", "--set", f"llm={llm}"])
+    for wrong in (f"openai(key='{KEY}')", f"openai(key_env='{KEY}')", f"openai(key={KEY})"):
+        assert run(["ask", "-b", book, "Who?", "--llm", wrong]) == 1
+        assert run(["add", "-b", "new", "whale.txt", "--set", f"llm={wrong}"]) == 1
+    run(["status", "-b", book, "-v"])
+    shown.append("".join(capsys.readouterr()))
+    assert KEY[:8] not in "".join(shown)
+    kept = [path for path in openbook_home.rglob("*") if path.is_file()]
+    assert any("key_env='MY_KEY'" in path.read_text("utf-8", "replace") for path in kept)
+    for path in kept:
+        assert KEY.encode() not in path.read_bytes()
