@@ -66,6 +66,17 @@ def test_the_score_is_the_models_log_odds_and_the_retrievers_deviations() -> Non
     assert [one.score for one in after[:3]] == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_model_that_reads_several_at_once_gives_the_same_order_and_scores() -> None:
+    @dataclass(frozen=True)
+    class Many(Judge):
+        @property
+        def parallel(self) -> int:
+            return 3
+
+    before = found(9, 8.5, 8, 7.5, 7)
+    assert LLMRerank(Many(word="a2"))("Who?", before, 3) == LLMRerank(Judge(word="a2"))("Who?", before, 3)
+
+
 def test_a_sure_retriever_is_not_asked_about() -> None:
     judge = Judge(word="a1")
     before = found(9, 2, 1)

@@ -33,12 +33,15 @@ from openbook.home import absolute
 from openbook.indexing import Added, Indexer, disk_errors
 from openbook.languages import commonest, unsuited
 from openbook.lock import locked
-from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_vectors, store_folder
+from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_files, refuse_other_vectors, store_folder
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, Spec, digest
+from openbook.remembering import Remembered, forget
 from openbook.searching import Search, refuse
 from openbook.status import Status, status
+from openbook.summarizing import WORDS, summarize
+from openbook.surveying import survey
 from openbook.text import well_formed
 from openbook.types import (
     LLM,
@@ -54,12 +57,12 @@ from openbook.types import (
     Thought,
     Timing,
 )
+from openbook.whole import Readable, Whole
 
 T = TypeVar("T")
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
 MAX_ANSWER_TOKENS = 512
-OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 
 
 class Book:
@@ -253,6 +256,7 @@ class Book:
             old = self.documents.commit(dropped_sources=chosen, dropped_files=dropped)
             self.store.remove(old)
             self.documents.forget(old)
+            forget(self.folder)
         return sorted(chosen)
 
     def rebuild(self, recipe: Recipe | None = None, *, report: Report | None = None) -> int:
@@ -449,6 +453,23 @@ class Book:
                 return part
         raise AssertionError("a stream ends with an Answer")
 
+    def summarize(
+        self, names: Sequence[str] = (), *, words: int = WORDS, focus: str = "", report: Report | None = None
+    ) -> Whole:
+        """Documents, named as for `remove` (none: all), in about so many words; with `focus`, what they say of that."""
+        chosen, _ = self.documents.named(map(well_formed, names), name_of(self.folder))
+        within = set(chosen.values()) if names else None
+        return summarize(self._readable(within), words=words, focus=well_formed(focus), report=report)
+
+    def ask_all(self, question: str, *, where: str = "", report: Report | None = None) -> Whole:
+        """What each chunk says about a question: "list all ...", which no search can answer."""
+        refuse(question, 1)
+        return survey(self._readable(self._within(where) if where else None), well_formed(question), report=report)
+
+    def _readable(self, within: set[str] | None) -> Readable:
+        self._follow_rebuild()
+        return Readable(self.documents, self.store, within, self.llm, Remembered(self.folder, str(self.recipe.llm)))
+
     def document(self, passage: Passage) -> Document:
         """The document a passage is from: document.text[chunk.start:chunk.end] is the passage's text.
 
@@ -467,14 +488,6 @@ class Book:
     def status(self) -> Status:
         """What the book holds."""
         return status(self.folder, self._manifest, self.documents, self.store)
-
-
-def refuse_other_files(folder: Path) -> None:
-    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
-    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
-        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

@@ -15,6 +15,7 @@ from openbook.recipe import Recipe, digest
 NAME = "book.toml"
 MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
 READING = ("reader", "cleaners")  # changing one of these makes the documents wrong
+OURS = (NAME, "documents.db", "store-", "partial", ".lock")  # what a making that was killed may have left
 FORMAT = 2  # counts up when an older openbook could not read a newer book
 
 
@@ -102,3 +103,11 @@ def refuse_other_vectors(folder: Path, own: Recipe, wanted: Recipe) -> None:
             f"This book was made with {step} {old or 'none'}, not {new or 'none'}. "
             f'Make it again with: openbook rebuild -b {name_of(folder)} --set "{step}={new}"'
         )
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raises: BookError, when no book can be made in this folder, as it holds something else or is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise BookError(f"{folder} is a file. Name a folder for the book, such as: -b ./mybook")
+    if folder.is_dir() and not all(path.name.startswith(OURS) for path in folder.iterdir()):
+        raise BookError(f"{folder} holds other files and is not a book. Name a new folder, such as: -b {folder}/book")

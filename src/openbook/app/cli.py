@@ -25,6 +25,7 @@ from openbook.app.options import (
     where_option,
 )
 from openbook.app.questions import questions
+from openbook.app.whole import all_option, show_all, summarize, yes_option
 from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -259,6 +260,9 @@ def _count(k: int) -> int:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer in tokens.  [default: 512]")
 @click.option("--show-prompt", is_flag=True, help="Print the exact characters that were sent to the model.")
+@all_option
+@yes_option
+@click.option("--thoughts", is_flag=True, help="Show what a model thinks before it answers; -v does so too.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would come to: tokens, price. Sends nothing.")
 @json_option
 @verbose_option
@@ -270,6 +274,9 @@ def ask(
     llm: str,
     max_tokens: int | None,
     show_prompt: bool,
+    every: bool,
+    yes: bool,
+    thoughts: bool,
     dry_run: bool,
     as_json: bool,
     verbose: bool,
@@ -278,6 +285,8 @@ def ask(
 
     The passages are shown when they are found, the answer as it comes, then the passages it cites. Without QUESTION it
     reads questions line by line: the model stays loaded between them.
+
+    With --all the question is put to every passage instead: for "list all ..." and "how many ...".
     """
     from openbook.app import show
     from openbook.app.leaving import Leaving
@@ -285,6 +294,8 @@ def ask(
 
     choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
     questions = [" ".join(question)] if question else _questions()
+    if every and dry_run:
+        raise click.UsageError("--dry-run says what one prompt costs; --all sends one for each passage.")
     if dry_run:
         from openbook.app.dry_run import ask as dry_ask
 
@@ -292,6 +303,9 @@ def ask(
         return
     leaving = Leaving()
     with open_book(folder, choices) as book:
+        if every:
+            show_all(" ".join(question), book, where, yes=yes, as_json=as_json, verbose=verbose)
+            return
         leaving.search(book)
         for words in questions:
             stream = book.stream(words, where=where, max_tokens=longest)
@@ -300,7 +314,8 @@ def ask(
                 if as_json:
                     show.as_json(show.answer_json(show.last_answer(parts)))
                 else:
-                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt)
+                    thought = thoughts or verbose
+                    show.stream(parts, book, verbose=verbose, show_prompt=show_prompt, thoughts=thought)
             except OpenbookError as error:
                 if question:
                     raise
@@ -417,6 +432,7 @@ def components(kind: str | None, as_json: bool) -> None:
 
 
 cli.add_command(models)
+cli.add_command(summarize)
 cli.add_command(compare)
 cli.add_command(questions)
 
@@ -444,7 +460,8 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"]) and "--dry-run" not in arguments
+        resumes = arguments[:1] in (["add"], ["demo"], ["models"], ["rebuild"], ["summarize"]) or "--all" in arguments
+        resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
     except OpenbookError as error:

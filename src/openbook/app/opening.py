@@ -62,8 +62,7 @@ def open_book(folder: Path, choices: tuple[str, ...] = (), *, create: bool = Fal
 @contextmanager
 def dry_book(folder: Path, choices: tuple[str, ...]) -> Generator[Book]:
     """The book of `-b`, or, where there is none, one as it would be made, gone afterwards."""
-    from openbook.book import refuse_other_files
-    from openbook.manifest import NAME
+    from openbook.manifest import NAME, refuse_other_files
 
     there = (folder / NAME).exists()
     if not there:

@@ -113,6 +113,8 @@ class Bar:
         "download": "downloading",
         "verify": "verifying",
         "check": "checking",
+        "ask": "asking",
+        "merge": "merging",
     }
 
     def __init__(self) -> None:
@@ -251,15 +253,29 @@ def last_answer(parts: Iterator[Part]) -> Answer:
     raise AssertionError("a stream ends with an Answer")
 
 
-def stream(parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False) -> None:
-    """Sources when they are found, words as they come, then the passages that are cited."""
+def stream(
+    parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False, thoughts: bool = False
+) -> None:
+    """Sources when they are found, words as they come, then the passages that are cited.
+
+    `thoughts`, too, as they come: dim, and on stderr, as they are no part of the answer.
+    """
+    thinking = False
     for part in parts:
+        if isinstance(part, Thought):
+            if thoughts:
+                click.secho(well_formed(part.text), nl=False, dim=True, err=True)
+                thinking = True
+            continue
+        if thinking:
+            note("\n")
+            thinking = False
         if isinstance(part, str):
             click.echo(part, nl=False)
             sys.stdout.flush()
         elif isinstance(part, Answer):
             _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
-        elif not isinstance(part, Thought):
+        else:
             sources(part)
 
 
@@ -280,13 +296,11 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
     if answer.remote:
         click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
     unheld(answer.question, answer.passages)
-    if answer.timing.usage.stopped == "length":
+    if answer.thought and not answer.text:
+        error("The model only thought, and came to no answer. Allow more with: --max-tokens N")
+    elif answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
-    if answer.cited:
-        click.secho("Cited", bold=True)
-        for number, passage in answer.cited.items():
-            click.secho(f"  [{number}] {where(passage)}", bold=True)
-            click.echo(textwrap.indent(passage.chunk.text, "      "))
+    cited(answer)
     if answer.invented:
         numbers = ", ".join(f"[{number}]" for number in answer.invented)
         error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
@@ -304,6 +318,15 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{usage.answer_tokens} answer tokens; {answer.model}"
             + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+
+
+def cited(answer: Answer) -> None:
+    """The passages that an answer cites, by their numbers."""
+    if answer.cited:
+        click.secho("Cited", bold=True)
+    for number, passage in answer.cited.items():
+        click.secho(f"  [{number}] {where(passage)}", bold=True)
+        click.echo(textwrap.indent(passage.chunk.text, "      "))
 
 
 def _cost(answer: Answer) -> float | None:
@@ -334,6 +357,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
     return {
         "question": answer.question,
         "answer": answer.text,
+        "thought": answer.thought,
         "cited": list(answer.cited),
         "invented": list(answer.invented),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],

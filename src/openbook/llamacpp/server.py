@@ -23,13 +23,19 @@ LOG_LINES = 200
 END_SECONDS = 3.0  # until a child that was asked to end is killed
 
 # What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this.
+# Memory first: without it a file cannot be read either.
 FAILURES = (
+    (r"bad_alloc|(fail|unable|annot).* allocat|out of memory|Resource temporarily unavailable",
+     "needs more memory. Choose a smaller model or context"),
+    (r"failed to (?:load|apply) lora adapter '([^']*)'", "cannot take the adapter {}. Name one that was made for it"),
+    (r"failed to load draft model, '([^']*)'", "cannot be helped by the draft model {}. Name another, or none"),
     (r"No such file", "is not there. Check the path, or: openbook models pull"),
     (r"invalid magic", "is not a GGUF file. Name a .gguf file"),
     (r"failed to read|not within the file bounds|corrupted", "is cut off or damaged. Download it again"),
     (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown here. Try: pip install -U xllamacpp"),
-    (r"bad_alloc|(fail|unable|annot).* allocat|out of memory", "needs more memory. Choose a smaller model or context"),
     (r"No module named '([^']*)'", "needs {}. Install it with: pip install -U openbook"),
+    (r"((?:Import|Attribute|OS)Error: [^\n]*)", "cannot run, as llama.cpp is not whole here: {}. Try: pip install -U "
+     "--force-reinstall xllamacpp"),
 )  # fmt: skip
 
 
@@ -39,9 +45,11 @@ class Server:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         """Start the process; returns at once, while it loads."""
         self.path = path
+        self._stamp = stamp(path)
         self.api_key = secrets.token_urlsafe(32)  # over stdin: command lines and environments can be read by others
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._url = self._failed = ""
+        self.gpus: list[str] = []  # names of those that it can use; known once `url` returned
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             # -P: the folder of this file is not where the child finds libraries.
@@ -73,6 +81,21 @@ class Server:
         """Whether the child still runs."""
         return self._process.poll() is None
 
+    @property
+    def outdated(self) -> bool:
+        """Whether its file holds something else now. One that is gone is still in memory."""
+        return stamp(self.path) not in {self._stamp, None}
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its file was written over in place: what is in memory changed with it."""
+        now = stamp(self.path)
+        return now is not None and self._stamp is not None and now != self._stamp and now[0] == self._stamp[0]
+
+    def log(self) -> str:
+        """The last lines of llama.cpp's log."""
+        return "\n".join(self._log)
+
     def url(self) -> str:
         """Where it listens; waits until the model is loaded.
 
@@ -84,22 +107,32 @@ class Server:
                 assert self._process.stdout is not None
                 line = self._process.stdout.readline()
                 if line:
-                    self._url = json.loads(line)["url"]
+                    said = json.loads(line)
+                    self._url, self.gpus = said["url"], said["gpus"]
                 else:
                     self._failed = self._failure()
             if self._failed:
                 raise ModelError(self._failed)
             return self._url
 
-    def ended(self) -> str:
-        """How the child ended, such as 'SIGKILL'; '' while it runs. Waits a moment for one that is just ending."""
+    def ended(self, seconds: float = 2.0) -> str:
+        """How the child ended, such as 'SIGKILL'; '' while it runs. Waits that long for one that is just ending."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=2)
+            code = self._process.wait(timeout=seconds)
             if code < 0:
                 with contextlib.suppress(ValueError):
                     return signal.Signals(-code).name
             return f"exit status {code}"
         return ""
+
+    def peak_bytes(self) -> int:
+        """The most memory that the child has had, its mapped file included; 0 where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        except OSError:  # no Linux, or it ended
+            return 0
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        return int(peak[1]) * 1024 if peak else 0
 
     def close(self) -> None:
         """End the child and wait for it. Closing twice is allowed."""
@@ -109,10 +142,15 @@ class Server:
         how = self.ended()
         self.close()  # waits until its whole log is there
         what = f"The model {self.path.name}"
-        log = "\n".join(self._log)
+        log = self.log()
         for pattern, advice in FAILURES:
             if found := re.search(pattern, log):
                 return f"{what} {advice.format(*found.groups())} ({self.path})."
+        if how == "SIGILL":
+            return (
+                f"{what} could not be loaded: this build of llama.cpp needs a newer processor. Build it here with: "
+                "pip install --force-reinstall --no-binary xllamacpp xllamacpp"
+            )
         if how == "SIGKILL":
             return f"{what} was killed while it loaded, most likely for memory. Choose a smaller model or context."
         last = next((_message(line) for line in reversed(self._log) if line.strip()), "it said nothing")
@@ -122,6 +160,15 @@ class Server:
 def _environment(own: os._Environ[str]) -> dict[str, str]:
     # OpenMP reads it when the library loads, so it cannot be set in the child itself.
     return {"OMP_WAIT_POLICY": "passive", **own}
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs when a file holds something else, the file system's number of it first; None when it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _drain(log: IO[bytes], lines: deque[str]) -> None:

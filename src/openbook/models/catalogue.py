@@ -31,6 +31,7 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     "repository": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"),
     "revision": NAME,
     "converter": NAME,
+    "template": NAME,
     "platform": re.compile(r"[a-z0-9_]+"),
     "package": re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]|\{n\})*"),
     "version": re.compile(r"[0-9][A-Za-z0-9.!+_-]*"),
@@ -102,6 +103,7 @@ class Model:
     parameters: int = 0
     quantisation: str = ""
     context: int = 0  # tokens
+    template: str = ""  # a name of prompts/formats.py, for a file that has no chat template of its own
     converter: str = ""  # what makes of the file that which runs, in a folder of this name: see conversion.py
     bundled: bool = False  # part of openbook itself, nothing to pull
     pulled_from: str = ""  # 'hf:OWNER/REPO@COMMIT:FILE': openbook wrote this row, and removes it with the model

@@ -16,6 +16,7 @@ from itertools import takewhile
 from statistics import pstdev
 from typing import ClassVar
 
+from openbook.completing import choose_all
 from openbook.errors import SpecError
 from openbook.types import LLM, Message, Passage
 
@@ -50,15 +51,17 @@ class LLMRerank:
         count = len(list(takewhile(lambda far: far <= self.margin, behind[: self.top])))
         if count < 2:
             return passages
+        asked = [messages(question, passage) for passage in passages[:count]]
         scored = [
-            replace(passage, score=self.weight * self._log_odds(question, passage) - far, via="rerank")
-            for passage, far in zip(passages[:count], behind, strict=False)
+            replace(passage, score=self.weight * log_odds(yes, no) - far, via="rerank")
+            for passage, far, (yes, no) in zip(passages, behind, choose_all(self.llm, asked, CHOICES), strict=False)
         ]
         return sorted(scored, key=lambda passage: -passage.score) + passages[count:]
 
-    def _log_odds(self, question: str, passage: Passage) -> float:
-        yes, no = self.llm.choose(messages(question, passage), CHOICES)
-        return math.log((yes + LEAST) / (no + LEAST))
+
+def log_odds(yes: float, no: float) -> float:
+    """How much likelier a yes is than a no."""
+    return math.log((yes + LEAST) / (no + LEAST))
 
 
 def messages(question: str, passage: Passage) -> list[Message]:
