@@ -3,7 +3,7 @@
     python benchmarks/models.py WORK --data ../shared/data MODEL...       asks what was not asked yet, prints the table
     python benchmarks/models.py WORK MODEL... --first 60                  only that many questions of each model
     python benchmarks/models.py WORK MODEL... --speed                     10 questions each, for a quiet machine
-    python benchmarks/models.py WORK                                      the table of what is there
+    python benchmarks/models.py WORK [--first 60]                         the tables of what is there
 
 100 questions of SQuAD 2 (50 of them without an answer) and those of the Bible and Kafka sets. WORK keeps prompts.jsonl
 (what the default recipe finds, once, so that every model reads the same), answers.jsonl and speed.jsonl: one line for
@@ -36,7 +36,7 @@ from answers import lines as all_lines
 from measure import machine, table
 
 from openbook import Book, Recipe
-from openbook.bench.statistics import interval
+from openbook.bench.statistics import holm, interval, p_value
 from openbook.demo import kjv
 from openbook.judging import contains, plain, refuses
 from openbook.llms.llamacpp import LlamaCpp
@@ -286,6 +286,31 @@ def quality(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) 
     return rows
 
 
+def against_first(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> list[list[object]]:
+    """Every other model against the first, on the questions both were asked: good answers in %, and how sure it is.
+
+    Good is clean where there is an answer, and refused where there is none.
+    """
+    prompts_by_id = {one["id"]: one for one in asked}
+    good: dict[str, dict[str, float]] = {}
+    for one in answers:
+        if prompt := prompts_by_id.get(one["id"]):
+            verdict = judged(prompt, one)
+            good.setdefault(one["model"], {})[one["id"]] = float(
+                verdict["clean"] if prompt["answerable"] else verdict["refused rightly"]
+            )
+    (first, base), *others = good.items()
+    found = []
+    for model, mine in others:
+        shared = sorted(base.keys() & mine.keys())
+        pair = [base[id_] for id_ in shared], [mine[id_] for id_ in shared]
+        found.append((model, len(shared), statistics.mean(pair[0]), statistics.mean(pair[1]), p_value(*pair)))
+    rows: list[list[object]] = [["model", "questions", first, "this model", "p, corrected"]]
+    for (model, count, before, after, _), p in zip(found, holm([one[-1] for one in found]), strict=True):
+        rows.append([model, count, f"{100 * before:.0f}", f"{100 * after:.0f}", f"{p:.3f}"])
+    return rows
+
+
 def speeds(found: Sequence[dict[str, Any]]) -> list[list[object]]:
     """One row for each model: medians over its questions; the last run of a model counts."""
     columns = "model, loading s, first token s, prompt tokens, tokens/s, peak memory MB, load of the machine"
@@ -319,6 +344,8 @@ def by_set(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -
         can = sum(one["answerable"] for one in mine)
         print(f"\n{name}: a passage with the answer was shown for {shown} of {can} questions\n")
         print(table(quality(mine, answers)))
+    print("\nGood answers, clean or rightly refused, against the first model on the same questions\n")
+    print(table(against_first(asked, answers)))
 
 
 def main() -> None:
@@ -337,7 +364,8 @@ def main() -> None:
         measure_speed(args.work / "speed.jsonl", args.models, asked[: args.first or 10])
         print(table(speeds(whole_lines(args.work / "speed.jsonl"))))
         return
-    ask_all(args.work / "answers.jsonl", args.models, asked[: args.first or None])
+    asked = asked[: args.first or None]
+    ask_all(args.work / "answers.jsonl", args.models, asked)
     by_set(asked, whole_lines(args.work / "answers.jsonl"))
 
 
