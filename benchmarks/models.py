@@ -344,6 +344,8 @@ def by_set(asked: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -
         can = sum(one["answerable"] for one in mine)
         print(f"\n{name}: a passage with the answer was shown for {shown} of {can} questions\n")
         print(table(quality(mine, answers)))
+    if len({one["model"] for one in answers}) < 2:
+        return
     print("\nGood answers, clean or rightly refused, against the first model on the same questions\n")
     print(table(against_first(asked, answers)))
 
