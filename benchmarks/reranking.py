@@ -56,6 +56,11 @@ class Remembering:
         self._known = {one["key"]: one for one in (lines(path) if path.exists() else ())}
         self.calls, self.seconds = 0, 0.0
 
+    @property
+    def parallel(self) -> int:
+        """One after the other: the seconds of each are kept."""
+        return 1
+
     def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         """As the LLM does."""
         key = digest(self._llm.name, [(one.role, one.content) for one in messages], list(choices))

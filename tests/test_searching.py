@@ -15,8 +15,8 @@ from contracts import LIGHT
 from openbook import Book
 from openbook.documents import BY_LANGUAGE, Documents
 from openbook.errors import BookError
-from openbook.searching import Search, Step
-from openbook.types import Document, Progress
+from openbook.searching import Search, Step, fused
+from openbook.types import Chunk, Document, Passage, Progress
 
 ENGLISH = (
     "Now the LORD had prepared a great fish to swallow up Jonah. And Jonah was in the belly of the fish three days. "
@@ -151,3 +151,14 @@ def test_languages_are_told_without_reading_every_document(tmp_path: Path) -> No
         assert BY_LANGUAGE.split()[5] in plan[-1]
         assert "COVERING" in plan[-1]
     database.close()
+
+
+def passage(name: str) -> Passage:
+    return Passage(Chunk("d", 0, 1, name), 1.0, "dense")
+
+
+def test_rankings_are_put_together_by_rank_and_each_chunk_is_there_once() -> None:
+    found = fused([[passage("a"), passage("b"), passage("c")], [passage("b"), passage("d")]])
+    assert [one.chunk.text for one in found] == ["b", "a", "d", "c"]
+    assert [round(one.score, 4) for one in found] == [0.1742, 0.0909, 0.0833, 0.0769]
+    assert {one.via for one in found} == {"fused"}

@@ -1,41 +1,89 @@
-"""From the passages found for a question to an Answer: what Book.stream and Book.ask run after the search.
+"""From a question to an answer: what Book.stream runs.
 
-question + passages + history --prompt--> messages --llm--> thoughts, words --> Answer, citations resolved
+question --rewrite, search--> passages --prompt, budget--> messages --render, stream--> words --citations--> Answer
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
 
+from openbook.prompts.budget import Fitted, fit
 from openbook.prompts.citations import split_citations
-from openbook.types import LLM, Answer, Message, Passage, Prompt, Thought, Timing, Usage
+from openbook.types import LLM, Answer, Message, Passage, Prompt, Rewriter, Searched, Thought, Timing, Usage
+
+MAX_ANSWER_TOKENS = 512
+
+Part: TypeAlias = Searched | tuple[Passage, ...] | str | Thought | Answer
+"""Of an answer as it comes: Searched where a question was rewritten, the passages, thoughts and words, the Answer."""
+
+Retrieved: TypeAlias = tuple[list[Passage], Timing]
+"""Passages, best first, and the seconds it took."""
+
+
+class Retrieve(Protocol):
+    """Finds k passages; what is found for other questions is put together with it."""
+
+    def __call__(self, question: str, k: int, *, also: Sequence[str]) -> Retrieved:
+        """As `Book.retrieve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was said before a question."""
+
+    history: Sequence[Message] = ()  # as `Prompt.messages` takes it
+    shorten: Callable[[int], Sequence[Message]] | None = None
+    """Gives a shorter history, where so many of its first turns do not fit; None: they are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question with what was found for it."""
+    """A question with what went before it, and then with what was found for it."""
 
     question: str
-    passages: tuple[Passage, ...]
-    timing: Timing  # of the search
-    started: float  # time.perf_counter() at the question
-    history: Sequence[Message] = ()  # what was said before
-    searched: str = ""  # what was searched for, where that is not the question
+    memory: Memory = Memory()
+    searched: str = ""  # the question as it stands alone, where that is not the question itself
+    passages: tuple[Passage, ...] = ()
+    timing: Timing = Timing()  # of the search
+    started: float = field(default_factory=time.perf_counter)
 
 
-def stream(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Iterator[str | Thought | Answer]:
-    """Thoughts and words as they come, then the Answer.
+def answer(
+    asked: Asked,
+    prompt: Prompt,
+    llm: LLM,
+    max_tokens: int,
+    rewriter: Callable[[], Rewriter],
+    retrieve: Retrieve,
+) -> Generator[Part]:
+    """Rewrite, search, answer.
 
     Raises:
-        ModelError: The model is missing or failed.
+        BookError: As `retrieve`.
+        ModelError: The model is missing or failed; TooLongError where the question alone does not fit.
     """
-    messages = prompt.messages(asked.question, asked.passages, asked.history)
+    llm.prepare()
+    wanted: Sequence[str] = (asked.question,)
+    if asked.memory.history and asked.question.strip():
+        wanted = rewriter()(asked.question, asked.memory.history)
+    alone, *also = wanted
+    if alone != asked.question:
+        yield Searched(alone)
+        asked = replace(asked, searched=alone)
+    found, timing = retrieve(alone, prompt.passages, also=also)
+    yield tuple(found)
+    yield from _stream(replace(asked, passages=tuple(found), timing=timing), prompt, llm, max_tokens)
+
+
+def _stream(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Iterator[str | Thought | Answer]:
+    fitted = _fitted(asked, prompt, llm, max_tokens)
     words: list[str] = []
     thoughts: list[str] = []
     first, usage = 0.0, Usage()
-    for part in llm.stream(messages, max_tokens):
+    for part in llm.stream(fitted.messages, fitted.max_tokens):
         if isinstance(part, Usage):
             usage = part
             continue
@@ -46,17 +94,35 @@ def stream(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Iterator[
             words.append(part)
         yield part
     text = "".join(words).strip()
-    cited, invented = split_citations(text, len(asked.passages))
+    cited, invented = split_citations(text, len(fitted.passages))
     yield Answer(
         asked.question,
         text,
-        asked.passages,
-        llm.render(messages),
+        fitted.passages,
+        llm.render(fitted.messages),
         llm.name,
         replace(asked.timing, first_token=first, total=time.perf_counter() - asked.started, usage=usage),
-        {number: asked.passages[number - 1] for number in cited},
+        {number: fitted.passages[number - 1] for number in cited},
         invented,
         thought="".join(thoughts).strip(),
         remote=llm.remote,
         searched=asked.searched,
+        left_out=fitted.left_out,
     )
+
+
+def last_answer(parts: Iterator[Part]) -> Answer:
+    """The Answer that a stream ends with."""
+    for part in parts:
+        if isinstance(part, Answer):
+            return part
+    raise AssertionError("a stream ends with an Answer")
+
+
+def _fitted(asked: Asked, prompt: Prompt, llm: LLM, max_tokens: int) -> Fitted:
+    question, memory = asked.searched or asked.question, asked.memory
+    fitted = fit(question, asked.passages, memory.history, prompt, llm, max_tokens)
+    if fitted.turns and memory.shorten:
+        shorter = memory.shorten(fitted.turns)
+        fitted = fit(question, asked.passages, shorter, prompt, llm, max_tokens)
+    return fitted

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -21,7 +22,8 @@ from typing import Any, Self, TypeVar
 
 import openbook
 from openbook import asking, checking, registry
-from openbook.asking import Asked
+from openbook.asking import MAX_ANSWER_TOKENS, Asked, Memory, Part, Retrieved, last_answer
+from openbook.chatting import Chat
 from openbook.checking import Check
 from openbook.documents import Documents
 from openbook.errors import BookError
@@ -48,13 +50,13 @@ from openbook.types import (
     Answer,
     Document,
     Embedder,
+    Message,
     Passage,
     Progress,
     Prompt,
     Report,
     Splitter,
     Store,
-    Thought,
     Timing,
 )
 from openbook.whole import Readable, Whole
@@ -62,7 +64,6 @@ from openbook.whole import Readable, Whole
 T = TypeVar("T")
 
 PASSAGES = 5  # of `search`; `ask` takes as many as its prompt wants
-MAX_ANSWER_TOKENS = 512
 
 
 class Book:
@@ -340,26 +341,26 @@ class Book:
         """
         return self.retrieve(question, k, where=where)[0]
 
-    def retrieve(self, question: str, k: int = PASSAGES, *, where: str = "") -> tuple[list[Passage], Timing]:
-        """As `search`, with the seconds it took.
+    def retrieve(self, question: str, k: int = PASSAGES, *, where: str = "", also: Sequence[str] = ()) -> Retrieved:
+        """As `search`, with the seconds it took; what is found for other questions, `also`, is put together with it.
 
         Raises:
             BookError: The question is empty, or the book is; or the condition cannot be read, or fits no document.
         """
         refuse(question, k)
         started = time.perf_counter()
-        search, passages = self._asked(question, where, lambda search: list(search.steps(k)[-1].passages[:k]))
+        search, passages = self._asked(question, where, lambda search: list(search.steps(k)[-1].passages[:k]), also)
         if not passages:
             self._refuse_empty()
         return passages, Timing(embed=search.embedding, retrieve=time.perf_counter() - started)
 
-    def _asked(self, question: str, where: str, work: Callable[[Search], T]) -> tuple[Search, T]:
+    def _asked(self, question: str, where: str, work: Callable[[Search], T], also: Sequence[str]) -> tuple[Search, T]:
         """A search and what some work makes of it: once more where a rebuild took the store away meanwhile."""
         while True:
             self._follow_rebuild()
             stamp = self._stamp
             try:
-                search = self._search(well_formed(question), where)
+                search = self._search(well_formed(question), where, also)
                 found = work(search)
             except (BookError, OSError, ValueError):  # the vector of a new embedder does not fit an old store
                 self._follow_rebuild()
@@ -374,7 +375,7 @@ class Book:
         if not len(self.store):
             raise BookError(f"This book is empty. Add documents: openbook add -b {name_of(self.folder)} FILE...")
 
-    def _search(self, question: str, where: str) -> Search:
+    def _search(self, question: str, where: str, also: Sequence[str]) -> Search:
         return Search(
             question,
             self.recipe,
@@ -383,6 +384,7 @@ class Book:
             embedder=lambda: self.embedder,
             given=self._given,
             within=self._within(where) if where else None,
+            also=tuple(map(well_formed, also)),
         )
 
     def _given(self, name: str, spec: Spec) -> Any:
@@ -399,7 +401,7 @@ class Book:
             BookError: As `retrieve`.
         """
         refuse(question, k)
-        _, found = self._asked(question, where, lambda search: explain(search, k, well_formed(passage)))
+        _, found = self._asked(question, where, lambda search: explain(search, k, well_formed(passage)), ())
         if not found.rows:
             self._refuse_empty()
         return found
@@ -426,32 +428,34 @@ class Book:
             self._manifest, self._stamp = manifest, stamp
 
     def stream(
-        self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS
-    ) -> Iterator[tuple[Passage, ...] | str | Thought | Answer]:
+        self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS, history: Sequence[Message] = ()
+    ) -> Generator[Part]:
         """The passages the moment they are found, then the answer's words as they come, then the Answer.
 
-        Raises:
-            BookError: As `retrieve`.
-            ModelError: The model is missing or failed; the passages were given before.
+        `history` is what was said before, see `Prompt.messages`: the question is then written so that it stands alone;
+        where that changes it, a Searched comes first.
+
+        Raises: BookError, as `retrieve`. ModelError, when the model is missing or failed: after the passages.
         """
-        started = time.perf_counter()
-        question = well_formed(question)
-        prompt, llm = self.prompt, self.llm
-        llm.prepare()
-        found, timing = self.retrieve(question, prompt.passages, where=where)
-        yield tuple(found)
-        yield from asking.stream(Asked(question, tuple(found), timing, started), prompt, llm, max_tokens)
+        return self._stream(question, where, max_tokens, Memory(history))
+
+    def _stream(self, question: str, where: str, max_tokens: int, memory: Memory) -> Generator[Part]:
+        rewriter = partial(registry.build, "rewriter", self.recipe.rewriter, self._given)
+        retrieve = partial(self.retrieve, where=where)
+        return asking.answer(
+            Asked(well_formed(question), memory), self.prompt, self.llm, max_tokens, rewriter, retrieve
+        )
+
+    def chat(self, name: str = "") -> Chat:
+        """A conversation kept in the book's folder: the one of that name, or a new one; then it is nobody else's.
+
+        Raises: BookError, when another process has it open.
+        """
+        return Chat(self.folder, name, ask=self._stream, llm=lambda: self.llm)
 
     def ask(self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
-        """The answer to a question, made from the passages found for it.
-
-        Raises:
-            BookError, ModelError: As `stream`.
-        """
-        for part in self.stream(question, where=where, max_tokens=max_tokens):
-            if isinstance(part, Answer):
-                return part
-        raise AssertionError("a stream ends with an Answer")
+        """The Answer that `stream` ends with."""
+        return last_answer(self.stream(question, where=where, max_tokens=max_tokens))
 
     def summarize(
         self, names: Sequence[str] = (), *, words: int = WORDS, focus: str = "", report: Report | None = None

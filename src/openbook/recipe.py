@@ -117,6 +117,7 @@ class Recipe:
     splitter: Spec = Spec("structure", {"size": 500})
     embedder: Spec = Spec("minilm")
     store: Spec = Spec("lance")
+    rewriter: Spec = Spec("followup")
     retriever: Spec = Spec("hybrid")
     refiners: tuple[Spec, ...] = (Spec("duplicates"),)
     prompt: Spec = Spec("cited")

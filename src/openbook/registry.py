@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Any
@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "splitter": "openbook.splitters",
     "embedder": "openbook.embedders",
     "store": "openbook.stores",
+    "rewriter": "openbook.rewriters",
     "retriever": "openbook.retrievers",
     "refiners": "openbook.refiners",
     "prompt": "openbook.prompts",
@@ -194,6 +195,11 @@ def make(kind: str, spec: Spec, **given: Any) -> Any:
     check(kind, spec)
     wanted = {name: given[name] for name in needs(kind, spec.name)}
     return load(kind, spec.name)(**{**spec.options, **wanted})
+
+
+def build(kind: str, spec: Spec, given: Callable[[str, Spec], Any]) -> Any:
+    """As `make`; what the component needs is asked for by name, with the spec, which may choose it (CHOSEN)."""
+    return make(kind, spec, **{name: given(name, spec) for name in needs(kind, spec.name)})
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -16,8 +16,9 @@ from openbook.errors import BookError, OpenbookError
 from openbook.languages import foreign_language
 from openbook.phrases import phrases, unquoted
 from openbook.recipe import Recipe, Spec
-from openbook.types import Embedder, Passage, Refiner, Retriever, Store, Vectors
+from openbook.types import Chunk, Embedder, Passage, Refiner, Retriever, Store, Vectors
 
+FUSED = 10  # added to a rank where what several questions find is put together: docs/decisions/0018-conversations.md
 SPARE = 4  # passages found for each that is wanted, when refiners may drop some,
 POOL = 40  # and at least so many
 
@@ -50,6 +51,7 @@ class Search:
     embedder: Callable[[], Embedder]  # called when it is needed: to load one takes time
     given: Callable[[str, Spec], Any]  # what a refiner needs, by name, and the spec that may choose it
     within: Collection[str] | None = None
+    also: Sequence[str] = ()  # what else is searched for, its passages put together with the question's
 
     def __post_init__(self) -> None:
         self.embedding = 0.0  # seconds
@@ -64,8 +66,7 @@ class Search:
         steps = [Step(str(self.recipe.retriever), tuple(passages), time.perf_counter() - started)]
         for spec in refiners:
             started = time.perf_counter()
-            needed = registry.needs("refiners", spec.name)
-            refine: Refiner = registry.make("refiners", spec, **{name: self.given(name, spec) for name in needed})
+            refine: Refiner = registry.build("refiners", spec, self.given)
             passages = refine(self.question, passages, k)
             steps.append(Step(str(spec), tuple(passages), time.perf_counter() - started))
         return steps
@@ -79,7 +80,7 @@ class Search:
 
     def match(self, count: int) -> list[Passage]:
         """What the words of the question alone find."""
-        return self._quoted_or_not(lambda question: self.store.match(question, count, within=self.within))
+        return _quoted_or_not(self.question, lambda words: self.store.match(words, count, within=self.within))
 
     def with_origins(self, passages: Sequence[Passage]) -> list[Passage]:
         """The passages with what the book knows of their documents; those of documents just removed are left out."""
@@ -103,15 +104,13 @@ class Search:
         # MiniLM finds more in German questions by the names they hold than by their meaning: MRR@10 40 without words,
         # 47 with. A model that knows the language is only disturbed: docs/decisions/0010-multilingual-embedder.md.
         foreign = bool(self.language) and self._is_read(self.language)
-        return self._quoted_or_not(
-            lambda question: retriever(question, count, self.store, self.embed, self.within, foreign=foreign)
-        )
-
-    def _quoted_or_not(self, find: Callable[[str], list[Passage]]) -> list[Passage]:
-        found = find(self.question)
-        if not found and phrases(self.question):  # no passage holds what is quoted: then its words as any others
-            found = find(unquoted(self.question))
-        return found
+        found = [
+            _quoted_or_not(
+                question, lambda words: retriever(words, count, self.store, self.embed, self.within, foreign=foreign)
+            )
+            for question in (self.question, *self.also)
+        ]
+        return fused(found)[:count] if self.also else found[0]
 
     def _is_read(self, language: str) -> bool:
         """Whether the embedder was made for a language, or for none in particular."""
@@ -120,3 +119,25 @@ class Search:
         except OpenbookError:  # its model is not here: a retriever that needs it will say so, bm25 does not
             return True
         return not known or language in known
+
+
+def fused(rankings: Sequence[Sequence[Passage]]) -> list[Passage]:
+    """The passages of several rankings in one, best first: the score is the sum of 1 / (FUSED + rank), via 'fused'.
+
+    Reciprocal rank fusion: Cormack, Clarke, Buettcher, 2009.
+    """
+    scores: dict[Chunk, float] = {}
+    passages: dict[Chunk, Passage] = {}
+    for ranking in rankings:
+        for rank, passage in enumerate(ranking, 1):
+            scores[passage.chunk] = scores.get(passage.chunk, 0.0) + 1 / (FUSED + rank)
+            passages.setdefault(passage.chunk, passage)
+    best = sorted(scores, key=lambda chunk: -scores[chunk])
+    return [replace(passages[chunk], score=scores[chunk], via="fused") for chunk in best]
+
+
+def _quoted_or_not(question: str, find: Callable[[str], list[Passage]]) -> list[Passage]:
+    found = find(question)
+    if not found and phrases(question):  # no passage holds what is quoted: then its words as any others
+        found = find(unquoted(question))
+    return found

@@ -2,7 +2,7 @@
 
 files --read--> Document --clean--> Document --split--> Chunk --embed--> Vectors --> Store
                                                                                       |
-question ---------------------------retrieve--> Passage --refine--> Passage <---------+
+question --rewrite------------------retrieve--> Passage --refine--> Passage <---------+
                                                    |
                                prompt--> Message --render, stream--> Answer
 """
@@ -156,6 +156,13 @@ class Thought:
     """What a model writes to itself before it answers: shown on request, never a part of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What is searched for instead of a question that another one went before."""
+
+    question: str  # stands alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +324,14 @@ class Store(Protocol):
         """Let go of files and connections. Closing twice is allowed."""
 
 
+Rewriter = Callable[[str, Sequence[Message]], Sequence[str]]
+"""Makes of a question, and of what was said before it, what to search for: never empty.
+
+The first is the question as it stands alone. Others may follow: what is found for each is put together. Without a
+history it is the question itself, and nothing was asked of a model. A rewriter may need `llm`, given by the book.
+"""
+
+
 class Retriever(Protocol):
     """Finds the passages of a store that answer a question."""
 
@@ -356,7 +371,8 @@ class Prompt(Protocol):
     def messages(self, question: str, passages: Sequence[Passage], history: Sequence[Message] = ()) -> list[Message]:
         """What to say to the model; passages, best first, are numbered from 1, in whatever order they are shown.
 
-        `history` is what was said before: turns of 'user' and 'assistant' by turns, without their passages.
+        `history` is what was said before, without passages: turns of 'user' and 'assistant' by turns. A 'system'
+        message may stand first: what is remembered of turns before these.
         """
 
 

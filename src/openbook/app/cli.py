@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 import openbook
+from openbook.app.chat import chat
 from openbook.app.compare import compare
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.notices import listen
@@ -290,7 +291,7 @@ def ask(
     """
     from openbook.app import show
     from openbook.app.leaving import Leaving
-    from openbook.book import MAX_ANSWER_TOKENS
+    from openbook.asking import MAX_ANSWER_TOKENS, last_answer
 
     choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
     questions = [" ".join(question)] if question else _questions()
@@ -312,7 +313,7 @@ def ask(
             parts = leaving.heard(stream, book)
             try:
                 if as_json:
-                    show.as_json(show.answer_json(show.last_answer(parts)))
+                    show.as_json(show.answer_json(last_answer(parts)))
                 else:
                     thought = thoughts or verbose
                     show.stream(parts, book, verbose=verbose, show_prompt=show_prompt, thoughts=thought)
@@ -431,6 +432,7 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
+cli.add_command(chat)
 cli.add_command(models)
 cli.add_command(summarize)
 cli.add_command(compare)

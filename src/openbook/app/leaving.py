@@ -45,6 +45,13 @@ class Leaving:
             for host in hosts + ([_model(book, spec)] if "llm" in needed else []):
                 self.say("The question and the passages found for it", host)
 
+    def conversation(self, book: Book) -> None:
+        """A question that others went before: these go to the model that rewrites it, and to the one that answers."""
+        rewriter = book.recipe.rewriter
+        if "llm" in registry.needs("rewriter", rewriter.name):
+            self.say("The conversation", _model(book, rewriter))
+        self.say("The conversation", book.llm.remote)
+
     def heard(self, parts: Iterable[T], book: Book) -> Iterator[T]:
         """The parts of `Book.stream`; when the passages are there, says where they go."""
         for part in parts:

@@ -11,24 +11,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from math import floor, log10
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from openbook.phrases import phrases
 from openbook.text import well_formed
-from openbook.types import Answer, Passage, Progress, Thought, Timing
+from openbook.types import Answer, Passage, Progress, Searched, Thought, Timing
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from openbook.asking import Part
     from openbook.book import Book
     from openbook.recipe import Recipe
 
 NOTHING = "No passage was found: none has a word of the question. Find by meaning too with: --set retriever=hybrid"
 WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
-Part: TypeAlias = tuple[Passage, ...] | str | Thought | Answer
-"""Of what `Book.stream` gives."""
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
@@ -245,18 +244,16 @@ def search_timing(timing: Timing) -> None:
     )
 
 
-def last_answer(parts: Iterator[Part]) -> Answer:
-    """The Answer a stream ends with."""
-    for part in parts:
-        if isinstance(part, Answer):
-            return part
-    raise AssertionError("a stream ends with an Answer")
-
-
 def stream(
-    parts: Iterator[Part], book: Book, *, verbose: bool = False, show_prompt: bool = False, thoughts: bool = False
+    parts: Iterator[Part],
+    book: Book,
+    *,
+    verbose: bool = False,
+    show_prompt: bool = False,
+    thoughts: bool = False,
+    texts: bool = True,
 ) -> None:
-    """Sources when they are found, words as they come, then the passages that are cited.
+    """Sources when they are found, words as they come, then, with `texts`, the passages that are cited.
 
     `thoughts`, too, as they come: dim, and on stderr, as they are no part of the answer.
     """
@@ -274,7 +271,9 @@ def stream(
             click.echo(part, nl=False)
             sys.stdout.flush()
         elif isinstance(part, Answer):
-            _after_answer(part, book, verbose=verbose, show_prompt=show_prompt)
+            _after_answer(part, book, verbose=verbose, show_prompt=show_prompt, texts=texts)
+        elif isinstance(part, Searched):
+            click.secho(f"Searching for: {part.question}", dim=True)
         else:
             sources(part)
 
@@ -291,7 +290,7 @@ def sources(found: Sequence[Passage]) -> None:
     sys.stdout.flush()
 
 
-def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool) -> None:
+def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: bool, texts: bool) -> None:
     click.echo("\n")
     if answer.remote:
         click.secho(f"Answered by {answer.model} at {answer.remote}.\n", dim=True)
@@ -300,7 +299,10 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
         error("The model only thought, and came to no answer. Allow more with: --max-tokens N")
     elif answer.timing.usage.stopped == "length":
         error("The answer was cut off at its longest length. Allow more with: --max-tokens N")
-    cited(answer)
+    for line in answer.left_out:
+        note(f"{line[:1].upper()}{line[1:]}.")
+    if texts:
+        cited(answer)
     if answer.invented:
         numbers = ", ".join(f"[{number}]" for number in answer.invented)
         error(f"The model cited {numbers}, which no passage has: taken out of the citations.")
@@ -318,6 +320,8 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{usage.answer_tokens} answer tokens; {answer.model}"
             + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+        if book.llm.format:
+            click.echo(f"How {answer.model} is spoken to: {book.llm.format}")
 
 
 def cited(answer: Answer) -> None:
@@ -356,10 +360,12 @@ def answer_json(answer: Answer) -> dict[str, object]:
     timing = answer.timing
     return {
         "question": answer.question,
+        "searched": answer.searched,
         "answer": answer.text,
         "thought": answer.thought,
         "cited": list(answer.cited),
         "invented": list(answer.invented),
+        "left_out": list(answer.left_out),
         "passages": [passage_json(number, passage) for number, passage in enumerate(answer.passages, 1)],
         "model": answer.model,
         "remote": answer.remote,

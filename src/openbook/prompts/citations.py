@@ -37,6 +37,15 @@ def split_citations(text: str, passages: int) -> tuple[tuple[int, ...], tuple[in
     return tuple(n for n in numbers if n <= passages), tuple(n for n in numbers if n > passages)
 
 
+def without_citations(text: str) -> str:
+    """The words alone, of an answer whose passages are no longer there to be looked up.
+
+    >>> without_citations("He fled [2]. The fish held him [1, 3][2].")
+    'He fled. The fish held him.'
+    """
+    return re.sub(rf"[ \t]*{CITATION.pattern}", "", text).strip()
+
+
 def is_refusal(text: str) -> bool:
     """Whether an answer says only that the documents do not hold it, citations and punctuation aside.
 

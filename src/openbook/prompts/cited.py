@@ -1,7 +1,8 @@
 """passages + question -> messages that ask for an answer out of the passages alone, with citations.
 
-What stays the same comes first, then the passages, then the question: a server that keeps what it has read begins where
-two prompts differ. The best passage, [1], stands last: a small model believes most what it read last (decision 0003).
+What stays the same comes first, then what was said before, then the passages, then the question: a server that keeps
+what it has read begins where two prompts differ. The best passage, [1], stands last: a small model believes most what
+it read last (decision 0003).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.errors import SpecError
-from openbook.prompts.citations import REFUSAL
+from openbook.prompts.citations import REFUSAL, without_citations
 from openbook.types import Message, Passage
 
 SYSTEM = f"""\
@@ -47,10 +48,19 @@ class Cited:
         ]
         shown = shown[::-1] or ["(no passages)"]
         return [
-            Message("system", SYSTEM),
-            *history,
+            *_before(history),
             Message("user", "\n\n".join([*shown, f"Question: {' '.join(question.split())}", REMINDER])),
         ]
+
+
+def _before(history: Sequence[Message]) -> list[Message]:
+    """Instructions, and what was said before: old numbers would be copied, and point at other passages now."""
+    remembered = "".join(f"\n\n{one.content}" for one in history if one.role == "system")
+    said = [one for one in history if one.role != "system"]
+    return [
+        Message("system", SYSTEM + remembered),
+        *(Message(one.role, without_citations(one.content)) if one.role == "assistant" else one for one in said),
+    ]
 
 
 def _head(passage: Passage) -> str:
