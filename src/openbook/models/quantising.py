@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -222,9 +223,10 @@ def _existing(path: Path, header: Header, say: Callable[[str], None]) -> Quantis
     if not path.exists():
         return None
     try:
-        record = json.loads(_record(path).read_text("utf-8"))
+        record: dict[str, Any] = json.loads(_record(path).read_text("utf-8"))
         same = record.pop("source_identity") == identity(header.path) and record["size_bytes"] == path.stat().st_size
-        found = Quantised(**{**record, "path": path, "kept": True})
+        known: dict[str, Any] = {**record, "path": path, "kept": True}
+        found = Quantised(**known)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise ModelError(f"{path} is there, and not made by this command. Remove it, or use --out.") from None
     if not same:
