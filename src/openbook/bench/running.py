@@ -207,11 +207,7 @@ class Runner:
             return
         with self._alone(key):
             left = {
-                key_of(one): {
-                    "key": key_of(one),
-                    "text": one.text,
-                    "history": [(turn.role, turn.content) for turn in one.history],
-                }
+                key_of(one): {"key": key_of(one), "text": one.text, "history": [asdict(turn) for turn in one.history]}
                 for one in self._left(results, key)
             }
             if left:

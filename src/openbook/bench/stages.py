@@ -120,7 +120,7 @@ def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 
 
 def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
-    history = [Message(role, content) for role, content in question["history"]]
+    history = [Message(turn["role"], turn["content"]) for turn in question["history"]]
     return last_answer(book.stream(question["text"], max_tokens=max_tokens, history=history))
 
 
