@@ -49,6 +49,28 @@ def test_ask_says_what_goes_where_and_who_answered(
     assert f"Jonah [1].\n\nAnswered by tiny at {HOST}.\n\nCited\n" in out
 
 
+def test_compare_says_what_goes_where_unless_all_is_known(
+    book: str, speaker: Speaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("q.jsonl").write_text('{"question": "Who was swallowed?", "answers": ["Jonah"]}', encoding="utf-8")
+    Path("sweep.toml").write_text(
+        'documents = ["whale.txt"]\nquestions = "q.jsonl"\n[vary]\nretriever = ["bm25", "dense"]\n'
+        f'[recipe]\nembedder = "hashed"\nllm = "{remote(speaker)}"\n',
+        encoding="utf-8",
+    )
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openbook.bench.running.Runner.run", stopped)
+    assert run(["compare", "sweep.toml"]) == 130
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"The questions and the passages found for them go to {HOST}."
+    assert sum(HOST in line for line in said) == 1
+    assert run(["compare", "sweep.toml", "--dry-run"]) == 0
+    assert HOST not in capsys.readouterr().err
+
+
 def test_it_is_said_before_anything_goes(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
     speaker.script = [failure(400, "no")]
     assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker)]) == 1

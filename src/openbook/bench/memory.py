@@ -28,13 +28,12 @@ class Peak:
 class Watch:
     """While it is entered, looks now and then at this process and all below it.
 
-    Of this process alone the system itself keeps the highest value, so a peak between two looks is not lost; of the
-    others it is kept as long as they live.
+    Of this process alone the system itself keeps the highest value, so a peak between two looks is not lost.
     """
 
     def __init__(self) -> None:
         self._peak = Peak()
-        self._highest: dict[int, int] = {}
+        self._own = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -52,9 +51,7 @@ class Watch:
     def peak(self) -> Peak:
         """The most so far."""
         self._look()
-        own = self._highest.get(os.getpid(), 0)
-        total = max(self._peak.total, own)
-        return Peak(total, self._peak.anonymous, self._peak.mapped)
+        return Peak(max(self._peak.total, self._own), self._peak.anonymous, self._peak.mapped)
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_SECONDS):
@@ -68,7 +65,8 @@ class Watch:
         totals = anonymous = mapped = 0
         for pid in _family(os.getpid()):
             held = _held(pid)
-            self._highest[pid] = max(self._highest.get(pid, 0), held.get("VmHWM", 0))
+            if pid == os.getpid():
+                self._own = max(self._own, held.get("VmHWM", 0))
             totals += held.get("VmRSS", 0)
             anonymous += held.get("RssAnon", 0) + held.get("RssShmem", 0)
             mapped += held.get("RssFile", 0)
