@@ -56,6 +56,7 @@ def sweep(write: Write) -> Path:
     for name, text in STORIES.items():
         write(f"docs/{name}", text)
     write("questions.jsonl", "".join(json.dumps(one) + "\n" for one in QUESTIONS))
+    write("plain.jsonl", '{"question": "Who fled?"}')
     return write("sweep.toml", SWEEP)
 
 
@@ -128,6 +129,12 @@ def test_the_table_is_shown_by_any_measure(sweep: Path, capsys: pytest.CaptureFi
         ('"questions.jsonl"', '"none.jsonl"', "Cannot read the questions"),
         ('"chars(size=60)"', '"chars(sise=60)"', "Did you mean 'size'"),
         ('llm = "quote"', "llm = \"llamacpp(model='none.gguf')\"", "none.gguf"),
+        ('"questions.jsonl"', '"plain.jsonl"', "has answers, by which clean judges"),
+        (
+            'questions = "questions.jsonl"',
+            'questions = "plain.jsonl"\nrun = {answers = false}',
+            "has gold, by which nDCG",
+        ),
     ],
 )
 def test_a_bad_sweep_is_said_in_one_line_before_anything_starts(
@@ -232,7 +239,8 @@ def test_two_comparisons_at_once_do_each_stage_once(sweep: Path, openbook_home: 
 @pytest.mark.slow
 def test_what_was_said_before_a_question_is_part_of_it(sweep: Path, write: Write) -> None:
     turns = [{"speaker": "user", "text": "I like Boaz."}, {"speaker": "assistant", "text": "Good."}]
-    write("questions.jsonl", json.dumps({"id": "q", "question": "Who gleaned in his field?", "history": turns}) + "\n")
+    question = {"question": "Who gleaned in his field?", "answers": ["Ruth"], "history": turns}
+    write("questions.jsonl", json.dumps(question) + "\n")
     sweep.write_text(SWEEP.split("[vary]")[0] + 'rewriter = "previous"\n', encoding="utf-8")
     row = Runner(read_sweep(sweep), "run").run()
     with Results(results_path()) as results:

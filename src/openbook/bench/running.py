@@ -62,6 +62,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.questions = read_questions(self.sweep.questions)
         self._folder = home() / FOLDER
+        self._refuse_unjudged()
         self._refuse_missing()
         self._base = self._read()
         self._gold = self._found()
@@ -106,6 +107,20 @@ class Runner:
         return row
 
     # Once for all recipes.
+
+    def _refuse_unjudged(self) -> None:
+        """Raises: BookError, when no question has what the headline is judged by."""
+        headline = self.sweep.headline
+        if "@" in headline or headline == "cited":
+            needed, judged = "gold", any(one.gold for one in self.questions)
+        elif headline in {"refused", "ended"}:
+            return
+        else:
+            needed, judged = "answers", any(one.answers or not one.answerable for one in self.questions)
+        if not judged:
+            raise BookError(
+                f"No question of {self.sweep.questions} has {needed}, by which {headline} judges. Add some."
+            )
 
     def _refuse_missing(self) -> None:
         """Raises: ModelError, when a model is not here; before documents are read, which may take long."""
@@ -206,12 +221,12 @@ class Runner:
         if not self._left(results, key):
             return
         with self._alone(key):
-            left = {
-                key_of(one): {"key": key_of(one), "text": one.text, "history": [asdict(turn) for turn in one.history]}
+            left = [
+                {"key": key_of(one), "text": one.text, "history": [asdict(turn) for turn in one.history]}
                 for one in self._left(results, key)
-            }
+            ]
             if left:
-                self._child(trial, kind, key, {"questions": list(left.values()), **options})
+                self._child(trial, kind, key, {"questions": left, **options})
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         """While it is entered no other comparison does the stage of that key."""
@@ -222,7 +237,7 @@ class Runner:
     def _left(self, results: Results, key: str) -> list[Question]:
         """Questions that were not asked yet, or that failed: a service may be there again."""
         done = {name for name, value in results.of(key).items() if "error" not in value}
-        return [one for one in self.questions if key_of(one) not in done]
+        return list({key: one for one in self.questions if (key := key_of(one)) not in done}.values())
 
     def _child(self, trial: TrialRow, kind: str, key: str, options: Mapping[str, Any]) -> None:
         """Run one stage in a process of its own.
