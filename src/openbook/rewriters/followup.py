@@ -6,11 +6,12 @@ How much each part gains: docs/decisions/0018-conversations.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.completing import complete
-from openbook.errors import SpecError
+from openbook.errors import SpecError, TooLongError
 from openbook.phrases import phrases
 from openbook.prompts.citations import is_refusal, without_citations
 from openbook.rewriters.previous import joined, plain, turns
@@ -86,8 +87,15 @@ class FollowUp:
         said = turns(history)
         if not said:
             return (question,)
-        written = question if stands_alone(question) else self._written(question, said[-self.turns :])
+        written = question if stands_alone(question) else self._fitting(question, said[-self.turns :])
         return written, joined(said[-1][0], question)
+
+    def _fitting(self, question: str, said: Sequence[tuple[str, str]]) -> str:
+        """By as many of the last turns as a small context has room for; by none it stays as it is."""
+        for first in range(len(said)):
+            with suppress(TooLongError):
+                return self._written(question, said[first:])
+        return question
 
     def _written(self, question: str, said: Sequence[tuple[str, str]]) -> str:
         messages = [Message("system", SYSTEM)]
