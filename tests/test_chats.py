@@ -304,6 +304,21 @@ def test_a_second_process_is_refused_in_one_line(book: Book) -> None:
     book.chat(chat.name).close()
 
 
+def test_a_closed_conversation_takes_no_more_questions(book: Book, model: Says) -> None:
+    with book.chat() as chat:
+        chat.ask("Who was swallowed?")
+    asked = len(model.asked)
+    with book.chat(chat.name), pytest.raises(BookError, match=r"was closed\. Open it again by its name\."):
+        chat.ask("And then?")
+    assert len(model.asked) == asked
+
+
+@pytest.mark.parametrize("tokens", [0, -1])
+def test_an_answer_of_no_tokens_is_refused(book: Book, tokens: int) -> None:
+    with pytest.raises(BookError, match=f"An answer cannot have {tokens} tokens"):
+        book.ask("Who was swallowed?", max_tokens=tokens)
+
+
 KILLED = """
 import os, signal, sys
 from openbook import Book

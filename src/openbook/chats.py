@@ -164,6 +164,11 @@ class Kept:
             self._lock_path(self.name).unlink(missing_ok=True)
         self.name, self.state = "", State()
 
+    def refuse_closed(self) -> None:
+        """Raises: BookError, when it was closed: another process may have it open now."""
+        if self.name and self._lock is None:
+            raise BookError(f"The conversation {self.name} was closed. Open it again by its name.")
+
     def close(self) -> None:
         """Let others open it. Closing twice is allowed."""
         if self._lock is not None:
@@ -171,6 +176,7 @@ class Kept:
             self._lock = None
 
     def _append(self, table: Mapping[str, Any]) -> None:
+        self.refuse_closed()
         line = well_formed(json.dumps(table, ensure_ascii=False)).encode() + b"\n"
         try:
             with self.path.open("ab", buffering=0) as file:

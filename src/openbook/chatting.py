@@ -18,6 +18,7 @@ from openbook.completing import complete
 from openbook.errors import BookError
 from openbook.prompts.budget import SPARE
 from openbook.prompts.citations import without_citations
+from openbook.text import beginning
 from openbook.types import LLM, Answer, Message
 
 SUMMARY = """\
@@ -105,6 +106,7 @@ class Chat:
     def _stream(
         self, question: str, where: str, max_tokens: int, before: tuple[Turn, ...], *, again: bool
     ) -> Generator[Part]:
+        self._kept.refuse_closed()
         memory = Memory(self._history(before), lambda turns: self._shorten(before, turns))
         for part in self._ask(question, where, max_tokens, memory):
             if isinstance(part, Answer):
@@ -142,8 +144,8 @@ class Chat:
         while True:
             before = [f"Before: {summary}"] if summary else []
             said = [
-                f"User: {_begin(turn.searched or turn.question, characters)}\n"
-                f"Assistant: {_begin(without_citations(turn.answer), characters)}"
+                f"User: {beginning(turn.searched or turn.question, characters)}\n"
+                f"Assistant: {beginning(without_citations(turn.answer), characters)}"
                 for turn in turns
             ]
             messages = [Message("system", SUMMARY), Message("user", "\n\n".join([*before, *said]))]
@@ -161,8 +163,3 @@ class Chat:
         if not count:
             return []
         return [f"the first {'turn is' if count == 1 else f'{count} turns are'} remembered as a summary"]
-
-
-def _begin(text: str, characters: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."

@@ -16,6 +16,7 @@ from openbook.phrases import phrases
 from openbook.prompts.citations import is_refusal, without_citations
 from openbook.rewriters.previous import joined, plain, turns
 from openbook.rewriters.standing import stands_alone
+from openbook.text import beginning
 from openbook.types import LLM, Message
 
 SYSTEM = """\
@@ -107,15 +108,10 @@ class FollowUp:
 
 def _shown(said: Sequence[tuple[str, str]], question: str) -> str:
     lines = [
-        f"User: {_begin(asked, QUESTION)}\nAssistant: {_begin(without_citations(answer), ANSWER)}"
+        f"User: {beginning(asked, QUESTION)}\nAssistant: {beginning(without_citations(answer), ANSWER)}"
         for asked, answer in said
     ]
     return "\n".join(lines) + f"\n\nLast message: {' '.join(question.split())}"
-
-
-def _begin(text: str, characters: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."
 
 
 def _checked(text: str, question: str) -> str:
