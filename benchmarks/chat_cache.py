@@ -44,7 +44,7 @@ def watched(model: LlamaCpp, messages: Sequence[Message], max_tokens: int, gramm
 
 def main(folder: str, specs: Sequence[str]) -> None:
     """One conversation with each model."""
-    LlamaCpp.stream = watched  # type: ignore[method-assign]
+    LlamaCpp.stream = watched  # type: ignore[method-assign, assignment]
     with Book.open(folder) as book:
         recipe = book.recipe.to_dict()
     for spec in specs:

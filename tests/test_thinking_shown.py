@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from openbook.app import show
+from openbook.recipe import Recipe
 from openbook.types import Answer, Thought, Timing, Usage
 
 
@@ -35,3 +37,13 @@ def test_a_model_that_only_thought_is_said(capsys: pytest.CaptureFixture[str]) -
 
 def test_json_has_the_thought() -> None:
     assert show.answer_json(answered("Nineveh."))["thought"] == "Hm.\nSo."
+
+
+def test_v_says_how_the_model_is_spoken_to(capsys: pytest.CaptureFixture[str]) -> None:
+    class Told:
+        recipe = Recipe()
+        llm = SimpleNamespace(format="looks like vicuna-1.1, by the name of the file")
+
+    book: Any = Told()
+    show.stream(iter([answered("Nineveh.")]), book, verbose=True)
+    assert "How m is spoken to: looks like vicuna-1.1, by the name of the file" in capsys.readouterr().out
