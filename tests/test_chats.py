@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,6 +220,76 @@ def test_a_damaged_line_is_named(book: Book) -> None:
     assert listed(book.folder) == []
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cited": [2]},
+        {"cited": [0]},
+        {"cited": [float("inf")]},
+        {"passages": "abc"},
+        {"passages": [{}]},
+        {"question": None, "answer": []},
+    ],
+)
+def test_a_turn_that_cannot_be_is_refused_or_shown_as_it_is(book: Book, wrong: dict[str, object]) -> None:
+    with book.chat() as chat:
+        chat.ask("Who was swallowed?")
+    file(book).write_text(json.dumps({**json.loads(file(book).read_text("utf-8")), **wrong}) + "\n", "utf-8")
+    try:
+        with book.chat(chat.name) as again:
+            assert markdown(again.turns, "bible")
+    except BookError as error:
+        assert "Line 1 of" in str(error)  # noqa: PT017 - either is right
+
+
+def test_a_file_that_is_nested_too_deeply_is_damaged(book: Book) -> None:
+    with book.chat() as chat:
+        chat.ask("Who was swallowed?")
+    file(book).write_bytes(b"[" * 100_000 + b"\n")
+    with pytest.raises(BookError, match=r"Line 1 of .*jsonl is damaged"):
+        book.chat(chat.name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_a_conversation_deleted_while_they_are_listed_is_left_out(book: Book) -> None:
+    (book.folder / FOLDER).mkdir()
+    (book.folder / FOLDER / "gone.jsonl").symlink_to(book.folder / "nowhere")
+    assert listed(book.folder) == []
+
+
+class Full(FileIO):
+    """A disk that has room for the first 100 bytes."""
+
+    def write(self, line: Any) -> int:
+        return super().write(bytes(line)[:100])
+
+
+def test_a_full_disk_costs_that_turn_only(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    with book.chat() as chat:
+        chat.ask("Who was swallowed?")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", lambda self, mode, buffering: Full(self, mode))
+            with pytest.raises(BookError, match=r"cannot be written: No space left.*The answer is not kept\.$"):
+                chat.ask("And then?")
+        assert len(chat.turns) == 1
+        chat.ask("And after that?")
+    with book.chat(chat.name) as again:
+        assert [turn.question for turn in again.turns] == ["Who was swallowed?", "And after that?"]
+
+
+def test_a_conversation_of_a_large_model_goes_on_with_a_small_one(book: Book, model: Says) -> None:
+    with book.chat() as chat:
+        for number in range(60):
+            chat.ask(f"Which cities of the Assyrians were destroyed, {'number ' * 20}{number}?")
+        model.context = 260
+        calls = len(model.asked)
+        assert "57 turns are remembered" in chat.ask("Which mountains were climbed?", max_tokens=60).left_out[0]
+    summaries = [one for one in model.asked[calls:] if one[0].content.startswith("Write down")]
+    assert len(summaries) > 1
+    assert all(model.count(model.render(one)) + 65 <= model.context for one in summaries)
+    assert "Before: They talked about Jonah." in summaries[-1][1].content
+
+
 @pytest.mark.parametrize("name", ["../etc", "a/b", ".hidden", "-", "a\nb", "x" * 200])
 def test_a_name_is_a_name(book: Book, name: str) -> None:
     with pytest.raises(BookError, match="is no name for a conversation"):
@@ -230,6 +302,21 @@ def test_a_second_process_is_refused_in_one_line(book: Book) -> None:
         with pytest.raises(BookError, match=r"is open in another openbook\. Close it there, or begin a new one\.$"):
             book.chat(chat.name)
     book.chat(chat.name).close()
+
+
+def test_a_closed_conversation_takes_no_more_questions(book: Book, model: Says) -> None:
+    with book.chat() as chat:
+        chat.ask("Who was swallowed?")
+    asked = len(model.asked)
+    with book.chat(chat.name), pytest.raises(BookError, match=r"was closed\. Open it again by its name\."):
+        chat.ask("And then?")
+    assert len(model.asked) == asked
+
+
+@pytest.mark.parametrize("tokens", [0, -1])
+def test_an_answer_of_no_tokens_is_refused(book: Book, tokens: int) -> None:
+    with pytest.raises(BookError, match=f"An answer cannot have {tokens} tokens"):
+        book.ask("Who was swallowed?", max_tokens=tokens)
 
 
 KILLED = """

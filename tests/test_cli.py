@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -85,12 +86,18 @@ def test_ask_shows_sources_then_the_answer_then_what_it_cites(book: str, capsys:
 def test_questions_come_from_stdin_one_a_line(
     book: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import io
-
     monkeypatch.setattr("sys.stdin", io.StringIO("Who was swallowed?\n\nWhat was prepared?\n"))
     assert run(["ask", "-b", book, "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line)["question"] for line in lines] == ["Who was swallowed?", "What was prepared?"]
+
+
+def test_piped_questions_end_with_1_if_one_failed(
+    book: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Who was swallowed?\nWhat was prepared?\n"))
+    assert run(["ask", "-b", book, "--where", "year >"]) == 1
+    assert capsys.readouterr().err.count("openbook: ") == 2
 
 
 def test_list_and_status_show_the_book(book: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,6 +82,18 @@ def test_a_mistyped_name_is_corrected(typed: Type) -> None:
     assert "No conversation is called 'who-was-swallowed'. Did you mean '2" in err
 
 
+def test_a_damaged_conversation_is_named_not_passed_over(typed: Type) -> None:
+    from openbook.home import books_folder
+
+    typed(["Who was swallowed?"])
+    typed(["Who was inside the fish?"])
+    path = max((books_folder() / "sea" / "chats").glob("*.jsonl"))
+    for name in ("latest", path.stem):
+        path.write_text("?\n")
+        _, err = typed([], "--resume", name, code=1)
+        assert err == f"openbook: Line 1 of {path} is damaged. Remove that line, or the file.\n"
+
+
 def test_sources_shows_the_passages_with_their_text(typed: Type) -> None:
     out, _ = typed(["Who was swallowed?", "/sources"])
     assert "[1] whale.txt, characters 0-59  (cited)\n    Now the LORD had prepared" in out
@@ -95,7 +107,7 @@ def test_sources_of_a_resumed_conversation_are_there_even_when_the_document_is_g
 
 
 def test_before_the_first_question_commands_say_that_there_is_nothing(typed: Type) -> None:
-    out, err = typed(["/sources", "/retry", "/save x.md", "/forget", "/list"])
+    out, err = typed(["/sources", "/retry", "/save x.md", "/forget", "/list"], code=1)
     assert out == ""
     assert err.splitlines() == [
         "openbook: Nothing was asked yet, so there are no sources.",
@@ -107,14 +119,15 @@ def test_before_the_first_question_commands_say_that_there_is_nothing(typed: Typ
 
 
 def test_an_unknown_command_costs_that_line_only(typed: Type) -> None:
-    out, err = typed(["/sorces", "Who was swallowed?"])
+    out, err = typed(["/sorces", "Who was swallowed?"], code=1)
     assert "There is no command '/sorces'. Did you mean '/sources'? Commands: /sources, /retry" in err
     assert "a great fish" in out
 
 
 def test_a_model_can_be_switched_and_the_question_asked_again(typed: Type) -> None:
     out, err = typed(
-        ["Who was swallowed?", "/model quote(characters=7)", "/retry", "/model nothing", "/model", "/recipe"]
+        ["Who was swallowed?", "/model quote(characters=7)", "/retry", "/model nothing", "/model", "/recipe"],
+        code=1,
     )
     assert "Now the ... [1]" in out
     assert "quote(characters=7) answers from now on." in err
@@ -126,7 +139,7 @@ def test_a_model_can_be_switched_and_the_question_asked_again(typed: Type) -> No
 
 
 def test_save_writes_markdown_once(typed: Type, tmp_path: Path) -> None:
-    _, err = typed(["Who was swallowed?", "/save talk.md", "/save talk.md", "/save no/where.md", "/save"])
+    _, err = typed(["Who was swallowed?", "/save talk.md", "/save talk.md", "/save no/where.md", "/save"], code=1)
     assert (tmp_path / "talk.md").read_text("utf-8").startswith("# sea: ")
     lines = err.splitlines()
     assert lines[0] == f"Saved 1 turn to {tmp_path / 'talk.md'}."
@@ -150,14 +163,14 @@ def test_quit_ends(typed: Type) -> None:
 def test_help_names_every_command(typed: Type) -> None:
     from openbook.app.chat import HELP
 
-    _, err = typed(["/help", "/nix"])
+    _, err = typed(["/help", "/nix"], code=1)
     *lines, unknown = err.strip().splitlines()
     assert lines == HELP.splitlines()
     assert unknown.rpartition(": ")[2] == ", ".join(line.split()[0] for line in lines) + "."
 
 
 def test_one_bad_question_of_many_costs_that_question(typed: Type) -> None:
-    out, err = typed(["Who was swallowed?"], "--where", "year >")
+    out, err = typed(["Who was swallowed?"], "--where", "year >", code=1)
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("openbook: ")
@@ -165,7 +178,9 @@ def test_one_bad_question_of_many_costs_that_question(typed: Type) -> None:
 
 def test_json_is_one_object_a_line(typed: Type) -> None:
     out, err = typed(
-        ["Who was swallowed?", "/sources", "/model", "/recipe", "/list", "/retry", "/forget", "/nix"], "--json"
+        ["Who was swallowed?", "/sources", "/model", "/recipe", "/list", "/retry", "/forget", "/nix"],
+        "--json",
+        code=1,
     )
     answer, sources, model, recipe, listed, again, forgotten = map(json.loads, out.splitlines())
     assert {"chat", "question", "searched", "answer", "cited", "left_out", "passages", "model"} <= set(answer)

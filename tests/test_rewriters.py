@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openbook import registry
-from openbook.errors import SpecError
+from openbook.errors import SpecError, TooLongError
 from openbook.phrases import phrases
 from openbook.recipe import Recipe, Spec
 from openbook.rewriters.followup import FollowUp
@@ -78,6 +78,26 @@ def test_a_question_that_stands_alone_costs_no_call_of_the_model() -> None:
     model, question = Writes(), "Which tribes settled east of the river Jordan?"
     assert followup(model)(question, HISTORY)[0] == question
     assert not model.asked
+
+
+class Small(Writes):
+    """Refuses what has more words than its context."""
+
+    def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
+        if self.count(self.render(messages)) > self.context:
+            raise TooLongError("too long")
+        return super().stream(messages, max_tokens, grammar)
+
+
+def test_a_small_context_reads_fewer_turns_and_too_long_a_question_stays_as_it_is() -> None:
+    roomy, model = Writes(), Small()
+    followup(roomy)("How long was he inside?", HISTORY)
+    model.context = roomy.count(roomy.render(roomy.asked[0]))
+    before = [Message("user", "Which cities? " * 100), Message("assistant", "Nineveh.")]
+    assert followup(model)("How long was he inside?", [*before, *HISTORY])[0] == "How long was Jonah inside the fish?"
+    assert "Which cities?" not in model.asked[0][-1].content
+    question = "And then? " * 200
+    assert followup(model)(question, HISTORY)[0] == question
 
 
 def test_the_model_reads_the_last_turns_only_and_no_old_numbers_of_passages() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
+from openbook.errors import BookError
 from openbook.prompts.budget import Fitted, fit
 from openbook.prompts.citations import split_citations
 from openbook.types import LLM, Answer, Message, Passage, Prompt, Rewriter, Searched, Thought, Timing, Usage
@@ -62,9 +63,11 @@ def answer(
     """Rewrite, search, answer.
 
     Raises:
-        BookError: As `retrieve`.
+        BookError: As `retrieve`; or no token is allowed.
         ModelError: The model is missing or failed; TooLongError where the question alone does not fit.
     """
+    if max_tokens < 1:
+        raise BookError(f"An answer cannot have {max_tokens} tokens. Allow 1 or more.")
     llm.prepare()
     wanted: Sequence[str] = (asked.question,)
     if asked.memory.history and asked.question.strip():

@@ -8,12 +8,15 @@ A process that is killed while it writes leaves a torn last line, which is cut o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,12 +76,16 @@ class Turn:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Turn:
-        """What `to_dict` gave."""
+        """What `to_dict` gave. Raises: ValueError and its like, of anything else."""
+        passages = tuple(map(_passage_from_dict, table["passages"]))
+        cited = tuple(map(int, table["cited"]))
+        if not all(1 <= number <= len(passages) for number in cited):
+            raise ValueError(f"{cited} of {len(passages)} passages are cited")
         return cls(
             str(table["question"]),
             str(table["answer"]),
-            tuple(map(_passage_from_dict, table["passages"])),
-            tuple(map(int, table["cited"])),
+            passages,
+            cited,
             str(table["model"]),
             str(table["time"]),
             str(table["searched"]),
@@ -157,6 +164,11 @@ class Kept:
             self._lock_path(self.name).unlink(missing_ok=True)
         self.name, self.state = "", State()
 
+    def refuse_closed(self) -> None:
+        """Raises: BookError, when it was closed: another process may have it open now."""
+        if self.name and self._lock is None:
+            raise BookError(f"The conversation {self.name} was closed. Open it again by its name.")
+
     def close(self) -> None:
         """Let others open it. Closing twice is allowed."""
         if self._lock is not None:
@@ -164,12 +176,11 @@ class Kept:
             self._lock = None
 
     def _append(self, table: Mapping[str, Any]) -> None:
+        self.refuse_closed()
         line = well_formed(json.dumps(table, ensure_ascii=False)).encode() + b"\n"
         try:
-            # One write: a process that is killed leaves all of the line or its beginning.
             with self.path.open("ab", buffering=0) as file:
-                file.write(line)
-                os.fsync(file.fileno())
+                _add(file, line)
         except OSError as error:
             raise BookError(f"{self.path} cannot be written: {error.strerror}. The answer is not kept.") from error
         self.state = self.state.after(table)
@@ -217,16 +228,23 @@ class Kept:
         return self._book / FOLDER / f".{name}.lock"
 
 
+def names(book: Path) -> list[str]:
+    """Of the conversations about a book, the one that was last written to last; damaged ones too."""
+    found = []
+    for path in (book / FOLDER).glob(f"*{SUFFIX}"):
+        with suppress(OSError):  # another process just deleted it
+            if (about := path.stat()).st_size:
+                found.append((about.st_mtime_ns, path.name.removesuffix(SUFFIX)))
+    return [name for _, name in sorted(found)]
+
+
 def listed(book: Path) -> list[Listed]:
     """The conversations about a book, the latest last; damaged ones are left out."""
     found = []
-    for path in sorted((book / FOLDER).glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
-        try:
-            turns = _read(path, repair=False).turns
-        except BookError:
-            continue
-        if turns:
-            found.append(Listed(path.name.removesuffix(SUFFIX), len(turns), turns[0].question, turns[-1].time))
+    for name in names(book):
+        with suppress(BookError):
+            if turns := _read(book / FOLDER / f"{name}{SUFFIX}", repair=False).turns:
+                found.append(Listed(name, len(turns), turns[0].question, turns[-1].time))
     return found
 
 
@@ -262,12 +280,29 @@ def _read(path: Path, *, repair: bool = True) -> State:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             state = state.after(json.loads(line))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise BookError(f"Line {number} of {path} is damaged. Remove that line, or the file.") from error
     if repair and len(whole) < len(written):
         with path.open("r+b") as file:
             file.truncate(len(whole))
     return state
+
+
+def _add(file: FileIO, line: bytes) -> None:
+    """Add all of a line, on the disk when this returns, or nothing.
+
+    Raises:
+        OSError: It was not added.
+    """
+    end = file.seek(0, os.SEEK_END)
+    try:
+        # One write: a process that is killed leaves all of the line or its beginning.
+        if file.write(line) < len(line):  # a disk takes what it has room for, and says nothing
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)  # the next line would go on where this one broke off
+        raise
 
 
 def _passage_to_dict(passage: Passage) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from openbook.asking import MAX_ANSWER_TOKENS, Memory, Part, last_answer
 from openbook.chats import Kept, Turn
 from openbook.completing import complete
 from openbook.errors import BookError
+from openbook.prompts.budget import SPARE
 from openbook.prompts.citations import without_citations
+from openbook.text import beginning
 from openbook.types import LLM, Answer, Message
 
 SUMMARY = """\
@@ -104,6 +106,7 @@ class Chat:
     def _stream(
         self, question: str, where: str, max_tokens: int, before: tuple[Turn, ...], *, again: bool
     ) -> Generator[Part]:
+        self._kept.refuse_closed()
         memory = Memory(self._history(before), lambda turns: self._shorten(before, turns))
         for part in self._ask(question, where, max_tokens, memory):
             if isinstance(part, Answer):
@@ -131,22 +134,28 @@ class Chat:
         shown = len(turns) - state.summarised
         if (going := min(max(count, shown // 2), shown - 1)) > 0:
             end = state.summarised + going
-            self._kept.summarise(self._summary(turns[state.summarised : end]), end)
+            self._kept.summarise(self._summary(turns[state.summarised : end], state.summary), end)
         return self._history(turns)
 
-    def _summary(self, turns: Sequence[Turn]) -> str:
+    def _summary(self, turns: Sequence[Turn], summary: str) -> str:
+        """Of some turns, and of what was remembered before; turns too many for one prompt go in one half first."""
         llm, characters = self._llm(), SHOWN
         tokens = min(SUMMARY_TOKENS, llm.context // 4)
         while True:
-            before = [f"Before: {self.summary}"] if self.summary else []
+            before = [f"Before: {summary}"] if summary else []
             said = [
-                f"User: {_begin(turn.searched or turn.question, characters)}\n"
-                f"Assistant: {_begin(without_citations(turn.answer), characters)}"
+                f"User: {beginning(turn.searched or turn.question, characters)}\n"
+                f"Assistant: {beginning(without_citations(turn.answer), characters)}"
                 for turn in turns
             ]
             messages = [Message("system", SUMMARY), Message("user", "\n\n".join([*before, *said]))]
-            if characters <= LEAST_SHOWN or llm.count(llm.render(messages)) + tokens < llm.context:
+            if llm.count(llm.render(messages)) + tokens + SPARE <= llm.context or (
+                characters <= LEAST_SHOWN and len(turns) == 1
+            ):
                 return complete(llm, messages, tokens)[0]
+            if characters <= LEAST_SHOWN:
+                half = len(turns) // 2
+                return self._summary(turns[half:], self._summary(turns[:half], summary))
             characters //= 2
 
     def _left_out(self) -> list[str]:
@@ -154,8 +163,3 @@ class Chat:
         if not count:
             return []
         return [f"the first {'turn is' if count == 1 else f'{count} turns are'} remembered as a summary"]
-
-
-def _begin(text: str, characters: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."

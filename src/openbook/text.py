@@ -173,6 +173,16 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def beginning(text: str, characters: int) -> str:
+    """A text in one line, cut after a word within so many characters.
+
+    >>> beginning("Three days  and three nights.", 16)
+    'Three days and ...'
+    """
+    text = " ".join(text.split())
+    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."
+
+
 def sentence_ends(text: str) -> Iterator[int]:
     """Offset after the last character of each sentence, rising; empty lines and list items end one too.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openbook.chatting import Chat
 
 LATEST = "latest"
+USER_ERROR = 1
 
 HELP = """\
 /sources       the passages of the last answer, with their text
@@ -66,7 +67,7 @@ def chat(
 
     What was said is kept in the book's folder after each answer. A question that leans on the ones before ("and what
     did he do then?") is written so that it stands alone before it is searched for. Lines that begin with / are
-    commands: /help lists them. Without a terminal it reads questions line by line.
+    commands: /help lists them. Without a terminal it reads questions line by line, and ends with 1 if one failed.
     """
     from openbook.asking import MAX_ANSWER_TOKENS
 
@@ -78,6 +79,8 @@ def chat(
             if not session.take(line):
                 break
         session.end()
+        if session.failed and not _interactive():
+            raise click.exceptions.Exit(USER_ERROR)
 
 
 class Session:
@@ -91,6 +94,7 @@ class Session:
         self.book, self.talk, self.where, self.max_tokens = book, talk, where, max_tokens
         self.as_json, self.verbose = as_json, verbose
         self.leaving = Leaving()
+        self.failed = False  # some line could not be done
         self.commands: dict[str, Callable[[str], bool]] = {
             "/sources": self._sources,
             "/retry": self._retry,
@@ -122,7 +126,7 @@ class Session:
         from openbook.app import show
         from openbook.manifest import name_of
 
-        if self.talk.name and not self.as_json:
+        if self.talk.turns and not self.as_json:
             book = name_of(self.book.folder)
             show.note(f"Kept. Go on with: openbook chat -b {book} --resume {shlex.quote(self.talk.name)}")
 
@@ -136,6 +140,7 @@ class Session:
                 return self._command(name)(rest.strip())
             self._answer(self.talk.stream(line, where=self.where, max_tokens=self.max_tokens), len(self.talk.turns))
         except OpenbookError as error:
+            self.failed = True
             show.error(" ".join(str(error).split()))
         except KeyboardInterrupt:
             if not _interactive():
@@ -272,20 +277,20 @@ class Session:
 
 def _named(book: Book, resume: str) -> str:
     """The name of the conversation to go on with; '' for a new one."""
-    from openbook.chats import listed
+    from openbook.chats import names
     from openbook.recipe import did_you_mean
 
     if not resume:
         return ""
-    names = [one.name for one in listed(book.folder)]
-    if resume in names:
+    known = names(book.folder)
+    if resume in known:
         return resume
-    if not names:
+    if not known:
         raise BookError("No conversation about this book is kept yet. Begin one without --resume.")
     if resume == LATEST:
-        return names[-1]
+        return known[-1]
     raise BookError(
-        f"No conversation is called {resume!r}.{did_you_mean(resume, names)} The latest: {', '.join(names[-5:])}."
+        f"No conversation is called {resume!r}.{did_you_mean(resume, known)} The latest: {', '.join(known[-5:])}."
     )
 
 

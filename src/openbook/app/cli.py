@@ -286,7 +286,7 @@ def ask(
     """Answer QUESTION from a book, with citations.
 
     The passages are shown when they are found, the answer as it comes, then the passages it cites. Without QUESTION it
-    reads questions line by line: the model stays loaded between them.
+    reads questions line by line: the model stays loaded between them. Piped in, it ends with 1 if one of them failed.
 
     With --all the question is put to every passage instead: for "list all ..." and "how many ...".
     """
@@ -305,7 +305,7 @@ def ask(
 
         dry_ask(folder, choices, questions, where, longest, show_prompt=show_prompt, as_json=as_json)
         return
-    leaving = Leaving()
+    leaving, failed = Leaving(), False
     with open_book(folder, choices) as book:
         if not every:
             leaving.search(book)
@@ -323,7 +323,10 @@ def ask(
             except OpenbookError as error:
                 if question:
                     raise
+                failed = True
                 show.error(str(error))  # one bad question of many costs that question
+    if failed and not sys.stdin.isatty():
+        raise click.exceptions.Exit(USER_ERROR)
 
 
 def _questions() -> Iterator[str]:

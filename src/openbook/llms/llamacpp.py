@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from openbook import models
-from openbook.errors import ModelError, SpecError, one_line
+from openbook.errors import ModelError, SpecError, TooLongError, one_line
 from openbook.home import absolute, home
 from openbook.llamacpp.client import Client
 from openbook.llamacpp.kept import KeptPrompt
@@ -338,7 +338,7 @@ class LlamaCpp:
             return
         room = self._room(prompt)
         if room < max_tokens:
-            raise ModelError(
+            raise TooLongError(
                 f"The prompt has {self.context - room} tokens; with {max_tokens} for the answer that is more than the "
                 f"{self.context} of {self.name}. Take fewer passages, or a larger context: llamacpp(context=...)."
             )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from openbook.errors import ModelError
+from openbook.errors import ModelError, TooLongError
 from openbook.types import Stream, Thought, Usage
 
 # Against Qwen's tokenizer (median of 2,000 characters): English .96 to 1.19 of the tokens, German .93, Python 1.14,
@@ -26,9 +26,9 @@ def about(text: str) -> int:
 
 
 def refuse_too_long(name: str, tokens: int, max_tokens: int, context: int) -> None:
-    """Raises: ModelError, when a prompt and its answer have no room: some servers cut off its beginning silently."""
+    """Raises: TooLongError, when a prompt and its answer have no room: some servers cut off its beginning silently."""
     if tokens + max_tokens > context:
-        raise ModelError(
+        raise TooLongError(
             f"The prompt has about {tokens} tokens; with {max_tokens} for the answer that is more than the {context} "
             f"of {name}. Take fewer passages, or say how many tokens the model really takes: context=..."
         )

@@ -59,7 +59,7 @@ def fit(
     dropped = _first(len(turns), lambda count: fits(best_first, [*remembered, *said[_after(turns, count, said) :]]))
     kept = said[_after(turns, dropped, said) :]
     if dropped:
-        lines.append(f"{_first_turns(dropped, len(turns))} left out: {why}")
+        lines.append(f"{_turns(dropped, len(turns), summarised=bool(remembered))} left out: {why}")
     history = [*remembered, *kept]
     shown = best_first
     if not fits(shown, history):
@@ -110,15 +110,16 @@ def _after(turns: Sequence[int], count: int, said: Sequence[Message]) -> int:
     return turns[count] if count < len(turns) else len(said) if count else 0
 
 
-def _first_turns(count: int, total: int) -> str:
-    """What was left out.
+def _turns(count: int, total: int, *, summarised: bool) -> str:
+    """Which turns were left out, the oldest that are not in the summary.
 
-    >>> _first_turns(1, 4), _first_turns(4, 4)
-    ('the first turn of the conversation was', 'all 4 turns of the conversation were')
+    >>> _turns(1, 4, summarised=False), _turns(4, 4, summarised=False), _turns(1, 2, summarised=True)
+    ('the first turn of the conversation was', 'all 4 turns of the conversation were', 'the turn after the summary was')
     """
+    which = "after the summary" if summarised else "of the conversation"
     if count == 1:
-        return "the first turn of the conversation was"
-    return f"{'all' if count == total else 'the first'} {count} turns of the conversation were"
+        return f"the {'' if summarised else 'first '}turn {which} was"
+    return f"{'all' if count == total else 'the first'} {count} turns {which} were"
 
 
 def _cut(passage: Passage, fits: Callable[[Sequence[Passage]], bool]) -> tuple[tuple[Passage, ...], str]:

@@ -6,15 +6,17 @@ How much each part gains: docs/decisions/0018-conversations.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
 from openbook.completing import complete
-from openbook.errors import SpecError
+from openbook.errors import SpecError, TooLongError
 from openbook.phrases import phrases
 from openbook.prompts.citations import is_refusal, without_citations
 from openbook.rewriters.previous import joined, plain, turns
 from openbook.rewriters.standing import stands_alone
+from openbook.text import beginning
 from openbook.types import LLM, Message
 
 SYSTEM = """\
@@ -86,8 +88,15 @@ class FollowUp:
         said = turns(history)
         if not said:
             return (question,)
-        written = question if stands_alone(question) else self._written(question, said[-self.turns :])
+        written = question if stands_alone(question) else self._fitting(question, said[-self.turns :])
         return written, joined(said[-1][0], question)
+
+    def _fitting(self, question: str, said: Sequence[tuple[str, str]]) -> str:
+        """By as many of the last turns as a small context has room for; by none it stays as it is."""
+        for first in range(len(said)):
+            with suppress(TooLongError):
+                return self._written(question, said[first:])
+        return question
 
     def _written(self, question: str, said: Sequence[tuple[str, str]]) -> str:
         messages = [Message("system", SYSTEM)]
@@ -99,15 +108,10 @@ class FollowUp:
 
 def _shown(said: Sequence[tuple[str, str]], question: str) -> str:
     lines = [
-        f"User: {_begin(asked, QUESTION)}\nAssistant: {_begin(without_citations(answer), ANSWER)}"
+        f"User: {beginning(asked, QUESTION)}\nAssistant: {beginning(without_citations(answer), ANSWER)}"
         for asked, answer in said
     ]
     return "\n".join(lines) + f"\n\nLast message: {' '.join(question.split())}"
-
-
-def _begin(text: str, characters: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} ..."
 
 
 def _checked(text: str, question: str) -> str:
