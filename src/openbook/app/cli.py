@@ -296,10 +296,8 @@ def ask(
 
     choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
     questions = [" ".join(question)] if question else _questions()
-    if every and dry_run:
-        raise click.UsageError("--dry-run says what one prompt costs; --all sends one for each passage.")
-    if every and (show_prompt or thoughts or max_tokens):
-        raise click.UsageError("--show-prompt, --thoughts and --max-tokens are of one prompt; --all sends many.")
+    if every:
+        _refuse_for_all(dry_run=dry_run, others=show_prompt or thoughts or bool(max_tokens))
     if dry_run:
         from openbook.app.dry_run import ask as dry_ask
 
@@ -327,6 +325,14 @@ def ask(
                 show.error(str(error))  # one bad question of many costs that question
     if failed and not sys.stdin.isatty():
         raise click.exceptions.Exit(USER_ERROR)
+
+
+def _refuse_for_all(*, dry_run: bool, others: bool) -> None:
+    """Options that are of one prompt, where --all sends many."""
+    if dry_run:
+        raise click.UsageError("--dry-run says what one prompt costs; --all sends one for each passage.")
+    if others:
+        raise click.UsageError("--show-prompt, --thoughts and --max-tokens are of one prompt; --all sends many.")
 
 
 def _questions() -> Iterator[str]:
