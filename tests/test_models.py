@@ -902,6 +902,16 @@ def test_remove_deletes_the_file_and_what_is_half_here(server: Hub, openbook_hom
     assert len(server.asked) == 1
 
 
+def test_a_file_that_was_not_pulled_is_not_removed_and_its_place_is_said(openbook_home: Path) -> None:
+    path = openbook_home / "models" / "own.gguf"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    for name in ("own", "own.gguf", str(path)):
+        with pytest.raises(ModelError) as caught:
+            remove(name)
+        assert str(caught.value) == f"{name} was put here by you, not pulled. Delete it yourself: {path}"
+
+
 def test_what_is_bundled_is_neither_pulled_nor_removed() -> None:
     with pytest.raises(ModelError, match="there is nothing to pull"):
         pull("minilm")

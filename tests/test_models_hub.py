@@ -605,6 +605,16 @@ def test_wrong_bytes_are_not_let_through(world: World) -> None:
     assert not list((own_catalogue.path().parent).glob("*.gguf"))
 
 
+def test_a_file_that_was_published_damaged_is_not_kept(world: World) -> None:
+    world.repos["us/Cut"] = Repo({"cut-Q8_0.gguf": SMALL[:-1000]})
+    said = refused("hf:us/Cut")
+    assert said.startswith(
+        f"hf:us/Cut@{COMMIT}:cut-Q8_0.gguf is as it was published, and cannot be used: cut-q8_0.gguf"
+    )
+    assert said.endswith(" bytes are here. It was removed; choose another.")
+    assert not list(own_catalogue.path().parent.glob("*.gguf"))
+
+
 def test_what_is_no_gguf_is_refused_before_it_is_downloaded(world: World) -> None:
     world.repos["us/Fake"] = Repo({"fake-Q4_0.gguf": b"PK" + bytes(1_000_000)})
     assert refused("hf:us/Fake") == ("fake-Q4_0.gguf in us/Fake is no GGUF file: it begins with b'PK\\x00\\x00'.")
