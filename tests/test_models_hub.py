@@ -342,6 +342,19 @@ def test_the_same_file_keeps_its_name(world: World) -> None:
     assert get("hf:them/copy") == first
 
 
+def test_pulls_of_one_reference_at_once_are_one_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_inside = hub.Hub.first_bytes
+
+    def meanwhile(self: hub.Hub, source: HuggingFace, count: int) -> tuple[bytes, str]:
+        monkeypatch.setattr(hub.Hub, "first_bytes", look_inside)
+        get("hf:us/Tiny-GGUF:Q4_K_M")
+        return look_inside(self, source, count)
+
+    monkeypatch.setattr(hub.Hub, "first_bytes", meanwhile)
+    assert get("hf:us/Tiny-GGUF:Q4_K_M").name == "tiny-q4_k_m.gguf"
+    assert [model.name for model in catalogue().values() if model.pulled_from] == ["tiny-q4_k_m"]
+
+
 def test_a_name_may_be_chosen(world: World) -> None:
     assert get("hf:us/Tiny-GGUF:Q4_K_M", name="mine") == find("mine")
     with pytest.raises(ModelError, match="The name minilm is taken"):
