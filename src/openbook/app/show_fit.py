@@ -27,7 +27,7 @@ def models(machine: Machine, *, as_json: bool) -> None:
         said = [
             {
                 **asdict(row),
-                "fits": verdict.word != "no" if verdict else None,
+                "fits": verdict.fits if verdict else None,
                 "needed_bytes": verdict.fit.needed if verdict else 0,
                 "largest_context": verdict.largest if verdict else 0,
                 "estimated": verdict.fit.estimated if verdict else False,
@@ -179,7 +179,7 @@ def fit_json(found: Verdict) -> dict[str, object]:
     """As `fit`."""
     return {
         "name": found.name,
-        "fits": found.word != "no",
+        "fits": found.fits,
         "verdict": found.word,
         "reason": found.reason,
         "needed_bytes": found.fit.needed,
