@@ -44,7 +44,7 @@ def error(line: str) -> None:
 
 def note(line: str) -> None:
     """One line on stderr that is no error."""
-    click.echo(line, err=True)
+    click.echo(well_formed(line), err=True)
 
 
 def command(line: str) -> None:

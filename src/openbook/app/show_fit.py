@@ -16,6 +16,7 @@ from openbook.models.facts import Facts
 from openbook.models.fit import Fit
 from openbook.models.listing import rows as listed
 from openbook.models.verdict import Verdict, judge_row
+from openbook.text import well_formed
 
 LONGEST = 100  # characters of a line that a file gives
 
@@ -34,18 +35,18 @@ def models(machine: Machine, *, as_json: bool) -> None:
             }
             for row, verdict in found
         ]
-        click.echo(json.dumps(said, ensure_ascii=False, default=str))
+        click.echo(well_formed(json.dumps(said, ensure_ascii=False, default=str)))
         return
     table = [["here", "model", "kind", "parameters", "quantisation", "size", "fits here", "licence", "for"]]
     for row, verdict in found:
         table.append(
             [
                 "yes" if row.here else "-",
-                row.name,
+                plain(row.name),
                 row.kind,
                 billions(row.parameters),
                 row.quantisation,
-                readable(row.size_bytes) if row.size_bytes else "bundled",
+                "bundled" if row.here and not row.path else readable(row.size_bytes),
                 verdict.short if verdict else "yes" if row.here else "-",
                 plain(row.licence),
                 plain(row.purpose),
