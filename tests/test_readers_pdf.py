@@ -377,6 +377,7 @@ class TestScans:
         grey = b"P5 600 400 255\n" + bytes(600 * 400)
         assert Tesseract.find()(grey) == ""
 
+    @pytest.mark.slow
     @needs_tesseract
     @pytest.mark.parametrize("turned", [90, 180])
     def test_a_page_that_was_scanned_the_wrong_way_up_is_read(self, write: Write, turned: int) -> None:

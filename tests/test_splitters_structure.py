@@ -453,8 +453,8 @@ def test_the_end_of_a_chunk_that_is_longer_than_the_window_counts() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 3_000_000, "\n" * 3_000_000, "word " * 600_000, "- a\n" * 700_000, "a | b\n" * 500_000, "鱼" * 1_000_000,
-     "    x\n\n" * 400_000, "a. " * 1_000_000, "}\n" * 300_000],
+    ["x" * 1_000_000, "\n" * 1_000_000, "word " * 200_000, "- a\n" * 200_000, "a | b\n" * 150_000, "鱼" * 300_000,
+     "    x\n\n" * 130_000, "a. " * 300_000, "}\n" * 100_000],
 )  # fmt: skip
 @pytest.mark.parametrize("spec", SPECS[1:])
 def test_odd_texts_take_no_longer_than_their_length(spec: str, text: str) -> None:
@@ -466,7 +466,7 @@ def test_odd_texts_take_no_longer_than_their_length(spec: str, text: str) -> Non
     for document in (Document(text, "a", parts=parts), Document(text, "a", headings=headings, marks=headings)):
         for _ in splitter(document, ""):
             pass
-    assert time.process_time() - began < 20  # a quadratic splitter takes minutes
+    assert time.process_time() - began < 8  # a quadratic splitter takes a minute
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from openbook.app import show
 from openbook.errors import ModelError
+from openbook.recipe import Recipe
 from openbook.types import Answer, Thought, Timing, Usage
 
 
@@ -48,3 +50,13 @@ def test_an_error_in_the_middle_of_an_answer_begins_a_line(capsys: pytest.Captur
     with pytest.raises(ModelError):
         show.stream(broken(), book)
     assert capsys.readouterr().out == "Nine\n"
+
+
+def test_v_says_how_the_model_is_spoken_to(capsys: pytest.CaptureFixture[str]) -> None:
+    class Told:
+        recipe = Recipe()
+        llm = SimpleNamespace(format="looks like vicuna-1.1, by the name of the file")
+
+    book: Any = Told()
+    show.stream(iter([answered("Nineveh.")]), book, verbose=True)
+    assert "How m is spoken to: looks like vicuna-1.1, by the name of the file" in capsys.readouterr().out

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openbook.app.models_compare import compare
+from openbook.app.models_quantize import quantize
 from openbook.app.models_show import models_fit, models_show
 from openbook.app.models_try import models_try
 from openbook.app.options import Sorted, json_option
@@ -142,6 +144,8 @@ def pull_if_missing(name: str, *, yes: bool) -> None:
         _pull(name, None)
 
 
+models.add_command(quantize)
+models.add_command(compare)
 models.add_command(models_try)
 models.add_command(models_show)
 models.add_command(models_fit)

@@ -333,6 +333,8 @@ def _after_answer(answer: Answer, book: Book, *, verbose: bool, show_prompt: boo
             f"{usage.answer_tokens} answer tokens; {answer.model}"
             + (f"; {dollars(cost)}" if (cost := _cost(answer)) is not None else "")
         )
+        if book.llm.format:
+            click.echo(f"How {answer.model} is spoken to: {book.llm.format}")
 
 
 def cited(answer: Answer) -> None:

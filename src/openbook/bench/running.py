@@ -206,7 +206,10 @@ class Runner:
     def _stage(self, results: Results, trial: TrialRow, kind: str, key: str, **options: int) -> None:
         left = self._left(results, key)
         if left:
-            questions = [{"key": key_of(one), "text": one.text} for one in left]
+            questions = [
+                {"key": key_of(one), "text": one.text, "history": [asdict(turn) for turn in one.history]}
+                for one in left
+            ]
             self._child(trial, kind, key, {"questions": questions, **options})
 
     def _left(self, results: Results, key: str) -> list[Question]:

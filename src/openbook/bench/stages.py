@@ -20,12 +20,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from openbook.asking import last_answer
 from openbook.bench.memory import Watch
 from openbook.bench.results import Results
 from openbook.book import Book
 from openbook.errors import OpenbookError
 from openbook.recipe import Recipe
-from openbook.types import Answer, Chunk, Passage, Progress
+from openbook.types import Answer, Chunk, Message, Passage, Progress
 
 Say = Callable[..., None]
 
@@ -118,10 +119,8 @@ def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 
 
 def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
-    for part in book.stream(question["text"], max_tokens=max_tokens):
-        if isinstance(part, Answer):
-            return part
-    raise AssertionError("a stream ends with an Answer")
+    history = [Message(turn["role"], turn["content"]) for turn in question["history"]]
+    return last_answer(book.stream(question["text"], max_tokens=max_tokens, history=history))
 
 
 def _told(answer: Answer) -> dict[str, Any]:
