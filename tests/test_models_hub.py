@@ -819,7 +819,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     st.fixed_dictionaries(
         {"sha": st.just(COMMIT) | JSON, "siblings": st.lists(JSON)},
