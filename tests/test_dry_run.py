@@ -74,9 +74,11 @@ def test_without_a_price_it_says_where_to_write_one(
 
 def test_a_model_of_this_machine_is_not_loaded(book: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "-b", book, "Who?", "--llm", "llamacpp(model='absent')", "--dry-run"]) == 0
-    assert capsys.readouterr().out.endswith(
+    out, err = capsys.readouterr()
+    assert out.endswith(
         " tokens, an answer of at most 512, by absent on this machine. Nothing was sent, no model was loaded.\n"
     )
+    assert err.startswith("No model is called 'absent'.")
 
 
 def test_it_shows_the_prompt_that_would_be_sent(

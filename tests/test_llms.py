@@ -292,6 +292,14 @@ class TestLlamaCppWithoutWeights:
                 list(llm.stream(HELLO, 9))
         llm.close()
 
+    def test_a_header_that_says_too_little_is_one_line(self, tmp_path: Path) -> None:
+        llm = LlamaCpp(model=str(gguf(tmp_path / "a.gguf", architecture="llama")))
+        with pytest.raises(
+            ModelError, match=r"^The model a\.gguf is damaged, or of a form unknown here \(key not found"
+        ):
+            list(llm.stream(HELLO, 9))
+        llm.close()
+
     @pytest.mark.parametrize(
         ("content", "said"),
         [

@@ -9,7 +9,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -17,6 +17,7 @@ from openbook.errors import ModelError, SpecError
 from openbook.llamacpp import child
 from openbook.llms.companions import parse_adapters
 from openbook.llms.llamacpp import THINKING_TOKENS, LlamaCpp
+from openbook.models.fit import CACHE_TYPES
 from openbook.types import Message, Thought, Usage
 
 HELLO = [Message("user", "Where did Jonah go, and who sent him there?")]
@@ -62,7 +63,10 @@ class TestWithoutWeights:
 
     @pytest.mark.parametrize(
         "options",
-        [{"top_p": 1.5}, {"min_p": -0.1}, {"top_k": -1}, {"repeat_penalty": 0.0}, {"cache_mb": -1}, {"parallel": 65}],
+        [
+            *({"top_p": 1.5}, {"min_p": -0.1}, {"top_k": -1}, {"repeat_penalty": 0.0}, {"cache_mb": -1}),
+            *({"parallel": 65}, {"seed": -1}, {"seed": 1 << 32}, {"threads": 10**12}, {"top_k": 10**12}),
+        ],
     )
     def test_numbers_out_of_range_are_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(SpecError, match=r"^llamacpp\(\w+=\S+\): write (at most )?[\d.]+( or more)?\.$"):
@@ -70,15 +74,20 @@ class TestWithoutWeights:
 
     def test_a_rule_that_cannot_be_read_is_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "a.json").write_text("{", encoding="utf-8")
+        (tmp_path / "empty.gbnf").touch()
         wrong: list[tuple[dict[str, Any], str]] = [
             ({"grammar": str(tmp_path / "gone.gbnf")}, "cannot be read"),
             ({"json_schema": str(tmp_path)}, "cannot be read"),
             ({"json_schema": str(tmp_path / "a.json")}, "the file is no JSON"),
+            ({"grammar": str(tmp_path / "empty.gbnf")}, "the file is empty"),
             ({"json_schema": "a", "grammar": "b"}, "Leave one out"),
         ]
         for options, said in wrong:
             with pytest.raises(SpecError, match=rf"^llamacpp\([^\n]+{said}[^\n]*\.$"):
                 LlamaCpp(**options)
+
+    def test_what_fit_knows_of_the_cache_can_be_had(self) -> None:
+        assert get_args(get_type_hints(LlamaCpp)["cache_type"]) == CACHE_TYPES
 
     def test_what_no_page_of_the_server_shows_is_in_its_parameters(self) -> None:
         xllamacpp = pytest.importorskip("xllamacpp")
@@ -194,6 +203,12 @@ class TestOptions:
         llm = make(json_schema=str(schema))
         assert json.loads(answer(llm)) in {"Nineveh", "Tarshish"}
         assert answer(llm, grammar='root ::= "no"') == "no"
+
+    def test_a_grammar_that_is_none_is_said(self, make: Make, tmp_path: Path) -> None:
+        grammar = tmp_path / "a.gbnf"
+        grammar.write_text("root := oops", encoding="utf-8")
+        with pytest.raises(SpecError, match=r"^llamacpp\(grammar='\S+'\): llama.cpp cannot read it \(.*:=.*\)\. Write"):
+            answer(make(grammar=str(grammar)))
 
     def test_a_schema_that_is_none_is_said(self, make: Make, tmp_path: Path) -> None:
         schema = tmp_path / "a.json"

@@ -28,6 +28,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openbook.app.cli import run
 from openbook.errors import ModelError
 from openbook.models import find, hub
 from openbook.models.catalogue import BUILTIN, Wheels, catalogue, read_catalogue
@@ -900,6 +901,38 @@ def test_remove_deletes_the_file_and_what_is_half_here(server: Hub, openbook_hom
     with pytest.raises(ModelError, match="tiny is not here: nothing to remove"):
         remove("tiny")
     assert len(server.asked) == 1
+
+
+def test_a_file_that_was_not_pulled_is_not_removed_and_its_place_is_said(openbook_home: Path) -> None:
+    path = openbook_home / "models" / "own.gguf"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    for name in ("own", "own.gguf", str(path)):
+        with pytest.raises(ModelError) as caught:
+            remove(name)
+        assert str(caught.value) == f"{name} was put here by you, not pulled. Delete it yourself: {path}"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names and links are not to be had")
+def test_what_lies_in_the_models_folder_and_is_no_file_is_listed_and_said(
+    openbook_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = openbook_home / "models"
+    (folder / "folder.gguf").mkdir(parents=True)
+    (folder / "loop.gguf").symlink_to("loop.gguf")
+    (folder / "red\x1b[31m.gguf").touch()
+    assert run(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert [line.split("  ")[-1].strip() for line in out.splitlines() if line.startswith("-     folder.gguf ")] == [
+        f"{folder}/folder.gguf is not a file. Name a .gguf file."
+    ]
+    assert out.count("bundled") == 1
+    assert run(["models", "try", "folder"]) == 1
+    assert run(["models", "show", "loop"]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == f"openbook: {folder}/folder.gguf is not a file. Name a .gguf file."
+    assert err[1].startswith(f"openbook: Cannot read {folder}/loop.gguf: ")
 
 
 def test_what_is_bundled_is_neither_pulled_nor_removed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,19 @@ def test_twice_the_bandwidth_is_nearly_twice_the_speed(tmp_path: Path) -> None:
 def test_an_unknown_cache_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"No cache type is called 'q8'. Did you mean 'q8_0'\?"):
         fit(networks.LLAMA_7B.header(tmp_path), machine(8), context=512, cache_type="q8")
+
+
+def test_of_a_machine_that_does_not_tell_its_memory_there_is_no_verdict() -> None:
+    verdict = judge("qwen2.5-coder-1.5b", replace(machine(24), ram_bytes=0, ram_free_bytes=0))
+    assert (verdict.word, verdict.fits) == ("unknown", None)
+    assert re.fullmatch(r"It takes 1\.\d GB of memory; how much there is, this system does not tell\.", verdict.reason)
+    assert verdict.short.startswith("needs 1.")
+
+
+def test_an_embedder_writes_no_answers() -> None:
+    fast = replace(machine(24), bandwidth=20e9)
+    assert judge("e5-small", fast).fit.tokens_per_second == 0
+    assert judge("qwen2.5-coder-1.5b", fast).fit.tokens_per_second > 0
 
 
 def test_a_verdict_says_what_would_fit(tmp_path: Path) -> None:

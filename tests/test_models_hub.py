@@ -342,6 +342,19 @@ def test_the_same_file_keeps_its_name(world: World) -> None:
     assert get("hf:them/copy") == first
 
 
+def test_pulls_of_one_reference_at_once_are_one_model(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_inside = hub.Hub.first_bytes
+
+    def meanwhile(self: hub.Hub, source: HuggingFace, count: int) -> tuple[bytes, str]:
+        monkeypatch.setattr(hub.Hub, "first_bytes", look_inside)
+        get("hf:us/Tiny-GGUF:Q4_K_M")
+        return look_inside(self, source, count)
+
+    monkeypatch.setattr(hub.Hub, "first_bytes", meanwhile)
+    assert get("hf:us/Tiny-GGUF:Q4_K_M").name == "tiny-q4_k_m.gguf"
+    assert [model.name for model in catalogue().values() if model.pulled_from] == ["tiny-q4_k_m"]
+
+
 def test_a_name_may_be_chosen(world: World) -> None:
     assert get("hf:us/Tiny-GGUF:Q4_K_M", name="mine") == find("mine")
     with pytest.raises(ModelError, match="The name minilm is taken"):
@@ -605,6 +618,16 @@ def test_wrong_bytes_are_not_let_through(world: World) -> None:
     assert not list((own_catalogue.path().parent).glob("*.gguf"))
 
 
+def test_a_file_that_was_published_damaged_is_not_kept(world: World) -> None:
+    world.repos["us/Cut"] = Repo({"cut-Q8_0.gguf": SMALL[:-1000]})
+    said = refused("hf:us/Cut")
+    assert said.startswith(
+        f"hf:us/Cut@{COMMIT}:cut-Q8_0.gguf is as it was published, and cannot be used: cut-q8_0.gguf"
+    )
+    assert said.endswith(" bytes are here. It was removed; choose another.")
+    assert not list(own_catalogue.path().parent.glob("*.gguf"))
+
+
 def test_what_is_no_gguf_is_refused_before_it_is_downloaded(world: World) -> None:
     world.repos["us/Fake"] = Repo({"fake-Q4_0.gguf": b"PK" + bytes(1_000_000)})
     assert refused("hf:us/Fake") == ("fake-Q4_0.gguf in us/Fake is no GGUF file: it begins with b'PK\\x00\\x00'.")
@@ -796,7 +819,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     st.fixed_dictionaries(
         {"sha": st.just(COMMIT) | JSON, "siblings": st.lists(JSON)},

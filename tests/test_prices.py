@@ -97,6 +97,11 @@ def test_a_table_that_is_not_right_is_one_line(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_a_table_of_comments_alone_has_no_prices() -> None:
+    own("# later\n")
+    assert price("models.example", "big-1", 1000, TODAY) is None
+
+
 def test_every_built_in_price_says_where_and_when_it_was_read() -> None:
     for row in tomllib.loads(BUILTIN.read_text("utf-8"))["price"]:
         assert row["source"].startswith("https://")

@@ -121,7 +121,7 @@ def test_what_templates_of_transformers_use_is_there() -> None:
     ],
 )
 def test_a_template_that_misbehaves_is_one_line(attack: str) -> None:
-    with pytest.raises(ModelError, match=r"^The model's chat template fails: [^\n]+$"):
+    with pytest.raises(ModelError, match=r"^The chat template fails: [^\n]+$"):
         render(attack, [USER])
 
 

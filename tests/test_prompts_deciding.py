@@ -108,7 +108,7 @@ def test_a_template_of_no_known_format_has_no_name(folder: Path) -> None:
 
 def test_a_broken_template_is_told_when_it_is_used_and_can_be_replaced(folder: Path) -> None:
     broken = header(folder, template="{% if %}")
-    with pytest.raises(ModelError, match=r"^The model's chat template fails: .* llamacpp\(template='chatml'\)\.$"):
+    with pytest.raises(ModelError, match=r"^The chat template fails: .* llamacpp\(template='chatml'\)\.$"):
         decide(broken).render(TURNS)
     assert decide(broken, named="chatml").render(TURNS).startswith("<|im_start|>system")
 

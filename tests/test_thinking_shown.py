@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from openbook.app import show
+from openbook.errors import ModelError
 from openbook.recipe import Recipe
 from openbook.types import Answer, Thought, Timing, Usage
 
@@ -37,6 +39,17 @@ def test_a_model_that_only_thought_is_said(capsys: pytest.CaptureFixture[str]) -
 
 def test_json_has_the_thought() -> None:
     assert show.answer_json(answered("Nineveh."))["thought"] == "Hm.\nSo."
+
+
+def test_an_error_in_the_middle_of_an_answer_begins_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> Iterator[str]:
+        yield "Nine"
+        raise ModelError("The service ended in the middle.")
+
+    book: Any = None
+    with pytest.raises(ModelError):
+        show.stream(broken(), book)
+    assert capsys.readouterr().out == "Nine\n"
 
 
 def test_v_says_how_the_model_is_spoken_to(capsys: pytest.CaptureFixture[str]) -> None:

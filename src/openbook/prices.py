@@ -72,8 +72,8 @@ def _rows(path: Path) -> Iterator[Price]:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"Cannot read {path}: {error}. Correct it, or remove it.") from error
-    rows = table.get("price")
-    if not isinstance(rows, list) or set(table) != {"price"}:
+    rows = table.get("price", [])
+    if not isinstance(rows, list) or set(table) - {"price"}:
         raise ModelError(f"{path} has more or other things than prices. Each begins with a line [[price]].")
     for number, row in enumerate(rows, 1):
         yield _row(f"{path}, price {number}", row)

@@ -478,10 +478,8 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = (
-            arguments[:1] in (["add"], ["compare"], ["demo"], ["models"], ["rebuild"], ["summarize"])
-            or "--all" in arguments
-        )
+        resumes = arguments[:1] in (["add"], ["compare"], ["demo"], ["rebuild"], ["summarize"]) or "--all" in arguments
+        resumes = resumes or arguments[:2] == ["models", "pull"]
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED

@@ -12,6 +12,7 @@ from openbook import costing
 from openbook.app import show, show_documents
 from openbook.app.opening import open_book, recipe_of
 from openbook.documents import Documents
+from openbook.errors import ModelError
 from openbook.finding import find
 from openbook.manifest import NAME
 from openbook.models.catalogue import readable
@@ -41,6 +42,10 @@ def ask(
         show.note(line)
     with open_book(folder, without) as book:
         llm, prompt = book.llm, book.prompt
+        try:
+            _ = llm.format  # reads the header of a model of this machine
+        except ModelError as error:  # not here yet, perhaps
+            show.note(str(error))
         for question in questions:
             found = tuple(book.search(question, prompt.passages, where=where))
             forecast = costing.of_question(question, found, prompt, llm, max_tokens, show.today())

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from openbook.app.options import json_option, verbose_option
+from openbook.app.options import json_option
 
 UNITS = {"": 10**9, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 1 << 20, "GIB": 1 << 30}
 
@@ -27,12 +27,12 @@ class Size(click.ParamType[int]):
 
 @click.command("show")
 @click.argument("name", metavar="FILE|NAME")
+@click.option("-v", "--verbose", is_flag=True, help="Show the whole template.")
 @json_option
-@verbose_option
 def models_show(name: str, as_json: bool, verbose: bool) -> None:
     """Say what a GGUF file is: network, true size, quantisation, template, licence, sha256.
 
-    Read from its header; nothing is loaded. With -v the whole template.
+    Read from its header; nothing is loaded.
     """
     from openbook.app import show, show_fit
     from openbook.models.facts import facts, known_as, sha256

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from openbook.errors import OpenbookError
 from openbook.phrases import phrases
 from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Searched, Thought, Timing
@@ -43,7 +44,7 @@ def error(line: str) -> None:
 
 def note(line: str) -> None:
     """One line on stderr that is no error."""
-    click.echo(line, err=True)
+    click.echo(well_formed(line), err=True)
 
 
 def command(line: str) -> None:
@@ -258,7 +259,7 @@ def stream(
     `thoughts`, too, as they come: dim, and on stderr, as they are no part of the answer.
     """
     thinking = False
-    for part in parts:
+    for part in _ending_its_line(parts):
         if isinstance(part, Thought):
             if thoughts:
                 click.secho(well_formed(part.text), nl=False, dim=True, err=True)
@@ -276,6 +277,18 @@ def stream(
             click.secho(f"Searching for: {part.question}", dim=True)
         else:
             sources(part)
+
+
+def _ending_its_line(parts: Iterator[Part]) -> Iterator[Part]:
+    """The parts; an error amid the words of an answer is then said on a line of its own."""
+    part: Part | None = None
+    try:
+        for part in parts:
+            yield part
+    except OpenbookError:
+        if isinstance(part, str):
+            click.echo()
+        raise
 
 
 def sources(found: Sequence[Passage]) -> None:

@@ -16,6 +16,7 @@ from openbook.models.facts import Facts
 from openbook.models.fit import Fit
 from openbook.models.listing import rows as listed
 from openbook.models.verdict import Verdict, judge_row
+from openbook.text import well_formed
 
 LONGEST = 100  # characters of a line that a file gives
 
@@ -27,25 +28,25 @@ def models(machine: Machine, *, as_json: bool) -> None:
         said = [
             {
                 **asdict(row),
-                "fits": verdict.word != "no" if verdict else None,
+                "fits": verdict.fits if verdict else None,
                 "needed_bytes": verdict.fit.needed if verdict else 0,
                 "largest_context": verdict.largest if verdict else 0,
                 "estimated": verdict.fit.estimated if verdict else False,
             }
             for row, verdict in found
         ]
-        click.echo(json.dumps(said, ensure_ascii=False, default=str))
+        click.echo(well_formed(json.dumps(said, ensure_ascii=False, default=str)))
         return
     table = [["here", "model", "kind", "parameters", "quantisation", "size", "fits here", "licence", "for"]]
     for row, verdict in found:
         table.append(
             [
                 "yes" if row.here else "-",
-                row.name,
+                plain(row.name),
                 row.kind,
                 billions(row.parameters),
                 row.quantisation,
-                readable(row.size_bytes) if row.size_bytes else "bundled",
+                "bundled" if row.here and not row.path else readable(row.size_bytes),
                 verdict.short if verdict else "yes" if row.here else "-",
                 plain(row.licence),
                 plain(row.purpose),
@@ -179,7 +180,7 @@ def fit_json(found: Verdict) -> dict[str, object]:
     """As `fit`."""
     return {
         "name": found.name,
-        "fits": found.word != "no",
+        "fits": found.fits,
         "verdict": found.word,
         "reason": found.reason,
         "needed_bytes": found.fit.needed,

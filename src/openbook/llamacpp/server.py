@@ -33,6 +33,8 @@ FAILURES = (
     (r"invalid magic", "is not a GGUF file. Name a .gguf file"),
     (r"failed to read|not within the file bounds|corrupted", "is cut off or damaged. Download it again"),
     (r"unknown model architecture: '([^']*)'", "is of a kind ({}) unknown here. Try: pip install -U xllamacpp"),
+    (r"error loading model: (?:error loading model \w+: )?([^\n]{1,200})",
+     "is damaged, or of a form unknown here ({}). Get another file of it, or try: pip install -U xllamacpp"),
     (r"No module named '([^']*)'", "needs {}. Install it with: pip install -U openbook"),
     (r"((?:Import|Attribute|OS)Error: [^\n]*)", "cannot run, as llama.cpp is not whole here: {}. Try: pip install -U "
      "--force-reinstall xllamacpp"),
@@ -154,7 +156,7 @@ class Server:
         if how == "SIGKILL":
             return f"{what} was killed while it loaded, most likely for memory. Choose a smaller model or context."
         last = next((_message(line) for line in reversed(self._log) if line.strip()), "it said nothing")
-        return f"{what} could not be loaded ({how}): {last[:200]}. Check the file: {self.path}"
+        return f"{what} could not be loaded ({how}): {last[:200].rstrip('.')}. Check the file: {self.path}"
 
 
 def _environment(own: os._Environ[str]) -> dict[str, str]:

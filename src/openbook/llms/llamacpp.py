@@ -43,17 +43,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("openbook")
 
+LARGEST_INT = (1 << 31) - 1  # that llama.cpp takes
+
 RANGES = {
-    "context": (512, math.inf),
-    "threads": (0, math.inf),
+    "context": (512, 1 << 24),
+    "threads": (0, 512),  # as llama.cpp's GGML_MAX_N_THREADS
     "parallel": (1, 64),
-    "gpu_layers": (-1, math.inf),
-    "cache_mb": (0, math.inf),
+    "gpu_layers": (-1, LARGEST_INT),
+    "cache_mb": (0, LARGEST_INT),
     "temperature": (0, math.inf),
-    "top_k": (0, math.inf),
+    "top_k": (0, LARGEST_INT),
     "top_p": (0, 1),
     "min_p": (0, 1),
     "repeat_penalty": (0.1, 10),
+    "seed": (0, (1 << 32) - 2),  # one more means a random one
     "keep_minutes": (0, math.inf),
 }
 """Least and most of the options that are numbers."""
@@ -79,7 +82,9 @@ class LlamaCpp:
     threads: int = 0  # 0: one for each core
     parallel: int = 1  # answers at once, each with a context of its own
     gpu_layers: int = -1  # -1: as many as fit, where llama.cpp was built for a GPU
-    cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"  # of keys and values: q8_0 takes half the memory, q4_0 a quarter
+    cache_type: Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"] = (
+        "f16"  # of keys and values: q8_0 takes half the memory, q4_0 a quarter
+    )
     cache_mb: int = 128  # memory for earlier prompts, so that turns of one conversation are read once
     keep_prompt: bool = False  # the last prompt is kept on disk between runs: a follow-up is not read again
     lora: str = ""  # 'style.gguf', or with strengths 'style.gguf:0.5 + law.gguf'
@@ -193,8 +198,8 @@ class LlamaCpp:
             self._tell()
             if inside or (self.thinking and not rule):
                 max_tokens = min(max_tokens + THINKING_TOKENS, self._room(prompt))
-            response = client.post(
-                "/completion",
+            response = self._completion(
+                client,
                 {
                     "prompt": prompt,
                     "n_predict": max_tokens,
@@ -288,13 +293,29 @@ class LlamaCpp:
         if grammar:
             return {"grammar": grammar}
         if self.grammar:
-            return {"grammar": _read(self.grammar, "grammar")}
+            rule = _read(self.grammar, "grammar")
+            if not rule.strip():  # the server would take it for none
+                raise SpecError(f"llamacpp(grammar={self.grammar!r}): the file is empty. Write rules in GBNF into it.")
+            return {"grammar": rule}
         if not self.json_schema:
             return {}
         try:
             return {"json_schema": json.loads(_read(self.json_schema, "json_schema"))}
         except ValueError as error:
             raise SpecError(f"llamacpp(json_schema={self.json_schema!r}): the file is no JSON ({error}).") from error
+
+    def _completion(self, client: Client, body: dict[str, Any]) -> BaseHTTPResponse:
+        try:
+            return client.post("/completion", body)
+        except ModelError as error:
+            if not (self.grammar and "parse grammar" in str(error)):
+                raise
+            time.sleep(LOG_SECONDS)
+            why = re.findall(r"error parsing grammar: (.*)", client.log())
+            raise SpecError(
+                f"llamacpp(grammar={self.grammar!r}): llama.cpp cannot read it{f' ({why[-1][:200]})' if why else ''}. "
+                'Write rules in GBNF into it, such as: root ::= "yes" | "no"'
+            ) from error
 
     def _words(self, client: Client, response: BaseHTTPResponse) -> Stream:
         import urllib3
@@ -382,7 +403,8 @@ def _read(path: str, option: str) -> str:
     try:
         return absolute(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise SpecError(f"llamacpp({option}={path!r}): cannot be read ({one_line(error)}). Check the path.") from error
+        why = (error.strerror if isinstance(error, OSError) else "") or one_line(error)
+        raise SpecError(f"llamacpp({option}={path!r}): cannot be read ({why}). Check the path.") from error
 
 
 def _usage(event: dict[str, Any]) -> Usage:

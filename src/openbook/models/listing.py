@@ -75,6 +75,8 @@ def find(name: str) -> Path:
     for path in (_expanded(name), *in_folder):
         if path is not None and _is_file(path):
             return path
+    if (path := strangers(known).get(name)) is not None:
+        return path  # no file: who reads it says what it is
     if name.startswith("hf:"):
         raise ModelError(f"{name} is not a name. Get it, and its name, with: openbook models pull {name}")
     if name.endswith(".gguf") or "/" in name or "\\" in name:

@@ -50,17 +50,30 @@ def take_out(name: str) -> None:
 
 
 @contextmanager
+def adopting() -> Generator[None]:
+    """From looking whether a file is known to putting it in: one at a time, so that no file gets two names."""
+    with _alone(".adopting.lock"):
+        yield
+
+
+@contextmanager
 def _changing() -> Generator[list[str]]:
     """The file cut before each [[model]]: what is in the list at the end is written, in one step."""
+    with _alone(".catalogue.lock"):
+        before = path().read_bytes().decode("utf-8") if path().is_file() else HEAD
+        rows = _rows(before)
+        yield rows
+        after = "".join(rows)
+        if after != before:
+            _replace(after)
+
+
+@contextmanager
+def _alone(lock: str) -> Generator[None]:
     try:
         models_folder().mkdir(parents=True, exist_ok=True)
-        with FileLock(models_folder() / ".catalogue.lock"):
-            before = path().read_bytes().decode("utf-8") if path().is_file() else HEAD
-            rows = _rows(before)
-            yield rows
-            after = "".join(rows)
-            if after != before:
-                _replace(after)
+        with FileLock(models_folder() / lock):
+            yield
     except OSError as error:
         raise ModelError(f"Cannot write {path()}: {error.strerror or error}. Or set OPENBOOK_HOME.") from error
 

@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from openbook.models.catalogue import PATTERNS, UNKNOWN_LICENCE, HuggingFace, Mo
 from openbook.models.folders import hub_cache
 from openbook.models.gguf import read_header
 from openbook.models.hub import Say
-from openbook.models.listing import is_here, place, pulled_bytes, working_folder
+from openbook.models.listing import find, is_here, place, pulled_bytes, working_folder
 from openbook.models.transfer import PIECE, Meter, SourceError, check_room, size_of
 from openbook.types import Report
 
@@ -85,6 +85,8 @@ def remove(name: str) -> Path:
     Raises:
         ModelError: There is nothing to delete.
     """
+    if name not in catalogue() and (path := _dropped(name)):
+        raise ModelError(f"{name} was put here by you, not pulled. Delete it yourself: {path}")
     wanted = model(name)
     files = [models_folder() / piece.file for piece in wanted.pieces if piece.file]
     if wanted.bundled:
@@ -107,6 +109,13 @@ def remove(name: str) -> Path:
     except OSError as error:
         raise _disk_error(wanted, error) from error
     return place(wanted)
+
+
+def _dropped(name: str) -> Path | None:
+    """The file of a model that somebody put into the models folder or names by its path."""
+    with suppress(ModelError):
+        return find(name)
+    return None
 
 
 @contextmanager
@@ -146,8 +155,23 @@ def _pull_all(wanted: Model, folder: Path | None, meter: Meter, say: Say) -> Pat
             _pull(piece, folder, meter, say)
         meter.before += piece.size_bytes
     if wanted.pulled_from:
-        own_catalogue.put(_as_the_file_says(wanted))
+        _know(wanted)
     return place(wanted)
+
+
+def _know(wanted: Model) -> None:
+    """Correct the row of a model of the hub by its file. One that was published damaged is not kept."""
+    try:
+        row = _as_the_file_says(wanted)
+    except ModelError as error:
+        for piece in wanted.pieces:
+            place(piece).unlink(missing_ok=True)
+        own_catalogue.take_out(wanted.name)
+        why = str(error).removesuffix(f" Download it again: {place(wanted)}")
+        raise ModelError(
+            f"{wanted.pulled_from} is as it was published, and cannot be used: {why} It was removed; choose another."
+        ) from error
+    own_catalogue.put(row)
 
 
 def _as_the_file_says(wanted: Model) -> Model:

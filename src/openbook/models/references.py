@@ -105,17 +105,18 @@ def adopt(text: str, agree: Agree, say: Say, name: str = "") -> Model:
         repository = _read(hub, wanted, say)
         offer = repository.choose(wanted.file)
         found = _row(repository, offer)
-        if known := _known(found):
-            say(f"{wanted} is {known.name}")
-            return replace(known, sources=tuple(dict.fromkeys((*found.sources, *known.sources))))
+        if known := _known(found, wanted, say):
+            return known
         _refuse_unusable(hub, repository, offer)
     except SourceError as error:
         return _adopted_before(wanted, error, say)
     lying = _lying_here(found)
-    found = replace(found, name=_free_name(found, repository, name, lying))
-    found = replace(found, file=lying or found.name + (_split_end(offer.file) or ".gguf"))
-    agree(repository, found)
-    own_catalogue.put(found)
+    agree(repository, _named(found, repository, name, lying))
+    with own_catalogue.adopting():
+        if known := _known(found, wanted, say):  # since another pull of it, begun at the same time
+            return known
+        found = _named(found, repository, name, lying)
+        own_catalogue.put(found)
     return found
 
 
@@ -146,10 +147,20 @@ def _row(repository: Repository, offer: Offer) -> Model:
     )
 
 
-def _known(found: Model) -> Model | None:
+def _known(found: Model, wanted: Reference, say: Say) -> Model | None:
     """The model of the catalogue that is the same file: a second name would be a second download."""
     rows = [one for one in catalogue().values() if one.sha256]  # a bundled one has none
-    return next((one for one in rows if one.sha256 == found.sha256 and one.parts == found.parts), None)
+    known = next((one for one in rows if one.sha256 == found.sha256 and one.parts == found.parts), None)
+    if known is None:
+        return None
+    say(f"{wanted} is {known.name}")
+    return replace(known, sources=tuple(dict.fromkeys((*found.sources, *known.sources))))
+
+
+def _named(found: Model, repository: Repository, name: str, lying: str) -> Model:
+    """The row with a name that is free, and the file of that name."""
+    called = _free_name(found, repository, name, lying)
+    return replace(found, name=called, file=lying or called + (_split_end(found.file) or ".gguf"))
 
 
 def _refuse_unusable(hub: Hub, repository: Repository, offer: Offer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,11 +31,16 @@ class Verdict:
     parameters: int
 
     @property
-    def word(self) -> Literal["yes", "tight", "no"]:
-        """'tight': the machine has the memory, but other programs hold some of it now."""
+    def word(self) -> Literal["yes", "tight", "no", "unknown"]:
+        """'tight': the machine has the memory, but other programs hold some of it now; 'unknown': it does not tell."""
         if self.machine.ram_bytes < self.fit.needed:
-            return "no"
+            return "no" if self.machine.ram_bytes else "unknown"
         return "yes" if self.fit.needed <= self.machine.ram_free_bytes else "tight"
+
+    @property
+    def fits(self) -> bool | None:
+        """None where that is not known."""
+        return None if self.word == "unknown" else self.word != "no"
 
     @property
     def reason(self) -> str:
@@ -44,6 +49,8 @@ class Verdict:
         free = f"{readable(self.machine.ram_free_bytes)} of {ram} are free"
         if self.word == "yes":
             return f"Fits: it takes {needed} of memory, {free}."
+        if self.word == "unknown":
+            return f"It takes {needed} of memory; how much there is, this system does not tell."
         if self.word == "tight":
             return f"Fits when other programs end: it takes {needed} of memory, {free}."
         return f"Does not fit: it takes {needed} of memory, there are {ram}. {self._advice()}"
@@ -58,6 +65,8 @@ class Verdict:
     @property
     def short(self) -> str:
         """For a column of a table: 'yes', 'up to 8,192 tokens', 'no, needs 40 GB'."""
+        if self.word == "unknown":
+            return f"needs {readable(self.fit.needed)}"
         if self.word == "no" and not self.largest:
             return f"no, needs {readable(self.fit.needed)}"
         return f"up to {self.largest:,} tokens" if self.largest < self.trained else "yes"
@@ -75,6 +84,8 @@ def judge(
     known = catalogue().get(name)
     if known and known.bundled:
         raise ModelError(f"{name} is part of openbook and fits wherever openbook does.")
+    if known and known.kind == "embedder":  # its tokens are read, not written
+        machine = replace(machine, bandwidth=0.0)
     if known and not is_here(known):
         return _estimate(
             name, known.size_bytes, known.parameters, known.context, machine, context, cache_type, parallel

@@ -55,7 +55,7 @@ def render(
         return _with_system(template, chat, given)
     except TemplateError as error:
         raise ModelError(
-            f"The model's chat template fails: {error}. Use another GGUF of this model, or name a format: "
+            f"The chat template fails: {str(error).rstrip('.')}. Use another GGUF of this model, or name a format: "
             "llamacpp(template='chatml')."
         ) from error
 
