@@ -21,10 +21,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-# make test                 the fast tests
+# make test                 the fast tests, on all cores; those with models need the cores themselves
 # make test MARK=models     those that need weights; also: slow, server, "models or slow", or "" for all
 test: $(VENV)/installed-dev
-	$(TEST_ENV) $(BIN)/python -m pytest $(if $(filter undefined,$(origin MARK)),,-m "$(MARK)")
+	$(TEST_ENV) $(BIN)/python -m pytest $(if $(filter undefined,$(origin MARK)),-n auto --dist worksteal,-m "$(MARK)")
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -40,6 +40,11 @@ def working_folder(model: Model) -> Path:
     return models_folder() / ".pulling" / model.name
 
 
+def record_of(path: Path) -> Path:
+    """Where is written what a file that openbook made was made from."""
+    return path.with_name(f".{path.name}.json")
+
+
 def is_here(model: Model) -> bool:
     """Whether the model can be used: it is bundled, or its file is there and whole.
 

@@ -28,7 +28,7 @@ from openbook.models.catalogue import PATTERNS, UNKNOWN_LICENCE, HuggingFace, Mo
 from openbook.models.folders import hub_cache
 from openbook.models.gguf import read_header
 from openbook.models.hub import Say
-from openbook.models.listing import find, is_here, place, pulled_bytes, working_folder
+from openbook.models.listing import find, is_here, place, pulled_bytes, record_of, working_folder
 from openbook.models.transfer import PIECE, Meter, SourceError, check_room, size_of
 from openbook.types import Report
 
@@ -82,10 +82,16 @@ def _wanted(name: str) -> Model:
 def remove(name: str) -> Path:
     """Delete a pulled file and what a broken pull left; the path it had. A row that a pull wrote goes with it.
 
+    A file that `quantising` made goes too, with the record beside it; one that was put there is left alone.
+
     Raises:
         ModelError: There is nothing to delete.
     """
     if name not in catalogue() and (path := _dropped(name)):
+        if (record := record_of(path)).is_file():
+            path.unlink()
+            record.unlink(missing_ok=True)
+            return path
         raise ModelError(f"{name} was put here by you, not pulled. Delete it yourself: {path}")
     wanted = model(name)
     files = [models_folder() / piece.file for piece in wanted.pieces if piece.file]

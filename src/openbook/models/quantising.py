@@ -31,6 +31,7 @@ from openbook.models.catalogue import catalogue, readable
 from openbook.models.facts import gguf_file
 from openbook.models.gguf import FILE_TYPES, Header, read_header
 from openbook.models.identity import identity
+from openbook.models.listing import record_of
 from openbook.models.transfer import check_room
 from openbook.recipe import did_you_mean
 from openbook.types import Progress, Report
@@ -209,11 +210,6 @@ def _one(
         lock.release()
 
 
-def _record(path: Path) -> Path:
-    """Where is written what a file was made from."""
-    return path.with_name(f".{path.name}.json")
-
-
 def _existing(path: Path, header: Header, say: Callable[[str], None]) -> Quantised | None:
     """The file if it is there and was made from this source.
 
@@ -223,7 +219,7 @@ def _existing(path: Path, header: Header, say: Callable[[str], None]) -> Quantis
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = json.loads(_record(path).read_text("utf-8"))
+        record: dict[str, Any] = json.loads(record_of(path).read_text("utf-8"))
         same = record.pop("source_identity") == identity(header.path) and record["size_bytes"] == path.stat().st_size
         known: dict[str, Any] = {**record, "path": path, "kept": True}
         found = Quantised(**known)
@@ -278,7 +274,7 @@ def _make(
             round(time.monotonic() - began, 1),
         )
         record = {**asdict(found), "path": path.name, "source_identity": identity(header.path)}
-        _record(path).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        record_of(path).write_text(json.dumps(record, indent=1), encoding="utf-8")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
