@@ -154,16 +154,18 @@ def test_ctrl_c_ends_a_program_at_once_although_a_model_says_nothing() -> None:
         except KeyboardInterrupt:
             print("stopped", flush=True)
     """)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.read() == "stopped\n"
-    assert process.wait(10) == 0
-    process.stdout.close()
-    assert time.monotonic() - began < 5
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "stopped\n"
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 5
 
 
 @pytest.fixture(scope="module")

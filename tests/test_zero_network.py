@@ -65,6 +65,7 @@ class Line:
             "TRIED": str(self.tried_file),
             "PIP_INDEX_URL": "http://index.invalid/simple",  # pip is a process of its own, and refused like ours
             "PIP_RETRIES": "0",
+            "HF_HUB_OFFLINE": "0",  # CI sets it: here it is tried, and refused
         }
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
