@@ -40,7 +40,7 @@ from openbook.bench.statistics import holm, interval, p_value
 from openbook.demo import kjv
 from openbook.judging import contains, plain, refuses
 from openbook.llms.llamacpp import LlamaCpp
-from openbook.models.comparing import peak_bytes
+from openbook.machine import peak_bytes
 from openbook.prompts.citations import CITATION, is_refusal, split_citations
 from openbook.types import Message, Usage
 

@@ -232,7 +232,7 @@ class Book:
     def _indexer(
         self, recipe: Recipe, store: Store, embedder: Embedder, report: Report | None, limits: Limits | None = None
     ) -> Indexer:
-        reading = digest(*(registry.fingerprint(step, spec) for step in READING for spec in recipe.specs(step)))
+        reading = registry.fingerprint_of(recipe, READING)
         return Indexer(
             splitter=_splitter(recipe, embedder),
             embedder=embedder,

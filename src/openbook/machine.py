@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import time
@@ -37,6 +38,16 @@ class Machine:
     vram_bytes: int = 0  # of all graphics cards that llama.cpp can use
     vram_free_bytes: int = 0
     bandwidth: float = 0.0  # bytes of memory read in a second by all cores together
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory a running process has had, its mapped files included; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:  # no Linux, or it ended
+        return 0
+    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return 1024 * int(peak[1]) if peak else 0
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
 from typing import Any
@@ -202,6 +202,13 @@ def build(kind: str, spec: Spec, given: Callable[[str, Spec], Any]) -> Any:
     return make(kind, spec, **{name: given(name, spec) for name in needs(kind, spec.name)})
 
 
+def at_least(name: str, component: object, **least: float) -> None:
+    """Raises: SpecError, when an option of a component is below what it must be at the least; says both."""
+    for option, bound in least.items():
+        if getattr(component, option) < bound:
+            raise SpecError(f"{name}({option}={getattr(component, option)}): write {bound} or more.")
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Names, options, types and values of every step, before anything is made of them.
 
@@ -222,3 +229,8 @@ def check_recipe(recipe: Recipe) -> None:
 def fingerprint(kind: str, spec: Spec) -> str:
     """Names what a spec does: its options with defaults resolved and its component's VERSION."""
     return digest(spec.name, check(kind, spec), load(kind, spec.name).VERSION)
+
+
+def fingerprint_of(recipe: Recipe, steps: Iterable[str]) -> str:
+    """Names what some steps of a recipe do together."""
+    return digest(*(fingerprint(step, spec) for step in steps for spec in recipe.specs(step)))

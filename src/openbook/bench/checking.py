@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from openbook.bench.gold import Stretch, resolve, units
+from openbook.bench.gold import Stretch, documents_of, resolve, units
 from openbook.bench.questions import Question
 from openbook.bench.ranking import measure
 from openbook.bench.statistics import SURE
 from openbook.book import Book
 from openbook.judging import plain
-from openbook.types import Document
 
 ALIKE = 0.8  # of the words of two questions are the same: they ask one thing twice
 FEW = 100  # questions: with fewer, ten points are not found
@@ -74,12 +73,7 @@ def _doubled(questions: Sequence[Question]) -> Iterator[Finding]:
 
 
 def _in_book(questions: Sequence[Question], book: Book) -> Iterator[Finding]:
-    sources: dict[str, list[str]] = {}
-    for source, document_id in book.documents.sources().items():
-        sources.setdefault(document_id, []).append(source)
-    documents: dict[str, tuple[Document, Sequence[str]]] = {
-        name: (document, sources.get(name, [])) for name, document in book.documents.all()
-    }
+    documents = documents_of(book.documents)
     resolved = resolve(questions, documents)
     for line in resolved.missing:
         question, _, said = line.partition(": ")

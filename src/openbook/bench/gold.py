@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from openbook.bench.questions import Gold, Question
+from openbook.documents import Documents
 from openbook.types import Chunk, Document
 
 HALF = 0.5
@@ -43,6 +44,14 @@ class Resolved:
 
     stretches: Mapping[str, Mapping[int, tuple[Stretch, ...]]]  # question's id -> gold's number -> where it stands
     missing: tuple[str, ...] = ()  # a line for each gold that stands nowhere
+
+
+def documents_of(kept: Documents) -> dict[str, tuple[Document, list[str]]]:
+    """The documents of a book by id, each with all its sources: what `resolve` looks in."""
+    sources: dict[str, list[str]] = {}
+    for source, document_id in kept.sources().items():
+        sources.setdefault(document_id, []).append(source)
+    return {name: (document, sources.get(name, [])) for name, document in kept.all()}
 
 
 def resolve(questions: Iterable[Question], documents: Mapping[str, tuple[Document, Sequence[str]]]) -> Resolved:

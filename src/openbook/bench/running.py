@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from openbook import registry
-from openbook.bench.gold import resolve
+from openbook.bench.gold import documents_of, resolve
 from openbook.bench.questions import Question, read_questions
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.sweep import Sweep, Trial
@@ -25,12 +25,13 @@ from openbook.book import Book
 from openbook.errors import BookError
 from openbook.home import home
 from openbook.lock import locked
+from openbook.manifest import MADE_OF, READING
 from openbook.recipe import STEPS, Recipe, Spec, digest
 from openbook.remembering import fingerprint
 from openbook.types import Progress, Report
 
 FOLDER = "comparisons"
-INDEXED = ("reader", "cleaners", "splitter", "embedder", "store")  # what an index depends on
+INDEXED = (*READING, *MADE_OF)  # what an index depends on
 ANSWERED = ("prompt", "llm", "rewriter")  # and what a search does not
 LIGHT = {"embedder": "hashed(dim=64)", "store": "flat", "splitter": "chars(size=2000)"}  # of the book that is only read
 
@@ -136,7 +137,7 @@ class Runner:
         found: dict[str, Path] = {}
         for trial in self.sweep.trials:
             recipe = trial.recipe
-            read_by = digest(*(registry.fingerprint(step, spec) for step in INDEXED[:2] for spec in recipe.specs(step)))
+            read_by = registry.fingerprint_of(recipe, READING)
             if read_by in found:
                 continue
             folder = self._folder / "documents" / digest(read_by, list(self.sweep.documents))
@@ -151,9 +152,7 @@ class Runner:
         return found
 
     def _documents(self, recipe: Recipe) -> Path:
-        return self._base[
-            digest(*(registry.fingerprint(step, spec) for step in INDEXED[:2] for spec in recipe.specs(step)))
-        ]
+        return self._base[registry.fingerprint_of(recipe, READING)]
 
     def _found(self) -> dict[str, list[list[list[Any]]]]:
         """Where the golds stand, in the documents as any of the readers reads them."""
@@ -161,10 +160,7 @@ class Runner:
         lost: set[str] | None = None
         for folder in self._base.values():
             with Book.open(folder) as book:
-                sources: dict[str, list[str]] = {}
-                for source, document_id in book.documents.sources().items():
-                    sources.setdefault(document_id, []).append(source)
-                documents = {name: (document, sources.get(name, [])) for name, document in book.documents.all()}
+                documents = documents_of(book.documents)
             found = resolve(self.questions, documents)
             lost = set(found.missing) if lost is None else lost & set(found.missing)
             for question in self.questions:
@@ -184,7 +180,7 @@ class Runner:
         recipe = trial.recipe
         index = digest(
             self._contents(self._documents(recipe)),
-            *(registry.fingerprint(step, spec) for step in INDEXED[2:] for spec in recipe.specs(step)),
+            *(registry.fingerprint(step, spec) for step in MADE_OF for spec in recipe.specs(step)),
             registry.make("embedder", recipe.embedder).fingerprint,
         )
         steps = [step for step in STEPS if step not in INDEXED]

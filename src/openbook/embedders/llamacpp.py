@@ -21,6 +21,7 @@ from openbook.llamacpp.client import Client
 from openbook.models.gguf import Header, read_header
 from openbook.models.identity import identity
 from openbook.recipe import digest
+from openbook.registry import at_least
 from openbook.text import well_formed
 from openbook.types import Kind
 
@@ -60,9 +61,7 @@ class LlamaCpp:
     def __post_init__(self) -> None:
         if not self.model:
             raise SpecError("llamacpp() needs a file that makes vectors. Write: llamacpp(model='my-embedder.gguf')")
-        for option, least in (("context", 64), ("threads", 0), ("gpu_layers", -1), ("keep_minutes", 0)):
-            if getattr(self, option) < least:
-                raise SpecError(f"llamacpp({option}={getattr(self, option)}): write {least} or more.")
+        at_least("llamacpp", self, context=64, threads=0, gpu_layers=-1, keep_minutes=0)
         if _room(self.context, self.document_prefix, self.query_prefix) < self.context // 2:
             raise SpecError(f"llamacpp(context={self.context}): the prefixes take more than half of it. Write more.")
 

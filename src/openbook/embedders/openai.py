@@ -18,6 +18,7 @@ from openbook.address import Address
 from openbook.embedders.windows import embed_whole, in_halves
 from openbook.errors import ModelError, SpecError, one_line
 from openbook.recipe import digest
+from openbook.registry import at_least
 from openbook.service import Service
 from openbook.text import well_formed
 from openbook.types import Kind
@@ -61,9 +62,7 @@ class OpenAI:
     def __post_init__(self) -> None:
         self._address = Address("openai", self.url, self.model, self.key_env, self.timeout)
         self._service = Service(self._address)
-        for option, least in (("dimensions", 0), ("context", 64), ("batch", 1), ("requests", 1)):
-            if getattr(self, option) < least:
-                raise SpecError(f"openai({option}={getattr(self, option)}): write {least} or more.")
+        at_least("openai", self, dimensions=0, context=64, batch=1, requests=1)
         if self.window < self.context // 2:
             raise SpecError(f"openai(context={self.context}): the prefixes take more than half of it. Write more.")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from openbook.errors import ModelError
+from openbook.machine import peak_bytes
 
 CHILD = Path(__file__).with_name("child.py")
 LOG_LINES = 200
@@ -129,12 +130,7 @@ class Server:
 
     def peak_bytes(self) -> int:
         """The most memory that the child has had, its mapped file included; 0 where the system does not tell."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        except OSError:  # no Linux, or it ended
-            return 0
-        peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-        return int(peak[1]) * 1024 if peak else 0
+        return peak_bytes(self.pid)
 
     def close(self) -> None:
         """End the child and wait for it. Closing twice is allowed."""

@@ -14,9 +14,10 @@ from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from openbook.address import Address, RefusedError, said
-from openbook.errors import ModelError, SpecError
+from openbook.errors import ModelError
 from openbook.llms.remote import about, checked, refuse_too_long, withheld, without
 from openbook.llms.sdk import NO_PROBABILITIES, Sdk
+from openbook.registry import at_least
 from openbook.retrying import asked_wait
 from openbook.text import well_formed
 from openbook.types import Message, Stream, Thought, Usage
@@ -51,9 +52,7 @@ class Google:
 
     def __post_init__(self) -> None:
         self._address = Address("google", self.url, self.model, self.key_env, self.timeout)
-        for option, least in (("context", 512), ("thought_tokens", 0), ("parallel", 1)):
-            if getattr(self, option) < least:
-                raise SpecError(f"google({option}={getattr(self, option)}): write {least} or more.")
+        at_least("google", self, context=512, thought_tokens=0, parallel=1)
         self._sdk = Sdk(self._address, "google.genai", self._client, self._failure)
 
     @property

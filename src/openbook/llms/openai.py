@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from openbook.address import Address, RefusedError, said
-from openbook.errors import ModelError, SpecError, one_line
+from openbook.errors import ModelError, one_line
 from openbook.llms.chances import chances
 from openbook.llms.remote import about, checked, refuse_too_long, withheld, without
 from openbook.llms.sse import events
+from openbook.registry import at_least
 from openbook.retrying import log
 from openbook.service import Service
 from openbook.text import well_formed
@@ -60,9 +61,7 @@ class OpenAI:
     def __post_init__(self) -> None:
         self._address = Address("openai", self.url, self.model, self.key_env, self.timeout)
         self._service = Service(self._address)
-        for option, least in (("context", 512), ("temperature", 0), ("parallel", 1)):
-            if getattr(self, option) < least:
-                raise SpecError(f"openai({option}={getattr(self, option)}): write {least} or more.")
+        at_least("openai", self, context=512, temperature=0, parallel=1)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,6 @@ import importlib.util
 import json
 import math
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -343,21 +342,11 @@ def _speed(name: str, header: Header, text: Path) -> tuple[float, float, int]:
         }
         timings = [client.post("/completion", body).json()["timings"] for _ in range(SPEED_ROUNDS)]
         assert client.server is not None
-        peak = peak_bytes(client.server.pid)
+        peak = client.server.peak_bytes()
     writing, reading = (
         statistics.median(one[f"{what}_per_second"] for one in timings) for what in ("predicted", "prompt")
     )
     return writing, reading, peak
-
-
-def peak_bytes(pid: int) -> int:
-    """The most memory a running process ever held, as Linux tells it; 0 elsewhere."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    except OSError:
-        return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return 1024 * int(found[1]) if found else 0
 
 
 def _compared(name: str, header: Header, mine: _Reading, base: _Reading, speed: tuple[float, float, int]) -> Compared:
