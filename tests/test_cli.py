@@ -347,19 +347,32 @@ def test_watch_keeps_up_with_a_folder_and_ends_at_ctrl_c(tmp_path: Path, openboo
     folder.mkdir()
     (folder / "a.txt").write_text("One fish.", encoding="utf-8")
     command = [sys.executable, "-m", "openbook", "add", "-b", "b", str(folder), "--watch", "--set", "embedder=hashed"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stderr
-    assert "1 added" in process.stdout.readline()
-    assert "Watching" in process.stderr.readline()
-    time.sleep(1)
-    (folder / "a.txt").rename(folder / "b.txt")
-    (folder / "c.txt").write_text("Two fishes.", encoding="utf-8")
-    assert "1 added, 1 moved" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    process.stdout.close()
-    process.stderr.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stderr
+            assert "1 added" in process.stdout.readline()
+            assert "Watching" in process.stderr.readline()
+            time.sleep(1)
+            (folder / "a.txt").rename(folder / "b.txt")
+            (folder / "c.txt").write_text("Two fishes.", encoding="utf-8")
+            assert "1 added, 1 moved" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("where", "code"), [("openbook.app.show_documents.added", 0), ("openbook.book.Book.add", 130)])
+def test_ctrl_c_cuts_a_watch_short_only_while_it_adds(
+    where: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.txt").write_text("One fish.", encoding="utf-8")
+    monkeypatch.setattr(where, stop)
+    assert run(["add", "-b", "b", str(tmp_path / "a.txt"), "--watch", "--set", "embedder=hashed"]) == code
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name of a file is always text")

@@ -126,14 +126,17 @@ def add(
     with open_book(folder, choices, create=True) as book:
         if choices:
             book.keep_recipe()
-        for _ in _again_and_again(paths, book.folder) if watch else [None]:
-            with show.Bar() as report:
-                added = book.add(paths, limits=limits, report=report)
-            failed = bool(added.failed or added.partial)
-            if as_json:
-                show.as_json(show_documents.added_json(added, book))
-            else:
-                show_documents.added(added, book, verbose=verbose)
+        adding = False
+        try:
+            for _ in _again_and_again(paths, book.folder) if watch else [None]:
+                adding = True
+                with show.Bar() as report:
+                    added = book.add(paths, limits=limits, report=report)
+                adding, failed = False, bool(added.failed or added.partial)
+                show_documents.added(added, book, verbose=verbose, as_json=as_json)
+        except KeyboardInterrupt:
+            if adding or not watch:  # nothing is cut short while it only watches
+                raise
     if failed:
         raise click.exceptions.Exit(USER_ERROR)
 

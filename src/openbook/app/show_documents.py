@@ -32,8 +32,11 @@ MULTILINGUAL = "e5-small"
 SAME_REASON = 3  # files are named, before they are only counted
 
 
-def added(summary: Added, book: Book, *, verbose: bool = False) -> None:
+def added(summary: Added, book: Book, *, verbose: bool = False, as_json: bool = False) -> None:
     """What came of an add; failures grouped by reason, on stderr."""
+    if as_json:
+        show_json(added_json(summary, book))
+        return
     parts = [
         f"{number:,} {name}"
         for name in ("added", "updated", "unchanged", "moved", "removed")
