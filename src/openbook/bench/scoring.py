@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from openbook import judging
-from openbook.bench.gold import Stretch, units
+from openbook.bench.gold import Stretch, has_gold, score
 from openbook.bench.questions import Question, question_of
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import key_of
 from openbook.errors import BookError
-from openbook.types import Chunk, Passage
+from openbook.types import Chunk
 
 SEARCH = ("recall@1", "recall@5", "MRR@10", "nDCG@10")
 ANSWERS = ("clean", "contains", "f1", "cited", "refused")
@@ -43,12 +43,10 @@ class Judged:
         """The share of the cited passages that hold the answer; None without gold."""
         if not self.golds:
             return None
-        passages = [Passage(chunk, 0.0, "") for chunk in _chunks(self.value.get("passages", []))]
-        return judging.cited_precision(
-            self.value.get("cited", []),
-            passages,
-            lambda one: any(stretch.is_in(one.chunk) for stretches in self.golds for stretch in stretches),
-        )
+        spans = self.value.get("passages", [])
+        places = ([chunk, *others] for chunk, others in zip(_chunks(spans), _also(spans), strict=True))
+        right = [has_gold(found, self.golds) for found in places]
+        return judging.cited_precision(self.value.get("cited", []), right, bool)
 
 
 def _with_answers(judge: Callable[[str, Sequence[str]], float | None]) -> Callable[[Judged], float | None]:
@@ -111,14 +109,16 @@ class Scorer:
         return {name: score for name, score in found.items() if score is not None}
 
     def _searched(self, trial: TrialRow, name: str) -> Scores:
-        score, kept, k = measure(name, list(OF_ANSWERS)), self._results.of(trial.search_key), self.run.settings["k"]
+        measure(name, list(OF_ANSWERS))  # it is one, or says so
+        kept, k = self._results.of(trial.search_key), self.run.settings["k"]
         if depth(name) > k:
             raise BookError(f"{name} looks at {depth(name)} passages, but {self.run.name} searched for {k}: [run] k.")
         found = {}
         for one in self.questions:
             golds = self._golds(one)
             if golds and (key := key_of(one)) in kept:
-                found[one.id] = score(*units(_chunks(kept[key]["passages"]), golds))
+                spans = kept[key]["passages"]
+                found[one.id] = score(name, _chunks(spans), golds, _also(spans))
         return found
 
     def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
@@ -155,3 +155,8 @@ class Scorer:
 
 def _chunks(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
     return [Chunk(str(document), int(start), int(end), "") for document, start, end, *_ in spans]
+
+
+def _also(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
+    """Where each of them stands too, for which it was shown once."""
+    return [_chunks(span[4]) if len(span) > 4 else [] for span in spans]
