@@ -5,7 +5,7 @@ r"""Our `exact` and `f1` beside SQuAD's own evaluation script, on mangled answer
 `--official` is the script of https://rajpurkar.github.io/SQuAD-explorer/, or any file with its functions compute_exact
 and compute_f1, such as allennlp_models/rc/tools/squad.py in the wheel of allennlp-models. Answers are the expected ones
 and those of other questions, with words lost, doubled and put round, in other case, with punctuation, articles, white
-space and letters of other scripts, or empty. Citations such as [1] are no part of an answer to us: they are asked apart.
+space and letters of other scripts, or empty. Citations such as [1] are no part of an answer to us: told apart.
 """
 
 from __future__ import annotations

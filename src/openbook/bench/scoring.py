@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from openbook import judging
-from openbook.bench.gold import Stretch, has_gold, score
+from openbook.bench.gold import Stretch, has_gold, of_units, units
 from openbook.bench.questions import Question, question_of
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
@@ -82,6 +82,7 @@ class Scorer:
 
     def __init__(self, results: Results, run: RunRow) -> None:
         self._results, self.run = results, run
+        self._judged: dict[str, dict[str, tuple[list[str], dict[str, int]]]] = {}
 
     @cached_property
     def questions(self) -> list[Question]:
@@ -110,15 +111,23 @@ class Scorer:
 
     def _searched(self, trial: TrialRow, name: str) -> Scores:
         measure(name, list(OF_ANSWERS))  # it is one, or says so
-        kept, k = self._results.of(trial.search_key), self.run.settings["k"]
+        k = self.run.settings["k"]
         if depth(name) > k:
             raise BookError(f"{name} looks at {depth(name)} passages, but {self.run.name} searched for {k}: [run] k.")
-        found = {}
+        return {one: of_units(name, *found) for one, found in self._units(trial.search_key).items()}
+
+    def _units(self, key: str) -> dict[str, tuple[list[str], dict[str, int]]]:
+        """What is judged of each question with gold that was searched for: made once for all measures."""
+        if key in self._judged:
+            return self._judged[key]
+        kept, found = self._results.of(key), {}
         for one in self.questions:
             golds = self._golds(one)
-            if golds and (key := key_of(one)) in kept:
-                spans = kept[key]["passages"]
-                found[one.id] = score(name, _chunks(spans), golds, _also(spans))
+            if golds and (name := key_of(one)) in kept:
+                spans = kept[name]["passages"]
+                found[one.id] = units(_chunks(spans), golds, _also(spans))
+        if all(key_of(one) in kept for one in self.questions):  # else more is to come, while this one is used
+            self._judged[key] = found
         return found
 
     def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
