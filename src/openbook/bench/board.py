@@ -112,6 +112,8 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     )
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
+    if first and any(line.state in {"running", "waiting"} for line in lines):
+        verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
@@ -212,10 +214,8 @@ def _p_values(scores: Mapping[int, Scores], base: Scores, others: Sequence[int],
 
 
 def _fronted(lines: Sequence[Line], headline: str) -> list[Line]:
-    """The lines with whether they are on the front, of the rows that fit and have begun."""
-    found = pareto.front({
-        line.trial.number: point(line, headline) for line in lines if not line.misfits and headline in line.means
-    })  # fmt: skip
+    """The lines with whether they are on the front, of the rows that were tested: over the same questions."""
+    found = pareto.front({line.trial.number: point(line, headline) for line in lines if line.tested})
     return [replace(line, front=found.get(line.trial.number)) for line in lines]
 
 

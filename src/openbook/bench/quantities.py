@@ -49,7 +49,7 @@ def written(name: str, value: float) -> str:
         sign = next((sign for sign in ("GB", "MB", "kB") if value >= BYTES[sign]), "B")
         return f"{value / BYTES[sign]:.{1 if sign == 'GB' else 0}f} {sign}"
     if unit == "seconds":
-        return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.{1 if value < 100 else 0}f} s"
+        return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.{1 if value < 10 else 0}f} s"
     if unit == "dollars":
         return f"${value:.2g}" if value < 1 else f"${value:.2f}"
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"

@@ -19,7 +19,7 @@ for (const button of document.querySelectorAll('th button')) {
       if (isNaN(one) && isNaN(two)) {
         // What is not known ('-') comes last either way.
         if ((text(a) === '-') !== (text(b) === '-')) return text(a) === '-' ? 1 : -1
-        return turn * text(a).localeCompare(text(b))
+        return turn * text(a).localeCompare(text(b), undefined, { numeric: true })
       }
       return isNaN(one) ? 1 : -1
     }

@@ -104,11 +104,14 @@ def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
 
 
 def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
-    measures = list(dict.fromkeys([found.headline, *(name for line in found.lines for name in line.means)]))
-    quantities = [name for name in QUANTITIES if any(name in line.quantities for line in found.lines)]
-    if not any(line.quantities.get("cost") for line in found.lines):
+    lines = [line for line in found.lines if line.state != "waiting"]
+    if not lines:
+        return "<p>Nothing was asked yet.</p>"
+    measures = list(dict.fromkeys([found.headline, *(name for line in lines for name in line.means)]))
+    quantities = [name for name in QUANTITIES if any(name in line.quantities for line in lines)]
+    if not any(line.quantities.get("cost") for line in lines):
         quantities = [name for name in quantities if name != "cost"]
-    measures, quantities, equal = _without_equal(found, measures, quantities)
+    measures, quantities, equal = _without_equal(lines, found.headline, measures, quantities)
     heads = [
         heading("row"),
         heading("recipe"),
@@ -118,7 +121,7 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
         *(heading(_named(name), more=QUANTITIES[name].more, title=QUANTITIES[name].told) for name in quantities),
     ]
     rows = []
-    for line in found.lines:
+    for line in lines:
         cells = [
             f'<th scope="row" data-v="{line.trial.number}">{line.trial.number}{_marks(line)}</th>',
             f'<td class="recipe">{escaped(labels[line.trial.number])}{_state(line, against)}</td>',
@@ -132,7 +135,7 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
     said = [
         f"{BEST} and bold: cannot be told from the best.",
         f"{FRONT} on Pareto's front: no other row is better in {escaped(found.headline)}, speed and memory at once.",
-        "~ measured while the machine was busy." if any(line.noisy for line in found.lines) else "",
+        "~ measured while the machine was busy." if any(line.noisy for line in lines) else "",
         "p: paired randomisation test against the baseline, with Holm's correction.",
         f"Equal in all rows: {escaped(', '.join(equal))}." if equal else "",
     ]
@@ -147,20 +150,20 @@ def _named(name: str) -> str:
 
 
 def _without_equal(
-    found: Board, measures: Sequence[str], quantities: Sequence[str]
+    lines: Sequence[Line], headline: str, measures: Sequence[str], quantities: Sequence[str]
 ) -> tuple[list[str], list[str], list[str]]:
     """Measures and quantities in which rows differ, and what the others are in all of them."""
-    several = len(found.lines) > 1
+    several = len(lines) > 1
     equal: list[str] = []
     kept: tuple[list[str], list[str]] = ([], [])
     for name in measures:
-        shares = {line.means.get(name) for line in found.lines}
-        if several and len(shares) == 1 and name != found.headline:
+        shares = {line.means.get(name) for line in lines}
+        if several and len(shares) == 1 and name != headline:
             equal.append(f"{name} {points(shares.pop() or 0.0)}")
         else:
             kept[0].append(name)
     for name in quantities:
-        values = {line.quantities.get(name) for line in found.lines}
+        values = {line.quantities.get(name) for line in lines}
         if several and len(values) == 1:
             equal.append(f"{_named(name)} {written(name, values.pop() or 0.0)}")
         else:
@@ -176,7 +179,6 @@ def _marks(line: Line) -> str:
 def _state(line: Line, against: int) -> str:
     said = ["baseline"] if line.trial.number == against else []
     said += [f"{line.state}, {line.asked} questions"] if line.state in {"running", "dropped"} else []
-    said += ["not begun"] if line.state == "waiting" else []
     said += [f"does not fit: {why}" for why in line.misfits]
     return f" <small>({escaped('; '.join(said))})</small>" if said else ""
 
@@ -200,16 +202,16 @@ def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
         group = [line for line in tested if line.best == best]
         if not group:
             continue
-        rows.append(f'</tbody><tbody><tr><th scope="rowgroup" colspan="4">{kind}</th></tr>')
+        rows.append(f'</tbody><tbody><tr><th scope="rowgroup" colspan="3">{kind}</th></tr>')
         for line in group:
             mean = line.means[found.headline]
             drawn = interval(scale, line.low, mean, line.high, base, filled=best)
             rows.append(
-                f'<tr><th scope="row">{line.trial.number}</th><td class="recipe">{escaped(labels[line.trial.number])}'
-                f'</td><td class="drawn">{drawn}</td><td>{points(mean)} <small>({100 * line.low:.0f}-'
-                f"{100 * line.high:.0f})</small></td></tr>"
+                f'<tr><th scope="row">{line.trial.number}</th><td class="recipe"><div><span>'
+                f"{escaped(labels[line.trial.number])}</span>{drawn}</div></td><td>{points(mean)}<br>"
+                f"<small>{100 * line.low:.0f}-{100 * line.high:.0f}</small></td></tr>"
             )
-    heads = [f'<th scope="col">{name}</th>' for name in ("row", "recipe", "95 % interval", "mean")]
+    heads = [f'<th scope="col">{name}</th>' for name in ("row", "recipe and 95 % interval", "mean")]
     dashed = " The dashed line is the baseline." if base is not None else ""
     caption = f"{escaped(found.headline)} over {found.questions:,} questions, from {scale[0]:.0f} to {scale[1]:.0f}."
     said = (
@@ -221,7 +223,7 @@ def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
 
 
 def _pictures(found: Board) -> str:
-    lines = [line for line in found.fitting if found.headline in line.means]
+    lines = [line for line in found.fitting if line.tested]
     best = {line.trial.number for line in lines if line.best}
     drawn = []
     for name in PICTURED:

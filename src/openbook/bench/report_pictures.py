@@ -103,7 +103,10 @@ def picture(
     across, up = _axes(costs, qualities)
     fronts = pareto.front({row: (quality, -cost) for row, (cost, quality) in placed.items()})
     on_front = sorted((placed[row] for row, on in fronts.items() if on))
-    joined = " ".join(f"{across.at(cost):.1f},{up.at(quality):.1f}" for cost, quality in on_front)
+    joined, last = "", None  # a staircase: right at the same quality, then up
+    for x, y in ((across.at(cost), up.at(quality)) for cost, quality in on_front):
+        joined += f" {x:.1f},{last:.1f} {x:.1f},{y:.1f}" if last is not None else f"{x:.1f},{y:.1f}"
+        last = y
     rows = ", ".join(str(row) for row in sorted(row for row, on in fronts.items() if on))
     parts = [
         f"<figure><figcaption>{escaped(title)}{' (logarithmic)' if across.log else ''}</figcaption>"
@@ -134,7 +137,7 @@ def _axes(costs: Sequence[float], qualities: Sequence[float]) -> tuple[Axis, Axi
 def _ticks(across: Axis, up: Axis, write: Callable[[float], str]) -> Iterator[str]:
     last = -99.0
     for value in across.ticks():
-        x, text = across.at(value), write(value)
+        x, text = across.at(value), write(value) if value else "0"
         half = len(text) * LETTER / 2
         yield f'<path d="M{x:.1f} {HEIGHT - BOTTOM}v4"/>'
         if x - half > last and x + half < WIDTH:

@@ -16,7 +16,7 @@ from openbook.text import beginning
 MOST = 1_000  # characters shown of an answer
 LEAST = 120
 ROOM = 1_600_000  # characters of all answers: the page is to stay below 3 MB
-GROUPS = ("Rows differ", "All rows are alike")
+GROUPS = ("Rows differ", "All rows are alike", "Not judged by this measure")
 HEADS = ("row", "score", "found", "shown", "cited", "lost by", "answer")
 
 
@@ -31,7 +31,7 @@ def questions(scorer: Scorer, found: Board, *, texts: bool = True, lost: Lost | 
         spread = max(of.values()) - min(of.values()) if of else 0.0
         title = question.text if texts else f"Question {number} ({question.id})"
         part = _Question(question, scorer, found, of, limit, texts, lost).told(title, lines)
-        told[GROUPS[0] if spread > 0 else GROUPS[1]].append((-spread if spread else _mean(of), part))
+        told[GROUPS[0 if spread > 0 else 1 if of else 2]].append((-spread if spread else _mean(of), part))
     parts = [
         f"<p>Points of {escaped(found.headline)}, the mean of the rows, stand before each question. Found: the rank of "
         "the first passage that holds the answer, of those searched for; shown: its number among those the model read; "
@@ -113,7 +113,7 @@ class _Question:
                 told = tuple(cells[name] for name in HEADS[1:] if self._has(name))
                 alike.setdefault(told, []).append(line.trial.number)
         return [
-            f'<tr><th scope="row">{", ".join(map(str, rows))}</th>{"".join(f"<td>{one}</td>" for one in told)}</tr>'
+            f'<tr><th scope="row">{", ".join(map(str, sorted(rows)))}</th>{"".join(f"<td>{one}</td>" for one in told)}</tr>'
             for told, rows in alike.items()
         ]
 
