@@ -151,6 +151,10 @@ class Scorer:
         """What a row answered to the question of that key; empty where it was not asked."""
         return self.of(trial.answer_key).get(key, {})
 
+    def found(self, trial: TrialRow, key: str) -> dict[str, Any]:
+        """What a row found for the question of that key; empty where it was not searched for."""
+        return self._results.one(trial.search_key, key)
+
     def failures(self, trial: TrialRow) -> list[str]:
         """Why answers of a row failed, a line for each."""
         kept = self.of(trial.answer_key)
