@@ -15,7 +15,7 @@ import click
 from openbook.app import show
 from openbook.bench.board import Board, Line, numbered
 from openbook.bench.labels import factors
-from openbook.bench.quantities import QUANTITIES, SPEEDS, written
+from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
 
 WIDTH, LEAST = 100, 80  # columns where no terminal says how many it has, and those that are counted on
 LONG = 20  # characters of an option; longer ones stand below the table when there is no room
@@ -110,7 +110,7 @@ def _columns(found: Board, lines: Sequence[Line]) -> list[Column]:
         ),
         Column("95 %", tuple(_interval(line) for line in lines), fixed=True),
         Column("diff", tuple(_difference(line) for line in lines), fixed=True),
-        Column("p", tuple(EMPTY if one.p is None else f"{one.p:.3f}" for one in lines), fixed=True),
+        Column("p", tuple(EMPTY if one.p is None else p_value(one.p) for one in lines), fixed=True),
         *(Column(QUANTITIES[name].label, tuple(_quantity(name, line) for line in lines)) for name in quantities),
         *(Column(head, tuple(row[number] for row in values), fixed=True) for number, head in enumerate(heads)),
     ]  # fmt: skip

@@ -53,3 +53,12 @@ def written(name: str, value: float) -> str:
     if unit == "dollars":
         return f"${value:.2g}" if value < 1 else f"${value:.2f}"
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def p_value(p: float) -> str:
+    """A p value for people: no test here tells one thousandth from less.
+
+    >>> p_value(0.0412), p_value(0.0001)
+    ('0.041', '<.001')
+    """
+    return f"{p:.3f}" if p >= 0.001 else "<.001"

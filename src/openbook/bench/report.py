@@ -17,12 +17,13 @@ from typing import Any
 from openbook.bench.board import Board, Line, board, numbered, point
 from openbook.bench.constraints import Constraint
 from openbook.bench.labels import factors, file_name, label, without_folders
-from openbook.bench.quantities import QUANTITIES, SPEEDS, written
+from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
 from openbook.bench.report_parts import cell, escaped, heading, points, table
 from openbook.bench.report_pictures import interval, picture, scale_of
 from openbook.bench.report_questions import questions
 from openbook.bench.results import Results, RunRow
 from openbook.bench.scoring import Scorer
+from openbook.bench.why import lost
 from openbook.recipe import Recipe
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("css", "js"))
@@ -55,7 +56,7 @@ def page(
         "Recipes": _recipes(found, labels, against),
         "What can be told apart": _told(found, labels, against),
         "Quality against cost": _pictures(found),
-        "Questions": questions(scorer, found, texts=texts),
+        "Questions": questions(scorer, found, lost, texts=texts),
         "What was run": _run(row, found, labels),
     }
     body = [f"<h1>{escaped(found.run)}</h1>", *_summary(row, found, against)]
@@ -127,7 +128,7 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
             f'<td class="recipe">{escaped(labels[line.trial.number])}{_state(line, against)}</td>',
             *(cell(line.means.get(name), points) for name in measures),
             cell(line.difference, lambda value: f"{100 * value:+.1f}"),
-            cell(line.p, lambda value: f"{value:.3f}"),
+            cell(line.p, p_value),
             *(_quantity(line, name) for name in quantities),
         ]
         rows.append(f"<tr{' class=best' if line.best else ''}>{''.join(cells)}</tr>")

@@ -20,7 +20,7 @@ GROUPS = ("Rows differ", "All rows are alike", "Not judged by this measure")
 HEADS = ("row", "score", "found", "shown", "cited", "lost by", "answer")
 
 
-def questions(scorer: Scorer, found: Board, *, texts: bool = True, lost: Lost | None = None) -> str:
+def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -> str:
     """All questions, those on which rows differ most first."""
     lines = [line for line in found.fitting if line.state != "waiting"]
     scores = {line.trial.number: scorer.scores(line.trial, found.headline) for line in lines}
@@ -63,7 +63,7 @@ class _Question:
         scores: Mapping[int, float],
         limit: int,
         texts: bool,
-        lost: Lost | None,
+        lost: Lost,
     ) -> None:
         self.question, self.scorer, self.found, self.scores = question, scorer, found, scores
         self.limit, self.texts, self.lost = limit, texts, lost
@@ -93,8 +93,6 @@ class _Question:
         return "".join(f'<th scope="col">{name}</th>' for name in HEADS if self._has(name))
 
     def _has(self, name: str) -> bool:
-        if name == "lost by":
-            return self.lost is not None
         if name == "answer":
             return self.texts and self._answers
         return name not in {"shown", "cited"} or self._answers
@@ -113,7 +111,7 @@ class _Question:
                 told = tuple(cells[name] for name in HEADS[1:] if self._has(name))
                 alike.setdefault(told, []).append(line.trial.number)
         return [
-            f'<tr><th scope="row">{", ".join(map(str, sorted(rows)))}</th>{"".join(f"<td>{one}</td>" for one in told)}</tr>'
+            f'<tr><th scope="row">{", ".join(map(str, sorted(rows)))}</th><td>{"</td><td>".join(told)}</td></tr>'
             for told, rows in alike.items()
         ]
 
@@ -121,7 +119,7 @@ class _Question:
         score = self.scores.get(line.trial.number)
         gold = bool(self.question.gold)
         marks = {number: RIGHT if number in one.right else WRONG for number in sorted((*one.right, *one.wrong))}
-        lost = self.lost(self.scorer, line.trial, self.question) if self.lost else ""
+        lost = self.lost(self.scorer, line.trial, self.question)
         said = "failed" if one.error and not self.texts else one.error or beginning(one.text, self.limit)
         return {
             "score": "-" if score is None else f"{score:.2f}".rstrip("0").rstrip("."),

@@ -13,14 +13,14 @@ from functools import cached_property
 from typing import Any
 
 from openbook import judging
-from openbook.bench.gold import Stretch, units
+from openbook.bench.gold import Stretch, has_gold, score
 from openbook.bench.questions import Question, question_of
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import key_of
 from openbook.costing import of_answer
 from openbook.errors import BookError
-from openbook.types import Chunk, Passage, Usage
+from openbook.types import Chunk, Usage
 
 SEARCH = ("recall@1", "recall@5", "MRR@10", "nDCG@10")
 ANSWERS = ("clean", "contains", "f1", "cited", "cited_recall", "refused", "ended")
@@ -51,16 +51,12 @@ class Judged:
         return self._cited(judging.cited_recall)
 
     def _cited(
-        self, judge: Callable[[Collection[int], Sequence[Passage], Callable[[Passage], bool]], float | None]
+        self, judge: Callable[[Collection[int], Sequence[bool], Callable[[bool], bool]], float | None]
     ) -> float | None:
         if not self.golds:
             return None
-        passages = [Passage(chunk, 0.0, "") for chunk in chunks_of(self.value.get("passages", []))]
-        return judge(
-            self.value.get("cited", []),
-            passages,
-            lambda one: any(stretch.is_in(one.chunk) for stretches in self.golds for stretch in stretches),
-        )
+        right = holding(self.value.get("passages", []), self.golds)
+        return judge(self.value.get("cited", []), right, bool)
 
 
 def _with_answers(judge: Callable[[str, Sequence[str]], float | None]) -> Callable[[Judged], float | None]:
@@ -116,8 +112,7 @@ class Scorer:
 
     def holding(self, question: Question, spans: Sequence[Sequence[Any]]) -> list[bool]:
         """Of each kept passage whether it holds an answer of the question."""
-        golds = self.golds(question)
-        return [any(one.is_in(chunk) for found in golds for one in found) for chunk in chunks_of(spans)]
+        return holding(spans, self.golds(question))
 
     def scores(self, trial: TrialRow, name: str) -> Scores:
         """One measure of one row, by question; of questions that were not asked yet there is none.
@@ -137,14 +132,16 @@ class Scorer:
         return {name: score for name, score in found.items() if score is not None}
 
     def _searched(self, trial: TrialRow, name: str) -> Scores:
-        score, kept, k = measure(name, list(OF_ANSWERS)), self.of(trial.search_key), self.run.settings["k"]
+        measure(name, list(OF_ANSWERS))  # it is one, or says so
+        kept, k = self.of(trial.search_key), self.run.settings["k"]
         if depth(name) > k:
             raise BookError(f"{name} looks at {depth(name)} passages, but {self.run.name} searched for {k}: [run] k.")
         found = {}
         for one in self.questions:
             golds = self.golds(one)
             if golds and (key := key_of(one)) in kept:
-                found[one.id] = score(*units(chunks_of(kept[key]["passages"]), golds))
+                spans = kept[key]["passages"]
+                found[one.id] = score(name, chunks_of(spans), golds, _also(spans))
         return found
 
     def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
@@ -227,3 +224,14 @@ def _usage(value: Mapping[str, Any]) -> Usage:
 def chunks_of(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
     """The chunks of kept passages, without their texts, in their order."""
     return [Chunk(str(document), int(start), int(end), "") for document, start, end, *_ in spans]
+
+
+def _also(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
+    """Where each of them stands too, for which it was shown once."""
+    return [chunks_of(span[4]) if len(span) > 4 else [] for span in spans]
+
+
+def holding(spans: Sequence[Sequence[Any]], golds: Sequence[Sequence[Stretch]]) -> list[bool]:
+    """Of each kept passage whether it has one of the golds, where it stands or in other places."""
+    places = ([chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans), strict=True))
+    return [has_gold(found, golds) for found in places]

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from openbook.asking import last_answer
+from openbook.bench.gold import elsewhere
 from openbook.bench.memory import Watch
 from openbook.bench.results import Results
 from openbook.book import Book
 from openbook.errors import OpenbookError
 from openbook.recipe import Recipe
-from openbook.types import Answer, Chunk, Message, Passage, Progress
+from openbook.types import Answer, Message, Passage, Progress
 
 Say = Callable[..., None]
 
@@ -87,12 +88,13 @@ def _index(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any
 
 def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        span = _spans(book)
         for number, question in enumerate(task["questions"]):
             say(step="search", done=number, total=len(task["questions"]))
             load = _load()
             passages, timing = book.retrieve(question["text"], task["k"])
             value = {
-                "passages": [_span(passage) for passage in passages],
+                "passages": [span(passage) for passage in passages],
                 "seconds": timing.retrieve,
                 "embed_seconds": timing.embed,
                 "cold": number == 0,  # the embedder and the index were loaded for it
@@ -105,12 +107,13 @@ def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
     answered = any("error" not in value for value in results.of(task["key"]).values())
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        span = _spans(book)
         for number, question in enumerate(task["questions"]):
             say(step="answer", done=number, total=len(task["questions"]))
             load = _load()
             try:
                 answer = _asked(book, question, task["max_tokens"])
-                value, answered = _told(answer) | {"cold": number == 0, "load": load}, True
+                value, answered = _told(answer, span) | {"cold": number == 0, "load": load}, True
             except OpenbookError as error:
                 if not answered:
                     raise  # the model is missing, or no question can be asked: say it before an hour has gone by
@@ -124,11 +127,11 @@ def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
     return last_answer(book.stream(question["text"], max_tokens=max_tokens, history=history))
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _told(answer: Answer, span: Callable[[Passage], list[Any]]) -> dict[str, Any]:
     timing, usage = answer.timing, answer.timing.usage
     return {
         "text": answer.text,
-        "passages": [_span(passage) for passage in answer.passages],
+        "passages": [span(passage) for passage in answer.passages],
         "cited": list(answer.cited),
         "invented": list(answer.invented),
         "searched": answer.searched,
@@ -144,9 +147,20 @@ def _told(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _span(passage: Passage) -> list[Any]:
-    chunk: Chunk = passage.chunk
-    return [chunk.document_id, chunk.start, chunk.end, round(passage.score, 6)]
+def _spans(book: Book) -> Callable[[Passage], list[Any]]:
+    """What is kept of a passage: document, start, end, score; where it stands too, if it was shown once for several."""
+    ids = book.documents.sources()
+
+    def text_of(document_id: str) -> str:
+        document = book.documents.get(document_id)
+        return document.text if document else ""
+
+    def span(passage: Passage) -> list[Any]:
+        chunk, others = passage.chunk, elsewhere(passage, ids, text_of)
+        also = [[[one.document_id, one.start, one.end] for one in others]] if others else []
+        return [chunk.document_id, chunk.start, chunk.end, round(passage.score, 6), *also]
+
+    return span
 
 
 def _load() -> float:
