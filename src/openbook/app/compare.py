@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -245,7 +245,7 @@ def _board(run: str, headline: str, against: int, fit: str) -> Board:
 
 
 @contextmanager
-def _results() -> Iterator[Results]:
+def _results() -> Generator[Results]:
     from openbook.bench.results import Results
     from openbook.bench.running import results_path
 

@@ -17,7 +17,7 @@ MOST = 1_000  # characters shown of an answer
 LEAST = 120
 ROOM = 1_600_000  # characters of all answers: the page is to stay below 3 MB
 GROUPS = ("Rows differ", "All rows are alike", "Not judged by this measure")
-HEADS = ("row", "score", "found", "shown", "cited", "lost by", "answer")
+HEADS = ("row", "score", "found", "shown", "cited", "lost by")
 
 
 def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -> str:
@@ -93,8 +93,6 @@ class _Question:
         return "".join(f'<th scope="col">{name}</th>' for name in HEADS if self._has(name))
 
     def _has(self, name: str) -> bool:
-        if name == "answer":
-            return self.texts and self._answers
         return name not in {"shown", "cited"} or self._answers
 
     @property
@@ -103,29 +101,36 @@ class _Question:
 
     def _rows(self, lines: list[Line]) -> list[str]:
         """A table's row for each row; those that did the same stand together."""
-        alike: dict[tuple[str, ...], list[int]] = {}
+        alike: dict[tuple[tuple[str, ...], str], list[int]] = {}
         for line in lines:
             one = detail(self.scorer, line.trial, self.question)
             if one.asked:
                 cells = self._cells(line, one)
                 told = tuple(cells[name] for name in HEADS[1:] if self._has(name))
-                alike.setdefault(told, []).append(line.trial.number)
+                alike.setdefault((told, self._answer(one)), []).append(line.trial.number)
         return [
-            f'<tr><th scope="row">{", ".join(map(str, sorted(rows)))}</th><td>{"</td><td>".join(told)}</td></tr>'
-            for told, rows in alike.items()
+            f'<tr><th scope="row"{" rowspan=2" if said else ""}>{", ".join(map(str, sorted(rows)))}</th>'
+            f"<td>{'</td><td>'.join(told)}</td></tr>"
+            + (f'<tr><td colspan="{len(told)}">{said}</td></tr>' if said else "")
+            for (told, said), rows in alike.items()
         ]
+
+    def _answer(self, one: Detail) -> str:
+        """Under the row's numbers, so that it can be read on a phone."""
+        if not self._answers or not self.texts:
+            return "failed" if one.error else ""
+        said = escaped(one.error or beginning(one.text, self.limit))
+        return said + (" <small>(cut off at its most tokens)</small>" if one.stopped else "")
 
     def _cells(self, line: Line, one: Detail) -> dict[str, str]:
         score = self.scores.get(line.trial.number)
         gold = bool(self.question.gold)
         marks = {number: RIGHT if number in one.right else WRONG for number in sorted((*one.right, *one.wrong))}
         lost = self.lost(self.scorer, line.trial, self.question)
-        said = "failed" if one.error and not self.texts else one.error or beginning(one.text, self.limit)
         return {
             "score": "-" if score is None else f"{score:.2f}".rstrip("0").rstrip("."),
-            "found": (f"{one.found} of {one.searched}" if one.found else "no") if gold and one.searched else "-",
+            "found": (f"{one.found}/{one.searched}" if one.found else "no") if gold and one.searched else "-",
             "shown": (str(one.shown) if one.shown else "no") if gold and (one.text or one.shown) else "-",
             "cited": " ".join(f"{number}{mark if gold else ''}" for number, mark in marks.items()) or "-",
             "lost by": escaped(lost) or "-",
-            "answer": escaped(said) + (" <small>(cut off at its most tokens)</small>" if one.stopped else ""),
         }
