@@ -112,7 +112,7 @@ class Runner:
     def _refuse_unjudged(self) -> None:
         """Raises: BookError, when no question has what the headline is judged by."""
         headline = self.sweep.headline
-        if "@" in headline or headline == "cited":
+        if "@" in headline or headline in {"cited", "cited_recall"}:
             needed, judged = "gold", any(one.gold for one in self.questions)
         elif headline in {"refused", "ended"}:
             return

@@ -33,7 +33,7 @@ KEYS = ("documents", "questions", "baseline", "recipe", "vary", "run")
 MODES = ("grid", "one-at-a-time", "random(n=20)")
 MOST = 10_000  # recipes; more is a mistyped list
 # Of answers, each a mean over questions: openbook.judging.
-ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "refused", "ended")
+ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "cited_recall", "refused", "ended")
 
 
 @dataclass(frozen=True, slots=True)
