@@ -94,6 +94,7 @@ class Scorer:
     def __init__(self, results: Results, run: RunRow) -> None:
         self._results, self.run = results, run
         self._kept: dict[str, dict[str, dict[str, Any]]] = {}
+        self._scores: dict[tuple[int, str], Scores] = {}
 
     def of(self, key: str) -> dict[str, dict[str, Any]]:
         """What a stage gave, by question; nothing where the stage is none ('')."""
@@ -120,9 +121,12 @@ class Scorer:
         Raises:
             BookError: No measure has that name.
         """
-        judge = OF_ANSWERS.get(name)
-        if judge is None:
-            return self._searched(trial, name)
+        if (trial.number, name) not in self._scores:
+            judge = OF_ANSWERS.get(name)
+            self._scores[trial.number, name] = self._answers(trial, judge) if judge else self._searched(trial, name)
+        return self._scores[trial.number, name]
+
+    def _answers(self, trial: TrialRow, judge: Callable[[Judged], float | None]) -> Scores:
         kept = self.of(trial.answer_key)
         found = {
             one.id: judge(Judged(one, kept[key], self.golds(one)))
