@@ -12,9 +12,8 @@ from itertools import chain
 from pathlib import Path
 
 from openbook.bench.board import Board, Line, board
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, key_of
 from openbook.bench.results import Results
-from openbook.bench.running import key_of
 from openbook.bench.scoring import Scorer
 from openbook.recipe import Recipe
 

@@ -112,6 +112,11 @@ class Results:
                 ],
             )
 
+    def settle(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Keep the settings of a run anew: what is known of it only while it runs."""
+        with self._errors():
+            self._db.execute("UPDATE runs SET settings = ? WHERE name = ?", (json.dumps(settings), name))
+
     def run(self, name: str) -> RunRow:
         """The run of that name; '' is the last one.
 
@@ -152,6 +157,12 @@ class Results:
             if one.number == int(number):
                 return one
         raise no_row(run, number)
+
+    def trials(self) -> list[TrialRow]:
+        """The rows of all runs."""
+        with self._errors():
+            found = self._db.execute("SELECT * FROM trials").fetchall()
+        return [TrialRow(one[1], json.loads(one[2]), json.loads(one[3]), *one[4:]) for one in found]
 
     def runs(self) -> list[str]:
         """Names of all runs, the latest last."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from openbook import judging
 from openbook.bench.gold import Stretch, units
-from openbook.bench.questions import Question, question_of
+from openbook.bench.questions import Question, key_of, question_of
+from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.running import key_of
 from openbook.errors import BookError
 from openbook.types import Chunk, Passage
 
@@ -132,11 +132,8 @@ class Scorer:
         return [why for why in found if why]
 
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
-        """Seconds and rates of warm questions, in no order: 'search', 'first_token', 'tokens_per_second'."""
-        searched = [one for one in self._results.of(trial.search_key).values() if not one["cold"]]
-        answered = [
-            one for one in self._results.of(trial.answer_key).values() if not one.get("cold", True) and "text" in one
-        ] if trial.answer_key else []  # fmt: skip
+        """Seconds and rates of warm questions, of the quiet ones where there are some, in no order: 'search', 'first_token', 'tokens_per_second'."""
+        searched, answered = (self._timed(trial, kind).values for kind in ("search", "answer"))
         return {
             "search": [one["seconds"] for one in searched],
             "first_token": [one["first_token_seconds"] for one in answered],
@@ -146,6 +143,16 @@ class Scorer:
                 if one["answer_tokens"] > 1 and one["seconds"] > one["first_token_seconds"]
             ],
         }
+
+    def noisy(self, trial: TrialRow) -> bool:
+        """Whether the speeds of a row could only be measured while other work kept the cores busy."""
+        return any(self._timed(trial, kind).noisy for kind in ("search", "answer"))
+
+    def _timed(self, trial: TrialRow, kind: str) -> Timed:
+        key = {"search": trial.search_key, "answer": trial.answer_key}[kind]
+        return (
+            timed(list(self._results.of(key).values()), self._results.measured(key)) if key else Timed((), noisy=False)
+        )
 
     def measured(self, trial: TrialRow) -> dict[str, dict[str, Any]]:
         """Of each stage as a whole: chunks, seconds, bytes on the disk, memory."""
