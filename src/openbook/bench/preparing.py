@@ -66,7 +66,7 @@ def prepare(sweep: Sweep, folder: Path, report: Report | None) -> Prepared:
 def _refuse_unjudged(sweep: Sweep, questions: Sequence[Question]) -> None:
     """Raises: BookError, when no question has what the headline is judged by."""
     headline = sweep.headline
-    if "@" in headline or headline == "cited":
+    if "@" in headline or headline in {"cited", "cited_recall"}:
         needed, judged = "gold", any(one.gold for one in questions)
     elif headline in {"refused", "ended"}:
         return

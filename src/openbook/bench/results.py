@@ -197,6 +197,12 @@ class Results:
             rows = self._db.execute("SELECT question, value FROM results WHERE key = ?", (key,)).fetchall()
         return {str(name): json.loads(value) for name, value in rows}
 
+    def done(self, key: str) -> set[str]:
+        """The questions that a stage gave something for, but not those that failed."""
+        with self._errors():
+            query = "SELECT question FROM results WHERE key = ? AND json_extract(value, '$.error') IS NULL"
+            return {str(name) for (name,) in self._db.execute(query, (key,))}
+
     def one(self, key: str, question: str) -> dict[str, Any]:
         """What a stage gave for one question; empty when it was not asked yet."""
         with self._errors():

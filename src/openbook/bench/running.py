@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -23,9 +24,10 @@ from statistics import fmean, median
 from typing import Any
 
 from openbook.bench import quiet
-from openbook.bench.forecasting import Forecaster
+from openbook.bench.forecasting import Forecast, Forecaster
 from openbook.bench.pacing import Clock, Pace, block, pace, typical
 from openbook.bench.preparing import prepare
+from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
 from openbook.bench.racing import race, shuffled
 from openbook.bench.results import Results, RunRow, TrialRow
@@ -34,14 +36,16 @@ from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.errors import BookError
 from openbook.home import home
 from openbook.lock import locked
+from openbook.models.catalogue import readable
 from openbook.recipe import Recipe
 from openbook.types import Progress, Report
 
 __all__ = ["Plan", "RowState", "Runner", "key_of", "results_path"]
 
 FOLDER = "comparisons"
+LEAST_BYTES = 20_000_000  # for the results
 AGAIN = 8  # questions asked once more where speeds were noisy
-TOLD_SECONDS = 2.0  # between two looks at how far a row is
+TOLD_SECONDS = 3.0  # between two looks at how far a row is
 LATE = 0.05  # of the minutes: an index that takes longer than they are is given up
 DOING = {"index": "indexing", "search": "searching", "answer": "answering", "speeds": "timing"}
 
@@ -69,6 +73,8 @@ class RowState:
     trial: TrialRow
     state: str = "waiting"  # one of DOING's, 'dropped', 'done'
     done: int = 0  # questions that the headline's stage has
+    total: int = 0
+    part: float = 0.0  # of an index that is made, 0 to 1
     headline: float | None = None  # mean so far
 
 
@@ -92,7 +98,7 @@ class Runner:
         self._ready = prepare(self.sweep, self._folder, self.report)
         self.questions, self._base, self._trials = self._ready.questions, self._ready.base, self._ready.trials
         self._paces: dict[str, Pace] = {}  # by the key of a stage
-        self._states = {one.number: RowState(one) for one in self._trials}
+        self._states = {one.number: RowState(one, total=len(self.questions)) for one in self._trials}
         self._told = 0.0
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
 
@@ -110,30 +116,72 @@ class Runner:
                 sum(len(self._left(results, key)) for key in answers),
             )
 
+    def forecast(self) -> Forecast:
+        """How long that takes, and what it needs."""
+        with Results(results_path()) as results:
+            indexes = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+            left = {
+                kind: {key: (one, len(self._left(results, key))) for one in self._trials for key in _keys(one, [kind])}
+                for kind in ("search", "answer")
+            }
+            wanted = {kind: {key: one for key, one in rows.items() if one[1]} for kind, rows in left.items()}
+            run = self.sweep.run
+            found = Forecaster(results, self._ready)
+            return found.forecast(list(indexes.values()), wanted, k=run.k, max_tokens=run.max_tokens)
+
     def run(self) -> RunRow:
         """Do what is still to do; stopped at any moment, it goes on where it was.
 
         Raises:
             BookError, ModelError: A stage failed; what was done before is kept.
         """
-        settings = {**asdict(self.sweep.run), "headline": self.sweep.headline, "documents": list(self.sweep.documents)}
-        row = RunRow(
-            self.name,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            settings,
-            [one.to_dict() for one in self.questions],
-            self._ready.gold,
-            tuple(self._trials),
-        )
         with Results(results_path()) as results:
+            row = self._begun(results)
+            self._refuse_full_disk(results)
             results.begin(row)
-            self._scorer = Scorer(results, row)
+            self._run = row
             try:
                 self._rows(row, results)
                 self._again(row, results)
             except TimeUpError:
                 self._say_left(row, results)
         return row
+
+    def _begun(self, results: Results) -> RunRow:
+        """The run, as it is kept."""
+        ready, run = self._ready, self.sweep.run
+        if unread := [Path(one).name for one in ready.unread]:
+            some = f"{', '.join(unread[:3])}{', ...' if len(unread) > 3 else ''}"
+            self.note(
+                f"{len(unread):,} of {ready.files:,} files could not be read: {some}. See why with: openbook read FILE"
+            )
+        settings = {
+            **asdict(run),
+            "headline": self.sweep.headline,
+            "documents": list(self.sweep.documents),
+            "unread": list(ready.unread),
+            "sweep": self.sweep.text,
+            "made_with": made_with(results, self._trials, run.seed, self.report),
+        }
+        return RunRow(
+            self.name,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            settings,
+            [one.to_dict() for one in self.questions],
+            ready.gold,
+            tuple(self._trials),
+        )
+
+    def _refuse_full_disk(self, results: Results) -> None:
+        """Raises: BookError, when there is less space than the indexes that are to be made need."""
+        missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+        needed = Forecaster(results, self._ready).disk_bytes(list(missing.values())) if missing else 0
+        free = shutil.disk_usage(self._folder).free
+        if free < needed + LEAST_BYTES:
+            raise BookError(
+                f"The disk of {self._folder} has {readable(free)} free, and this needs about "
+                f"{readable(needed + LEAST_BYTES)}. Free some space, or set OPENBOOK_HOME to another disk."
+            )
 
     # In which order.
 
@@ -280,7 +328,7 @@ class Runner:
             expected = self._pace(results, key).seconds(AGAIN)
             if self._clock.left < expected:
                 raise TimeUpError
-            known = {name for name, value in results.of(key).items() if "error" not in value}
+            known = results.done(key)
             questions = [_task(one) for one in self.questions if key_of(one) in known][:AGAIN]
             options = {
                 "of": kind,
@@ -335,7 +383,7 @@ class Runner:
 
     def _left(self, results: Results, key: str, questions: Sequence[Question] | None = None) -> list[Question]:
         """Questions that were not asked yet, or that failed: a service may be there again."""
-        done = {name for name, value in results.of(key).items() if "error" not in value}
+        done = results.done(key)
         wanted = self.questions if questions is None else questions
         return list({key: one for one in wanted if (key := key_of(one)) not in done}.values())
 
@@ -365,7 +413,8 @@ class Runner:
                     failure = said.get("error", failure)
                     if "step" in said:
                         starts.append(time.monotonic())
-                        self._tell(results, trial, DOING[kind])
+                        part = said["done"] / said["total"] if kind == "index" and said["total"] else 0.0
+                        self._tell(results, trial, DOING[kind], part)
                         self._report(trial, kind, said)
                     if kind == "index" and self._clock.left < -LATE * 60 * self.sweep.run.minutes:
                         raise TimeUpError
@@ -386,7 +435,7 @@ class Runner:
             label = f"{trial.number}/{len(self._trials)} {said['step']}"
             self.report(Progress(label, said["done"], said["total"], "chunks" if kind == "index" else "questions"))
 
-    def _tell(self, results: Results, trial: TrialRow, state: str = "") -> None:
+    def _tell(self, results: Results, trial: TrialRow, state: str = "", part: float = 0.0) -> None:
         """Tell the watcher what a row does; '': it has just ended something."""
         if not self.watch:
             return
@@ -395,9 +444,10 @@ class Runner:
             return
         left = len(self._left(results, self._key(trial)))
         ended = state or ("waiting" if left else "done")
-        scores = self._scorer.scores(trial, self.sweep.headline)
+        scores = Scorer(results, self._run).scores(trial, self.sweep.headline)
         mean = fmean(scores.values()) if scores else None
-        self._told, self._states[trial.number] = now, RowState(trial, ended, len(self.questions) - left, mean)
+        total = len(self.questions)
+        self._told, self._states[trial.number] = now, RowState(trial, ended, total - left, total, part, mean)
         self.watch([*self._states.values()], self._seconds_left(results))
 
     def _seconds_left(self, results: Results) -> float | None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from openbook import registry
 from openbook.asking import last_answer
+from openbook.bench.gold import elsewhere
 from openbook.bench.memory import Watch
 from openbook.bench.preparing import unasking
 from openbook.bench.quiet import Others, load
@@ -29,9 +30,10 @@ from openbook.bench.results import Results
 from openbook.book import Book
 from openbook.errors import OpenbookError
 from openbook.recipe import Recipe
-from openbook.types import Answer, Chunk, Message, Passage, Progress
+from openbook.types import Answer, Message, Passage, Progress
 
 Say = Callable[..., None]
+Span = Callable[[Passage], list[Any]]
 SPEEDS = ("seconds", "embed_seconds", "first_token_seconds", "answer_tokens")  # of a value, what is no result
 
 
@@ -91,8 +93,9 @@ def _index(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any
 
 def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        span = _spans(book)
         for number, question, others in _questions(task, say, "search"):
-            value = _searched(book, question, task["k"])
+            value = _searched(book, question, task["k"], span)
             results.add(task["key"], question["key"], value | {"cold": number == 0, **others()})
     return {}
 
@@ -100,10 +103,11 @@ def _search(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
 def _answer(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, Any]:
     answered = any("error" not in value for value in results.of(task["key"]).values())
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        span = _spans(book)
         for number, question, others in _questions(task, say, "answer"):
             try:
                 answer = _asked(book, question, task["max_tokens"])
-                value, answered = _told(answer) | {"cold": number == 0, **others()}, True
+                value, answered = _told(answer, span) | {"cold": number == 0, **others()}, True
             except OpenbookError as error:
                 if not answered:
                     raise  # the model is missing, or no question can be asked: say it before an hour has gone by
@@ -116,11 +120,12 @@ def _speeds(task: Mapping[str, Any], results: Results, say: Say) -> dict[str, An
     """How long a few questions take that were asked before: what was found and answered then is kept as it is."""
     found = []
     with Book.open(task["folder"], Recipe.from_dict(task["recipe"])) as book:
+        span = _spans(book)
         for number, question, others in _questions(task, say, "timing"):
             if task["of"] == "search":
-                value = _searched(book, question, task["k"])
+                value = _searched(book, question, task["k"], span)
             else:
-                value = _told(_asked(book, question, task["max_tokens"] if number else 1))
+                value = _told(_asked(book, question, task["max_tokens"] if number else 1), span)
             if number:  # the first loads the model and the index
                 kept = {name: value[name] for name in SPEEDS if name in value}
                 found.append({**kept, "cold": False, **others()})
@@ -148,7 +153,7 @@ def _questions(
         seconds = time.time() - began
 
 
-def _searched(book: Book, question: Mapping[str, Any], k: int) -> dict[str, Any]:
+def _searched(book: Book, question: Mapping[str, Any], k: int, span: Span) -> dict[str, Any]:
     rewriter = unasking(book.recipe)
     said = _history(question)
     wanted = [question["text"]]
@@ -156,7 +161,7 @@ def _searched(book: Book, question: Mapping[str, Any], k: int) -> dict[str, Any]
         wanted = list(registry.make("rewriter", rewriter)(question["text"], said))
     passages, timing = book.retrieve(wanted[0], k, also=wanted[1:])
     return {
-        "passages": [_span(passage) for passage in passages],
+        "passages": [span(passage) for passage in passages],
         "seconds": timing.retrieve,
         "embed_seconds": timing.embed,
     }
@@ -170,11 +175,11 @@ def _asked(book: Book, question: Mapping[str, Any], max_tokens: int) -> Answer:
     return last_answer(book.stream(question["text"], max_tokens=max_tokens, history=_history(question)))
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _told(answer: Answer, span: Span) -> dict[str, Any]:
     timing, usage = answer.timing, answer.timing.usage
     return {
         "text": answer.text,
-        "passages": [_span(passage) for passage in answer.passages],
+        "passages": [span(passage) for passage in answer.passages],
         "cited": list(answer.cited),
         "invented": list(answer.invented),
         "searched": answer.searched,
@@ -190,9 +195,20 @@ def _told(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _span(passage: Passage) -> list[Any]:
-    chunk: Chunk = passage.chunk
-    return [chunk.document_id, chunk.start, chunk.end, round(passage.score, 6)]
+def _spans(book: Book) -> Span:
+    """What is kept of a passage: document, start, end, score; where it stands too, if it was shown once for several."""
+    ids = book.documents.sources()
+
+    def text_of(document_id: str) -> str:
+        document = book.documents.get(document_id)
+        return document.text if document else ""
+
+    def span(passage: Passage) -> list[Any]:
+        chunk, others = passage.chunk, elsewhere(passage, ids, text_of)
+        also = [[[one.document_id, one.start, one.end] for one in others]] if others else []
+        return [chunk.document_id, chunk.start, chunk.end, round(passage.score, 6), *also]
+
+    return span
 
 
 STAGES: Mapping[str, Callable[[Mapping[str, Any], Results, Say], dict[str, Any]]] = {

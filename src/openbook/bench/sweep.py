@@ -20,7 +20,7 @@ import os
 import random
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ KEYS = ("documents", "questions", "baseline", "recipe", "vary", "run")
 MODES = ("grid", "one-at-a-time", "random(n=20)", "race")
 MOST = 10_000  # recipes; more is a mistyped list
 # Of answers, each a mean over questions: openbook.judging.
-ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "refused", "ended")
+ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "cited_recall", "refused", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Sweep:
     questions: Path
     trials: tuple[Trial, ...]  # the first is the baseline
     run: Run = field(default_factory=Run)
+    text: str = ""  # of the file
 
     @property
     def headline(self) -> str:
@@ -92,14 +93,15 @@ def read_sweep(path: Path) -> Sweep:
         SpecError: Not TOML, or a key, step, component or option that does not exist; says where.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SpecError(f"Cannot read {path}: {why}. Check the path.") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}.") from error
     try:
-        return _sweep(table, path.parent)
+        return replace(_sweep(table, path.parent), text=text)
     except OpenbookError as error:
         raise SpecError(f"{path}: {error}") from error
 
