@@ -14,10 +14,10 @@ from typing import Any
 
 from openbook import judging
 from openbook.bench.gold import Stretch, has_gold, of_units, units
-from openbook.bench.questions import Question, question_of
+from openbook.bench.questions import Question, key_of, question_of
+from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.running import key_of
 from openbook.costing import of_answer
 from openbook.errors import BookError
 from openbook.types import Chunk, Usage
@@ -174,9 +174,11 @@ class Scorer:
         return sum(key_of(one) in kept for one in self.questions)
 
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
-        """Seconds and rates of warm questions, in no order: those of `quantities.SPEEDS` that a question has."""
-        searched = [one for one in self.of(trial.search_key).values() if not one["cold"]]
-        answered = [one for one in self._answered(trial) if not one.get("cold", True)]
+        """Seconds and rates of warm questions, in no order: those of `quantities.SPEEDS` that a question has.
+
+        Of those asked while the machine was quiet, where there are some.
+        """
+        searched, answered = (self._timed(trial, kind).values for kind in ("search", "answer"))
         return {
             "search": [one["seconds"] for one in searched],
             "first_token": [one["first_token_seconds"] for one in answered],
@@ -189,8 +191,12 @@ class Scorer:
         }
 
     def noisy(self, trial: TrialRow) -> bool:
-        """Whether the speeds of a row were measured while other work kept the cores busy, as its stages noted it."""
-        return any(stage.get("noisy") for stage in self.measured(trial).values())
+        """Whether the speeds of a row could only be measured while other work kept the cores busy."""
+        return any(self._timed(trial, kind).noisy for kind in ("search", "answer"))
+
+    def _timed(self, trial: TrialRow, kind: str) -> Timed:
+        key = {"search": trial.search_key, "answer": trial.answer_key}[kind]
+        return timed(list(self.of(key).values()), self._results.measured(key)) if key else Timed((), noisy=False)
 
     def _answered(self, trial: TrialRow) -> list[dict[str, Any]]:
         return [one for one in self.of(trial.answer_key).values() if "text" in one]
