@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from boards import answered, kept, questions
@@ -15,7 +17,7 @@ from openbook.errors import BookError
 ASKED = questions(12)
 
 
-def right(count: int) -> list[dict[str, object]]:
+def right(count: int) -> list[Any]:
     """Answers to all questions, the first so many of them right."""
     return [answered(one, right=number < count) for number, one in enumerate(ASKED)]
 
@@ -116,5 +118,5 @@ def test_citations_are_judged_both_ways() -> None:
 
 
 def test_speeds_on_a_busy_machine_are_said_to_be() -> None:
-    kept([right(12), right(12)], ASKED, measured=[{"noisy": True}, {}])
+    kept([[answered(one, others=0.9) for one in ASKED], [answered(one, others=0.01) for one in ASKED]], ASKED)
     assert {line.trial.number: line.noisy for line in shown().lines} == {1: True, 2: False}

@@ -43,31 +43,13 @@ def compare() -> None:
 @json_option
 def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
     """Run the sweep of a file; stopped at any moment, the same command goes on where it was."""
-    from openbook.app import show
-    from openbook.app.leaving import Leaving
-    from openbook.bench.running import Runner
-    from openbook.bench.sweep import read_sweep
+    from openbook.app import comparing
 
-    with show.Bar() as report:
-        found = read_sweep(sweep)
-        runner = Runner(found, name or sweep.stem, report)
-        plan = runner.plan()
-        if not dry_run:
-            leaving = Leaving()
-            for trial in found.trials:
-                leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
-            runner.run()
-    if not dry_run:
-        _show(runner.name, "", 1, as_json=as_json)
-    elif as_json:
-        from dataclasses import asdict
-
-        show.as_json(asdict(plan))
-    else:
-        click.echo(
-            f"{show.count(plan.trials, 'recipe')}, {show.count(plan.questions, 'question')}. Still to do: "
-            f"{plan.indexes:,} indexes, {plan.searches:,} searches, {plan.answers:,} answers."
-        )
+    if dry_run:
+        comparing.forecast(sweep, name or sweep.stem, as_json=as_json)
+        return
+    comparing.run(sweep, name or sweep.stem)
+    _show(name or sweep.stem, "", 1, as_json=as_json)
 
 
 def judged_options(command: F) -> F:

@@ -81,7 +81,7 @@ class Watch:
             self._peak = replace(self._peak, total=total, anonymous=total, largest=total)
             return
         totals = anonymous = mapped = largest = 0
-        for pid in _family(os.getpid()):
+        for pid in family(os.getpid()):
             held = _held(pid)
             largest = max(largest, held.get("VmHWM", 0))
             totals += held.get("VmRSS", 0)
@@ -119,7 +119,7 @@ def _held(pid: int) -> dict[str, int]:
     return {}
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all below it."""
     found, todo = [], [pid]
     while todo:

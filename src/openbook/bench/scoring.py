@@ -14,10 +14,10 @@ from typing import Any
 
 from openbook import judging
 from openbook.bench.gold import Stretch, has_gold, of_units, units
-from openbook.bench.questions import Question, question_of
+from openbook.bench.questions import Question, key_of, question_of
+from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.running import key_of
 from openbook.costing import of_answer
 from openbook.errors import BookError
 from openbook.types import Chunk, Usage
@@ -94,6 +94,7 @@ class Scorer:
     def __init__(self, results: Results, run: RunRow) -> None:
         self._results, self.run = results, run
         self._kept: dict[str, dict[str, dict[str, Any]]] = {}
+        self._scores: dict[tuple[int, str], Scores] = {}
         self._judged: dict[str, dict[str, tuple[list[str], dict[str, int]]]] = {}
 
     def of(self, key: str) -> dict[str, dict[str, Any]]:
@@ -121,9 +122,12 @@ class Scorer:
         Raises:
             BookError: No measure has that name.
         """
-        judge = OF_ANSWERS.get(name)
-        if judge is None:
-            return self._searched(trial, name)
+        if (trial.number, name) not in self._scores:
+            judge = OF_ANSWERS.get(name)
+            self._scores[trial.number, name] = self._answers(trial, judge) if judge else self._searched(trial, name)
+        return self._scores[trial.number, name]
+
+    def _answers(self, trial: TrialRow, judge: Callable[[Judged], float | None]) -> Scores:
         kept = self.of(trial.answer_key)
         found = {
             one.id: judge(Judged(one, kept[key], self.golds(one)))
@@ -170,9 +174,11 @@ class Scorer:
         return sum(key_of(one) in kept for one in self.questions)
 
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
-        """Seconds and rates of warm questions, in no order: those of `quantities.SPEEDS` that a question has."""
-        searched = [one for one in self.of(trial.search_key).values() if not one["cold"]]
-        answered = [one for one in self._answered(trial) if not one.get("cold", True)]
+        """Seconds and rates of warm questions, in no order: those of `quantities.SPEEDS` that a question has.
+
+        Of those asked while the machine was quiet, where there are some.
+        """
+        searched, answered = (self._timed(trial, kind).values for kind in ("search", "answer"))
         return {
             "search": [one["seconds"] for one in searched],
             "first_token": [one["first_token_seconds"] for one in answered],
@@ -185,8 +191,12 @@ class Scorer:
         }
 
     def noisy(self, trial: TrialRow) -> bool:
-        """Whether the speeds of a row were measured while other work kept the cores busy, as its stages noted it."""
-        return any(stage.get("noisy") for stage in self.measured(trial).values())
+        """Whether the speeds of a row could only be measured while other work kept the cores busy."""
+        return any(self._timed(trial, kind).noisy for kind in ("search", "answer"))
+
+    def _timed(self, trial: TrialRow, kind: str) -> Timed:
+        key = {"search": trial.search_key, "answer": trial.answer_key}[kind]
+        return timed(list(self.of(key).values()), self._results.measured(key)) if key else Timed((), noisy=False)
 
     def _answered(self, trial: TrialRow) -> list[dict[str, Any]]:
         return [one for one in self.of(trial.answer_key).values() if "text" in one]
