@@ -9,13 +9,15 @@ version of the prompt, judges anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openbook import registry
-from openbook.bench.results import Results
+from openbook.bench.questions import key_of, question_of
+from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.book import Book
 from openbook.completing import complete
 from openbook.errors import SpecError
@@ -78,22 +80,44 @@ def verdict(llm: LLM, asked: Sequence[Message]) -> tuple[bool, str]:
     return plain(said).split()[:1] == ["yes"], said.strip()
 
 
+def tasks(row: RunRow, results: Results) -> Iterator[tuple[TrialRow, str, dict[str, Any]]]:
+    """What is left to judge of a run: a row, the key of the stage, its task."""
+    by = row.settings.get("judged_by")
+    if not by:
+        return
+    questions = map(question_of, row.questions)
+    asked = {key_of(one): one for one in questions if one.answers or one.gold or not one.answerable}
+    for trial in row.trials:
+        key = judge_key(by, trial.answer_key)
+        known = results.of(key)
+        left = [
+            {
+                "key": name,
+                "text": asked[name].text,
+                "answers": asked[name].answers,
+                "gold": [stretch for stretches in row.gold.get(asked[name].id, []) for stretch in stretches],
+                "said": value["text"],
+            }
+            for name, value in results.of(trial.answer_key).items()
+            if name in asked and "text" in value and known.get(name, {}).get("of") != digest(value["text"])
+        ]
+        if left:
+            yield trial, key, {"llm": by["llm"], "questions": left}
+
+
 def judge(task: Mapping[str, Any], results: Results, say: Callable[..., None]) -> dict[str, Any]:
-    """The stage: a verdict on every answer of another stage that has none, or that was answered anew."""
-    answers, known = results.of(task["answers"]), results.of(task["key"])
-    texts_of = {name: str(value["text"]) for name, value in answers.items() if "text" in value}
-    asked_of = {one["key"]: one for one in task["questions"] if one["key"] in texts_of}
-    left = [one for name, one in asked_of.items() if known.get(name, {}).get("of") != digest(texts_of[name])]
+    """The stage: a verdict on each of these answers, as long as there is time."""
     llm: LLM = registry.make("llm", Spec.parse(task["llm"]))
     try:
         with Book.open(task["folder"]) as book:
-            texts = {name: document.text for name, document in book.documents.all()} if left else {}
-        for number, one in enumerate(left):
-            say(step="judge", done=number, total=len(left))
-            text = texts_of[one["key"]]
-            asked = messages(one["text"], one["answers"], gold_text(one["gold"], texts), text)
-            right, said = verdict(llm, asked) if text.strip() else (False, "")
-            results.add(task["key"], one["key"], {"right": right, "said": said, "of": digest(text)})
+            texts = {name: document.text for name, document in book.documents.all()}
+        for number, one in enumerate(task["questions"]):
+            if task.get("until") and time.time() > task["until"]:
+                break
+            say(step="judge", done=number, total=len(task["questions"]))
+            asked = messages(one["text"], one["answers"], gold_text(one["gold"], texts), one["said"])
+            right, said = verdict(llm, asked) if one["said"].strip() else (False, "")
+            results.add(task["key"], one["key"], {"right": right, "said": said, "of": digest(one["said"])})
     finally:
         llm.close()
     return {"model": task["llm"]}
@@ -118,6 +142,15 @@ class Agreement:
     kappa: float  # Cohen's: 1 always, 0 as often as by chance
     only_judge: int  # answers that the judge alone calls right
     only_measure: int
+
+
+def told(judge: Mapping[str, Any], found: Sequence[Agreement]) -> str:
+    """How far a judge can be believed, in a sentence."""
+    parts = [
+        f"with {one.measure} on {one.share:.0%} of {one.answers:,} answers (kappa {one.kappa:.2f})" for one in found
+    ]
+    agrees = f"agrees {', '.join(parts)}" if parts else "has judged nothing yet"
+    return f"judged: by {judge['llm']}, prompt {judge['prompt']}; {agrees}."
 
 
 def agreement(measure: str, pairs: Sequence[tuple[float, float]]) -> Agreement:
