@@ -33,7 +33,7 @@ def pairs(count: int, seed: int = 1) -> Iterator[tuple[Scores, Scores]]:
 
 def main() -> None:
     """Compare and print."""
-    from scipy import stats  # type: ignore[import-not-found]  # in an environment of its own
+    from scipy import stats  # type: ignore[import-untyped]  # in an environment of its own
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-not-found]
     from statsmodels.stats.power import TTestPower  # type: ignore[import-not-found]
 
