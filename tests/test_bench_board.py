@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from boards import answered, kept, questions
@@ -15,7 +17,7 @@ from openbook.errors import BookError
 ASKED = questions(12)
 
 
-def right(count: int) -> list[dict[str, object]]:
+def right(count: int) -> list[Any]:
     """Answers to all questions, the first so many of them right."""
     return [answered(one, right=number < count) for number, one in enumerate(ASKED)]
 
@@ -44,6 +46,14 @@ def test_while_no_two_rows_are_done_those_begun_are_tested_over_the_questions_th
     assert found.questions == 6
     assert {line.trial.number: line.means["clean"] for line in found.lines} == {1: 1.0, 2: 0.5}
     assert found.lines[1].difference == -0.5
+
+
+def test_rows_asked_block_by_block_are_compared_though_some_are_a_block_ahead() -> None:
+    kept([right(12), right(12), *[right(5)[:10] + [None] * 2] * 5], ASKED)
+    found = shown()
+    assert found.questions == 10
+    assert all(line.tested for line in found.lines)
+    assert found.unfinished == ("5 of 7 rows are not done: rows 3 to 7 were asked 10 of 12 questions.")
 
 
 def test_rows_that_share_no_question_are_no_error() -> None:
