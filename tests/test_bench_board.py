@@ -87,6 +87,13 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     assert not found.verdict.startswith("So far")
 
 
+def test_a_race_that_leaves_one_row_has_a_winner() -> None:
+    kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
+    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
+    assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
+    assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
+
+
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:
     kept([right(12), right(6), right(0)], ASKED)  # 500 MB, 1 GB, 1.5 GB
     found = shown(fit="ram>600MB, recall@5>0.5")

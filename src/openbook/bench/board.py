@@ -114,6 +114,9 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     )
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
+    raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
+    if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
+        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
@@ -151,7 +154,7 @@ def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: S
     means = {name: statistics.fmean(of.values()) for name, of in found.items() if of}
     quantities = scorer.quantities(trial)
     dropped = run.settings.get("dropped", {})
-    asked = scorer.done(trial, headline)
+    asked = dropped.get(str(trial.number), scorer.done(trial, headline))  # a race looked no further
     state: Literal["done", "running", "waiting", "dropped"] = (
         "dropped" if str(trial.number) in dropped
         else "done" if asked == len(scorer.questions)
