@@ -272,13 +272,12 @@ def _share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def said() -> str:
-    """All numbers, as Markdown."""
-    found = example()
+def simulations() -> list[list[str]]:
+    """What luck does, and how much of it."""
     alone, corrected = flagged(ROWS)
     once, ever = looked()
     picked, fresh = held_back()
-    luck = [
+    return [
         ["simulated, all recipes equal", ""],
         [f"heads of the luckiest of {ROWS} coins, {ASKED} tosses each", f"{heads():.0f}"],
         *([f"best of {ROWS} above the middle one, {asked} questions", f"{lead(ROWS, asked):.1f} points"]
@@ -293,7 +292,12 @@ def said() -> str:
         ["20 questions, each asked 5 ways", _share(repeated(5))],
         ["5 questions, each asked 20 ways", _share(repeated(20))],
     ]  # fmt: skip
-    return "\n".join(table(lines) for lines in (compared(found), wanted(found), more(), luck))
+
+
+def said() -> str:
+    """All numbers, as Markdown."""
+    found = example()
+    return "\n".join(table(lines) for lines in (compared(found), wanted(found), more(), simulations()))
 
 
 def main() -> None:
