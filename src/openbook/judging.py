@@ -10,9 +10,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 from openbook.prompts.citations import CITATION, is_refusal
-from openbook.types import Passage
+
+T = TypeVar("T")
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -104,12 +106,12 @@ def _numbers(text: str) -> set[str]:
     return {re.sub(r"[.,](?=\d{3}\b)", "", one).rstrip(".,").replace(",", ".") for one in NUMBER.findall(text)}
 
 
-def cited_precision(cited: Collection[int], passages: Sequence[Passage], holds: Callable[[Passage], bool]) -> float:
+def cited_precision(cited: Collection[int], passages: Sequence[T], holds: Callable[[T], bool]) -> float:
     """The share of the cited passages, numbered from 1, that hold the answer; 0 when none is cited."""
     return sum(holds(passages[number - 1]) for number in cited) / len(cited) if cited else 0.0
 
 
-def cited_recall(cited: Collection[int], passages: Sequence[Passage], holds: Callable[[Passage], bool]) -> float | None:
+def cited_recall(cited: Collection[int], passages: Sequence[T], holds: Callable[[T], bool]) -> float | None:
     """The share of the shown passages with the answer that are cited; None when none was shown."""
     shown = {number for number, passage in enumerate(passages, 1) if holds(passage)}
     return len(shown & set(cited)) / len(shown) if shown else None

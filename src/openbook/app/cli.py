@@ -13,7 +13,7 @@ import click
 
 import openbook
 from openbook.app.chat import chat
-from openbook.app.compare import compare
+from openbook.app.compare import compare, report, use
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.notices import listen
 from openbook.app.opening import dry_book, open_book, recipe_of, recipe_with, with_llm
@@ -449,11 +449,8 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
-cli.add_command(chat)
-cli.add_command(models)
-cli.add_command(summarize)
-cli.add_command(compare)
-cli.add_command(questions)
+for command in (chat, models, summarize, compare, report, use, questions):
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -481,7 +478,8 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["compare"], ["demo"], ["rebuild"], ["summarize"]) or "--all" in arguments
+        resumes = arguments[:1] and arguments[0] in {"add", "compare", "demo", "rebuild", "summarize", "use"}
+        resumes = resumes or "--all" in arguments
         resumes = resumes or arguments[:2] == ["models", "pull"]
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))

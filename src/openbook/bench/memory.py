@@ -63,7 +63,7 @@ class Watch:
             self._peak = Peak(total, total, 0)
             return
         totals = anonymous = mapped = 0
-        for pid in _family(os.getpid()):
+        for pid in family(os.getpid()):
             held = _held(pid)
             if pid == os.getpid():
                 self._own = max(self._own, held.get("VmHWM", 0))
@@ -92,7 +92,7 @@ def _held(pid: int) -> dict[str, int]:
     return {}
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process and all below it."""
     found, todo = [], [pid]
     while todo:

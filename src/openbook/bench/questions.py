@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openbook.errors import BookError
-from openbook.recipe import did_you_mean
+from openbook.recipe import did_you_mean, digest
 from openbook.text import well_formed
 from openbook.types import Message
 
@@ -63,6 +63,11 @@ class Question:
         turns = [{"speaker": turn.role, "text": turn.content} for turn in self.history]
         said = {"id": self.id, "question": self.text, "answers": list(self.answers), "gold": golds, "history": turns}
         return {key: value for key, value in said.items() if value} | ({} if self.answerable else {"answerable": False})
+
+
+def key_of(question: Question) -> str:
+    """Names what is asked, whatever its id and its gold."""
+    return digest(question.text, [(turn.role, turn.content) for turn in question.history])
 
 
 def read_questions(path: Path) -> list[Question]:
