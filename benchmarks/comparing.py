@@ -56,7 +56,7 @@ Key = tuple[str, str, str]
 
 def written(options: argparse.Namespace, name: str) -> Path:
     """The sweep of a set, and its questions beside it."""
-    folder = options.work / name
+    folder = Path(options.work) / name
     folder.mkdir(parents=True, exist_ok=True)
     case = load(options.data, name)
     documents, prefix = _documents(options.data, name, case, folder)

@@ -58,7 +58,7 @@ def kept(
     base = Recipe().to_dict()
     given = recipes or [{"splitter": f"chars(size={100 * number})"} for number in range(1, len(rows) + 1)]
     trials = tuple(
-        TrialRow(number, dict(varied), base | varied, f"i{name}{number}", f"s{name}{number}", f"a{name}{number}")
+        TrialRow(number, dict(varied), base | dict(varied), f"i{name}{number}", f"s{name}{number}", f"a{name}{number}")
         for number, varied in enumerate(given, 1)
     )
     said = {"headline": "clean", "answers": True, "k": 10, "documents": ["/home/somebody/secret/docs/*.txt"]}

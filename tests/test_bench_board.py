@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from boards import answered, kept, questions
@@ -15,7 +17,7 @@ from openbook.errors import BookError
 ASKED = questions(12)
 
 
-def right(count: int) -> list[dict[str, object]]:
+def right(count: int) -> list[Any]:
     """Answers to all questions, the first so many of them right."""
     return [answered(one, right=number < count) for number, one in enumerate(ASKED)]
 

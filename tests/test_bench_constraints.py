@@ -26,7 +26,8 @@ from openbook.errors import BookError
 )
 def test_quantities_have_units(text: str, name: str, limit: float) -> None:
     (found,) = constraints(text)
-    assert (found.name, found.limit) == (name, pytest.approx(limit))
+    assert found.name == name
+    assert found.limit == pytest.approx(limit)
 
 
 def test_a_line_of_several_is_several() -> None:

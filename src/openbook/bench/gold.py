@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from openbook.bench.questions import Gold, Question
-from openbook.bench.ranking import family, measure
+from openbook.bench.ranking import Relevant, family, measure
 from openbook.documents import Documents
 from openbook.types import Chunk, Document, Passage
 
@@ -134,7 +134,11 @@ def score(
     name: str, chunks: Sequence[Chunk], golds: Sequence[Sequence[Stretch]], also: Sequence[Sequence[Chunk]] = ()
 ) -> float:
     """A measure of `ranking`, by its name, of what was found for one question; the rest as in `units`."""
-    ranking, relevant = units(chunks, golds, also)
+    return of_units(name, *units(chunks, golds, also))
+
+
+def of_units(name: str, ranking: Sequence[str], relevant: Relevant) -> float:
+    """The same where units are there already."""
     if family(name) == "precision":  # the share of passages that have a gold, though one of them would be enough
         relevant = {**relevant, **{one: 1 for one in ranking if one.startswith(AGAIN)}}
     return measure(name)(ranking, relevant)

@@ -260,7 +260,7 @@ def _front(found: Board, lines: Sequence[Line]) -> str:
             cell(None if ram is None else -ram, lambda value: written("ram", value)),
         ]
         rows.append(f'<tr><th scope="row">{line.trial.number}</th>{"".join(cells)}</tr>')
-    of = "an answer" if any(line.trial.answer_key for line in front) else "a search"
+    of = "an answer" if any(line.trial.answer_key for line in front) else "a search"  # as board.point takes it
     heads = [heading("row"), heading(found.headline, more=True), heading(f"seconds of {of}"), heading("memory")]
     said = f"<p>{numbered(unknown)}: not judged here, as speed or memory is not known yet.</p>" if unknown else ""
     caption = f"{FRONT} Rows that no other beats in quality, speed and memory at once; luck is not counted here."

@@ -15,7 +15,6 @@ LETTER = 6.8  # pixels across, of 12 high
 NEAR = 9.0  # pixels: dots closer than these are one
 DECADE = 10.0  # costs that span more than this are drawn on a logarithmic axis
 NAMED = 4  # rows named at one dot
-SPACE = 6.0  # of a label to its dot
 
 Scale = tuple[float, float]
 """What lies at the left and at the right end, in points."""
@@ -33,7 +32,7 @@ def scale_of(values: Sequence[float]) -> Scale:
 
 def interval(scale: Scale, low: float, mean: float, high: float, base: float | None, *, filled: bool) -> str:
     """A mean with its interval on a scale; the baseline's mean as a dashed line."""
-    width, height = 160, 18
+    width, height = 200, 18
 
     def at(share: float) -> float:
         return 6 + (width - 12) * (100 * share - scale[0]) / (scale[1] - scale[0])
@@ -117,7 +116,7 @@ def picture(
         f'<polyline points="{joined}" class="open" stroke-dasharray="4 3"/>',
     ]
     dots = _dots({row: (across.at(cost), up.at(quality)) for row, (cost, quality) in placed.items()})
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in dots.values()]
+    taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for x, y in dots.values()]
     for group, (x, y) in dots.items():
         filled = any(fronts[row] for row in group)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"{_kind(filled)}/>')
@@ -159,30 +158,52 @@ def _dots(places: Mapping[int, tuple[float, float]]) -> dict[tuple[int, ...], tu
     return found
 
 
-def _label(
-    group: Sequence[int], x: float, y: float, taken: list[tuple[float, float, float, float]], *, bold: bool
-) -> str:
-    """The numbers of a dot's rows, beside it where there is room."""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+# Of a label to its dot, in units of a ring: beside it, above and below, then the corners.
+AROUND = (
+    (1, -0.5),
+    (1, 0.5),
+    (-1, -0.5),
+    (-1, 0.5),
+    (0, -1),
+    (0, 1),
+    (1, -1),
+    (-1, -1),
+    (1, 1),
+    (-1, 1),
+    (1, 0),
+    (-1, 0),
+)
+RINGS = (9.0, 20.0, 32.0)  # pixels
+
+
+def _label(group: Sequence[int], x: float, y: float, taken: list[Box], *, bold: bool) -> str:
+    """The numbers of a dot's rows, beside it where there is room; farther off with a line that leads to it."""
     text = ", ".join(map(str, group[:NAMED])) + (f" +{len(group) - NAMED}" if len(group) > NAMED else "")
     width = len(text) * LETTER
-    spots = [
-        (x + side * (SPACE + 2) - (width if side < 0 else 0 if side else width / 2), y + down)
-        for side, down in ((1, -5), (1, 13), (-1, -5), (-1, 13), (0, -9), (0, 19), (1, 4), (-1, 4))
-    ]
-    boxes = [(left, base - 10, left + width, base + 2) for left, base in spots]
-    fits = [
-        at
-        for at, box in enumerate(boxes)
-        if box[0] >= LEFT + 2
-        and box[2] <= WIDTH - 1
-        and box[3] <= HEIGHT - BOTTOM
-        and box[1] >= 0
-        and not any(_overlap(box, other) for other in taken)
-    ]
-    left, base = spots[fits[0] if fits else 0]
-    taken.append(boxes[fits[0] if fits else 0])
-    return f'<text x="{left:.1f}" y="{base:.1f}"{" class=bold" if bold else ""}>{text}</text>'
+    best: tuple[float, float, Box] | None = None
+    for ring in RINGS:
+        for side, down in AROUND:
+            left = x + side * ring - (width if side < 0 else 0 if side else width / 2)
+            box = (left, y + down * ring - 6, left + width, y + down * ring + 6)
+            if box[0] < LEFT + 2 or box[2] > WIDTH or box[1] < 0 or box[3] > HEIGHT - BOTTOM:
+                continue
+            hidden = sum(_shared(box, other) for other in taken)
+            if best is None or hidden < best[0]:
+                best = (hidden, ring, box)
+        if best and not best[0]:
+            break
+    _, ring, box = best or (0.0, RINGS[0], (min(x, WIDTH - width), y - 20, min(x, WIDTH - width) + width, y - 8))
+    taken.append(box)
+    kind = " class=bold" if bold else ""
+    end = (min(max(x, box[0]), box[2]), min(max(y, box[1] + 2), box[3] - 2))
+    line = f'<path d="M{x:.1f} {y:.1f}L{end[0]:.1f} {end[1]:.1f}" class="lead"/>' if ring > RINGS[0] else ""
+    return f'{line}<text x="{box[0]:.1f}" y="{box[3] - 2:.1f}"{kind}>{text}</text>'
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _shared(one: Box, other: Box) -> float:
+    """Square pixels of two boxes on each other."""
+    across, down = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, down)

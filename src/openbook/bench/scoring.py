@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from openbook import judging
-from openbook.bench.gold import Stretch, has_gold, score
+from openbook.bench.gold import Stretch, has_gold, of_units, units
 from openbook.bench.questions import Question, key_of, question_of
 from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
@@ -94,6 +94,8 @@ class Scorer:
     def __init__(self, results: Results, run: RunRow) -> None:
         self._results, self.run = results, run
         self._kept: dict[str, dict[str, dict[str, Any]]] = {}
+        self._scores: dict[tuple[int, str], Scores] = {}
+        self._judged: dict[str, dict[str, tuple[list[str], dict[str, int]]]] = {}
 
     def of(self, key: str) -> dict[str, dict[str, Any]]:
         """What a stage gave, by question; nothing where the stage is none ('')."""
@@ -120,9 +122,12 @@ class Scorer:
         Raises:
             BookError: No measure has that name.
         """
-        judge = OF_ANSWERS.get(name)
-        if judge is None:
-            return self._searched(trial, name)
+        if (trial.number, name) not in self._scores:
+            judge = OF_ANSWERS.get(name)
+            self._scores[trial.number, name] = self._answers(trial, judge) if judge else self._searched(trial, name)
+        return self._scores[trial.number, name]
+
+    def _answers(self, trial: TrialRow, judge: Callable[[Judged], float | None]) -> Scores:
         kept = self.of(trial.answer_key)
         found = {
             one.id: judge(Judged(one, kept[key], self.golds(one)))
@@ -133,16 +138,21 @@ class Scorer:
 
     def _searched(self, trial: TrialRow, name: str) -> Scores:
         measure(name, list(OF_ANSWERS))  # it is one, or says so
-        kept, k = self.of(trial.search_key), self.run.settings["k"]
+        k = self.run.settings["k"]
         if depth(name) > k:
             raise BookError(f"{name} looks at {depth(name)} passages, but {self.run.name} searched for {k}: [run] k.")
-        found = {}
-        for one in self.questions:
-            golds = self.golds(one)
-            if golds and (key := key_of(one)) in kept:
-                spans = kept[key]["passages"]
-                found[one.id] = score(name, chunks_of(spans), golds, _also(spans))
-        return found
+        return {one: of_units(name, *found) for one, found in self._units(trial.search_key).items()}
+
+    def _units(self, key: str) -> dict[str, tuple[list[str], dict[str, int]]]:
+        """What is judged of each question with gold that was searched for: made once for all measures."""
+        if key not in self._judged:
+            kept, self._judged[key] = self.of(key), {}
+            for one in self.questions:
+                golds = self.golds(one)
+                if golds and (name := key_of(one)) in kept:
+                    spans = kept[name]["passages"]
+                    self._judged[key][one.id] = units(chunks_of(spans), golds, _also(spans))
+        return self._judged[key]
 
     def answer(self, trial: TrialRow, key: str) -> dict[str, Any]:
         """What a row answered to the question of that key; empty where it was not asked."""

@@ -50,12 +50,15 @@ def main() -> None:
             measured = STAGES[task["kind"]](task, results, say)
             peak = watch.peak
             before = results.measured(task["key"])
-            results.note(task["key"], {
-                **measured,
-                "peak_bytes": max(peak.total, before.get("peak_bytes", 0)),
-                "anonymous_bytes": max(peak.anonymous, before.get("anonymous_bytes", 0)),
-                "mapped_bytes": max(peak.mapped, before.get("mapped_bytes", 0)),
-            })  # fmt: skip
+            held = {
+                "peak_bytes": peak.total,
+                "anonymous_bytes": peak.anonymous,
+                "mapped_bytes": peak.mapped,
+                "largest_bytes": peak.largest,
+                **({"vram_bytes": peak.vram} if peak.vram else {}),
+            }
+            most = {name: max(value, before.get(name, 0)) for name, value in held.items()}
+            results.note(task["key"], {**measured, **most})
     except OpenbookError as error:
         say(error=" ".join(str(error).split()))
         sys.exit(1)
