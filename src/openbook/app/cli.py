@@ -28,6 +28,7 @@ from openbook.app.options import (
 )
 from openbook.app.questions import questions
 from openbook.app.whole import all_option, show_all, summarize, yes_option
+from openbook.app.why import why
 from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -449,7 +450,7 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
-for command in (chat, models, summarize, compare, report, use, questions):
+for command in (chat, models, summarize, compare, report, use, why, questions):
     cli.add_command(command)
 
 

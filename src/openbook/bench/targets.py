@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from openbook.bench.questions import Question
 from openbook.text import sentence_ends
 from openbook.types import Chunk
 
+LONGEST = 200  # characters on each side of an answer that are its sentence: tables and code have no full stops
 MOST = 20  # places of one gold in which its answers stand: of a whole document there may be thousands
 NEARLY_ALL = 0.9  # of a sentence: a cut in its last words loses nothing
 ARTICLES = frozenset({"a", "an", "the"})
@@ -48,6 +49,14 @@ class Target:
     def share(self, chunk: Chunk) -> float:
         """How much of it a chunk holds: 0 to 1."""
         return self._shared(chunk) / (self.end - self.start)
+
+    def covered(self, chunks: Iterable[Chunk]) -> float:
+        """How much of it chunks hold together: 0 to 1."""
+        done, held = self.start, 0
+        for chunk in sorted((one for one in chunks if self._shared(one)), key=lambda one: one.start):
+            held += max(0, min(chunk.end, self.end) - max(chunk.start, done))
+            done = max(done, chunk.end)
+        return held / (self.end - self.start)
 
     def _holds_answer(self, chunk: Chunk) -> bool:
         assert self.answer is not None
@@ -94,6 +103,7 @@ def sentence(text: str, ends: Sequence[int], start: int, end: int) -> tuple[int,
     before, after = bisect_right(ends, start), bisect_left(ends, end)
     first = ends[before - 1] if before else 0
     last = ends[after] if after < len(ends) else len(text)
+    first, last = max(first, start - LONGEST), min(last, end + LONGEST)
     said = text[first:last]
     return first + len(said) - len(said.lstrip()), last - (len(said) - len(said.rstrip()))
 

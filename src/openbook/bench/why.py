@@ -8,9 +8,9 @@ right? --no--> was it shown to the model? --yes--> format | model | question
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from openbook.bench.results import RunRow, TrialRow
 from openbook.bench.running import key_of, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.speaking import piece, spoken, twins
-from openbook.bench.targets import Target, targets
+from openbook.bench.targets import NEARLY_ALL, Target, targets
 from openbook.recipe import Spec
+from openbook.stores.flat import STOP_WORDS
 from openbook.types import Chunk
 
 STEPS = (
@@ -44,7 +45,7 @@ STEPS = (
 """What may lose a question, in the order of the line; the last three: the question or its gold is at fault, it has no
 answer and was answered, the model's call failed."""
 
-OTHER_WORDS = 0.6  # of the words that are expected: it may be right, said otherwise
+OTHER_WORDS = 0.75  # of the words that are expected: it may be right, said otherwise
 POLAR = frozenset({"yes", "no", "ja", "nein", "true", "false"})  # they need not stand in the text that says so
 
 
@@ -62,7 +63,7 @@ def lost(scorer: Scorer, trial: TrialRow, question: Question) -> str:
     if not question.answerable:
         return "format" if misspoken(case) else "unanswerable"
     if case.shown:
-        return said_wrong(case)
+        return said_wrong(case) if case.shown_whole else not_shown(case)
     if question.gold and not case.targets:
         return unread(case)
     return not_shown(case)
@@ -75,6 +76,8 @@ class Case:
     scorer: Scorer
     trial: TrialRow
     question: Question
+    text_of: Callable[[int, Stretch], str] | None = None
+    """The text of a gold's stretch, from the documents; without it what the gold quotes."""
 
     @cached_property
     def answer(self) -> dict[str, Any]:
@@ -97,8 +100,9 @@ class Case:
 
     @cached_property
     def targets(self) -> list[Target]:
-        """What must be found; known better from the documents: `tracing` gives that."""
-        return targets(self.question, self.golds, self._quoted)
+        """What must be found; where only the search is judged, the golds as the measures take them."""
+        question = self.question if self.trial.answer_key else replace(self.question, answers=())
+        return targets(question, self.golds, self.text_of or self._quoted)
 
     def _quoted(self, number: int, stretch: Stretch) -> str:
         quote = self.question.gold[number].quote if number < len(self.question.gold) else ""
@@ -136,6 +140,11 @@ class Case:
         return int(bool(judging.contains(self.prompt, self.question.answers)))
 
     @property
+    def shown_whole(self) -> bool:
+        """Whether the passages in the prompt together hold nearly all of what can answer, not only a half of it."""
+        return not self.targets or is_whole_in(self.targets, chunks(self.answer.get("passages", [])))
+
+    @property
     def prompt(self) -> str:
         """What the model was sent, without the question."""
         return str(self.answer.get("prompt", "")).replace(self.question.text, " ")
@@ -154,6 +163,12 @@ def chunks(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
 def rank_of(wanted: Sequence[Target], passages: Sequence[Chunk]) -> int:
     """The number of the first passage that can answer, from 1; 0: none does."""
     return next((n for n, chunk in enumerate(passages, 1) if any(one.is_in(chunk) for one in wanted)), 0)
+
+
+def is_whole_in(wanted: Sequence[Target], passages: Sequence[Chunk]) -> bool:
+    """Whether what can answer is in passages but for some words, perhaps in two that touch."""
+    there = [one for one in wanted if rank_of([one], passages)]
+    return any(one.answer is None or one.covered(passages) >= NEARLY_ALL for one in there)
 
 
 @lru_cache(maxsize=256)
@@ -251,7 +266,7 @@ def doubted(case: Case) -> str:
     expected = case.question.answers
     if not expected or judging.refuses(case.text):
         return ""
-    said, wanted = judging.plain(case.text).split(), [judging.plain(one).split() for one in expected]
+    said, wanted = judging.plain(case.text).split(), [_words(one) for one in expected]
     for one, words in zip(expected, wanted, strict=True):
         if len(words) > 1 and sum(word in said for word in words) >= OTHER_WORDS * len(words):
             return f"it may be right in other words than {one!r}"
@@ -259,3 +274,7 @@ def doubted(case: Case) -> str:
     if not POLAR & {word for words in wanted for word in words} and not any(there & set(words) for words in wanted):
         return f"no word of what is expected ({expected[0]!r}) stands in what the model was shown"
     return ""
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in judging.plain(text).split() if word not in STOP_WORDS]
