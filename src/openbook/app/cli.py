@@ -482,7 +482,7 @@ def run(arguments: list[str]) -> int:
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
         resumes = arguments[:1] in (["add"], ["compare"], ["demo"], ["rebuild"], ["summarize"]) or "--all" in arguments
-        resumes = resumes or arguments[:2] == ["models", "pull"]
+        resumes = resumes or arguments[:2] in (["models", "pull"], ["questions", "make"])
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED
