@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from openbook.llamacpp import client as clients
 from openbook.llamacpp.server import Server
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.types import Message, Usage
+from processes import ended, line_of, running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -35,20 +35,6 @@ def answer(llm: LlamaCpp, max_tokens: int = 4) -> str:
 def pid_of(llm: LlamaCpp) -> int:
     assert llm.client.server is not None
     return llm.client.server.pid
-
-
-def running(pid: int, seconds: float) -> bool:
-    """Whether a process still runs after that time; a zombie does not."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
-                return False
-        except OSError:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class TestWithoutWeights:
@@ -92,23 +78,26 @@ class TestWithoutWeights:
         with pytest.raises(ModelError, match="the end"):
             Server(tmp_path / "a.gguf", self.SETTINGS).url()
 
-    def test_a_model_that_loads_for_ever_does_not_outlive_its_parent(self, tmp_path: Path) -> None:
-        (tmp_path / "xllamacpp.py").write_text("import time\nwhile True: time.sleep(9)", encoding="utf-8")
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_a_model_that_loads_for_ever_does_not_outlive_its_parent(self, tmp_path: Path, begun: bool) -> None:
+        (tmp_path / "xllamacpp.py").write_text(
+            "import time\nopen('begun', 'w').close()\nwhile True: time.sleep(9)", encoding="utf-8"
+        )
         code = """
-            import sys, time
+            import time
             from pathlib import Path
             from openbook.llamacpp.server import Server
             server = Server(Path("a.gguf"), {"context": 512})
             print(server.pid, flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """
         env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{SOURCE}"}
-        with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, env=env) as parent:
-            assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
-            time.sleep(0.5)
+        with running("-c", textwrap.dedent(code), env=env, cwd=tmp_path) as parent:
+            pid = int(line_of(parent))
+            if begun:
+                until((tmp_path / "begun").exists)
             parent.kill()
-        assert not running(pid, 5)
+            assert ended(pid)
 
 
 @pytest.mark.models
@@ -123,27 +112,31 @@ class TestFaults:
         yield llm
         llm.close()
 
-    def test_killed_while_loading_is_one_line_and_the_next_question_is_answered(self, llm: LlamaCpp) -> None:
+    def test_killed_while_loading_is_one_line_and_the_next_question_is_answered(
+        self, llm: LlamaCpp, loads_for_ever: pytest.MonkeyPatch
+    ) -> None:
         llm.prepare()
         server = llm.client.server
         assert server is not None
-        os.kill(server.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
         with pytest.raises(ModelError, match=r"^The model a\.gguf was killed while it loaded, [^\n]+\.$"):
             server.url()
+        loads_for_ever.undo()
         assert answer(llm)
 
     def test_one_that_hangs_is_ended_and_the_next_question_is_answered(
         self, llm: LlamaCpp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(clients, "STREAM_SILENT_SECONDS", 1.0)
-        stream = llm.stream(HELLO, 900)
-        next(stream)
-        pid = pid_of(llm)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(ModelError, match=r"^a gave no sign of life, so its process was ended\. Ask again\.$"):
-            list(stream)
-        assert not running(pid, 5)
+        assert answer(llm)  # its prompt is read: what comes from here on comes word by word
+        with monkeypatch.context() as patch:
+            patch.setattr(clients, "STREAM_SILENT_SECONDS", 3.0)
+            stream = llm.stream(HELLO, 900)
+            next(stream)
+            pid = pid_of(llm)
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(ModelError, match=r"^a gave no sign of life, so its process was ended\. Ask again\.$"):
+                list(stream)
+        assert ended(pid)
         assert answer(llm)
 
     def test_a_file_cut_while_it_answers_is_said(self, llm: LlamaCpp, file: Path) -> None:
@@ -169,7 +162,7 @@ class TestFaults:
         assert isinstance(list(stream)[-1], Usage)  # what it had in memory is the old file, whole
         assert answer(llm)
         assert pid_of(llm) != pid
-        assert not running(pid, 5)
+        assert ended(pid)
 
     def test_a_file_that_is_gone_answers_as_long_as_its_process_lives(self, llm: LlamaCpp, file: Path) -> None:
         first = answer(llm)
@@ -213,18 +206,16 @@ class TestFaults:
             from openbook.types import Message
             llm = LlamaCpp(model=sys.argv[1], context=512, parallel=3)
             streams = [llm.stream([Message("user", f"Count to {n} thousand.")], 400) for n in range(3)]
-            [threading.Thread(target=next, args=(stream,)).start() for stream in streams]
-            time.sleep(2)
+            threads = [threading.Thread(target=next, args=(stream,)) for stream in streams]
+            [thread.start() for thread in threads]
+            [thread.join() for thread in threads]
             print(llm.client.server.pid, flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """
-        env = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        command = [sys.executable, "-c", textwrap.dedent(code), str(weights)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as parent:
-            assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
+        with running("-c", textwrap.dedent(code), weights) as parent:
+            pid = int(line_of(parent))
             parent.kill()
-        assert not running(pid, 5)
+            assert ended(pid)
 
 
 @pytest.mark.models
