@@ -17,8 +17,10 @@ import pytest
 
 from openbook.errors import ModelError
 from openbook.llamacpp import client as clients
+from openbook.llamacpp import server as servers
 from openbook.llamacpp.server import Server
 from openbook.llms.llamacpp import LlamaCpp
+from openbook.machine import activity
 from openbook.types import Message, Usage
 from processes import ended, line_of, running, until
 
@@ -77,6 +79,41 @@ class TestWithoutWeights:
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         with pytest.raises(ModelError, match="the end"):
             Server(tmp_path / "a.gguf", self.SETTINGS).url()
+
+    @pytest.mark.parametrize("stopped", [True, False])
+    def test_one_that_hangs_while_it_loads_is_ended(
+        self, tmp_path: Path, loads_for_ever: pytest.MonkeyPatch, stopped: bool
+    ) -> None:
+        (tmp_path / "a.gguf").write_bytes(b"x" * 100)
+        loads_for_ever.setattr(servers, "QUIET_SECONDS", 0.5)
+        loads_for_ever.setattr(servers, "BYTES_A_SECOND", 200)
+        loads_for_ever.setattr(servers, "LOOK_SECONDS", 0.1)
+        server = Server(tmp_path / "a.gguf", self.SETTINGS)
+        if stopped:
+            os.kill(server.pid, signal.SIGSTOP)
+        with pytest.raises(ModelError, match=r"^The model a\.gguf gave no sign of life for 1 s while [^\n]+\.$"):
+            server.url()
+        assert not server.alive
+
+    def test_one_that_loads_slowly_is_waited_for(self, tmp_path: Path, loads_for_ever: pytest.MonkeyPatch) -> None:
+        looks = iter(range(20))
+        loads_for_ever.setattr(servers, "QUIET_SECONDS", 0.02)
+        loads_for_ever.setattr(servers, "LOOK_SECONDS", 0.05)
+        loads_for_ever.setattr(servers, "activity", lambda pid: next(looks, 19))
+        with pytest.raises(ModelError, match="no sign of life"):
+            Server(tmp_path / "a.gguf", self.SETTINGS).url()
+        assert next(looks, None) is None
+
+    @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system does not tell")
+    def test_activity_grows_with_what_is_read_and_written_and_not_with_time(self, tmp_path: Path) -> None:
+        before = activity(os.getpid())
+        (tmp_path / "a").write_bytes(bytes(100_000))
+        assert activity(os.getpid()) >= before + 100_000
+        with running("-c", "import time; print('ready', flush=True); time.sleep(600)") as process:
+            line_of(process)
+            os.kill(process.pid, signal.SIGSTOP)
+            until(lambda: activity(process.pid) == activity(process.pid) > 0)
+        assert activity(process.pid) == 0
 
     @pytest.mark.parametrize("begun", [True, False])
     def test_a_model_that_loads_for_ever_does_not_outlive_its_parent(self, tmp_path: Path, begun: bool) -> None:
