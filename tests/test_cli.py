@@ -97,7 +97,19 @@ def test_piped_questions_end_with_1_if_one_failed(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("Who was swallowed?\nWhat was prepared?\n"))
     assert run(["ask", "-b", book, "--where", "year >"]) == 1
-    assert capsys.readouterr().err.count("openbook: ") == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("openbook: ")) == ("", 2)
+
+
+def test_a_piped_question_that_failed_has_its_line_of_json(
+    book: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Who was swallowed?\nWhat was prepared?\n"))
+    assert run(["ask", "-b", book, "--where", "year >", "--json"]) == 1
+    out, err = capsys.readouterr()
+    said = [json.loads(line) for line in out.splitlines()]
+    assert [one["question"] for one in said] == ["Who was swallowed?", "What was prepared?"]
+    assert [f"openbook: {one['error']}" for one in said] == err.splitlines()
 
 
 def test_list_and_status_show_the_book(book: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,13 +176,21 @@ def test_one_bad_question_of_many_costs_that_question(typed: Type) -> None:
     assert err.startswith("openbook: ")
 
 
+def test_what_failed_has_its_line_of_json_too(typed: Type) -> None:
+    out, err = typed(["/retry", "Who was swallowed?"], "--json", "--where", "year >", code=1)
+    command, question = map(json.loads, out.splitlines())
+    assert command == {"command": "/retry", "error": "Nothing was asked yet, so there is nothing to ask again."}
+    assert question["question"] == "Who was swallowed?"
+    assert [f"openbook: {one['error']}" for one in (command, question)] == err.splitlines()
+
+
 def test_json_is_one_object_a_line(typed: Type) -> None:
     out, err = typed(
         ["Who was swallowed?", "/sources", "/model", "/recipe", "/list", "/retry", "/forget", "/nix"],
         "--json",
         code=1,
     )
-    answer, sources, model, recipe, listed, again, forgotten = map(json.loads, out.splitlines())
+    answer, sources, model, recipe, listed, again, forgotten, failed = map(json.loads, out.splitlines())
     assert {"chat", "question", "searched", "answer", "cited", "left_out", "passages", "model"} <= set(answer)
     assert (answer["cited"], answer["left_out"]) == ([1], [])
     assert answer["chat"].endswith("-who-was-swallowed")
@@ -192,6 +200,7 @@ def test_json_is_one_object_a_line(typed: Type) -> None:
     assert [one["turns"] for one in listed["chats"]] == [1]
     assert again["answer"] == answer["answer"]
     assert forgotten["forgotten"].endswith("-who-was-swallowed")
+    assert (failed["command"], err) == ("/nix", f"openbook: {failed['error']}\n")
     assert err.startswith("openbook: There is no command '/nix'.")
 
 
