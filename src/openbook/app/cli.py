@@ -328,7 +328,7 @@ def ask(
                 if question:
                     raise
                 failed = True
-                show.error(str(error))  # one bad question of many costs that question
+                show.failed(words, error, json_too=as_json)  # one bad question of many costs that question
     if failed and not sys.stdin.isatty():
         raise click.exceptions.Exit(USER_ERROR)
 
