@@ -114,6 +114,9 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     )
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
+    raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
+    if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
+        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
@@ -151,7 +154,7 @@ def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: S
     means = {name: statistics.fmean(of.values()) for name, of in found.items() if of}
     quantities = scorer.quantities(trial)
     dropped = run.settings.get("dropped", {})
-    asked = scorer.done(trial, headline)
+    asked = dropped.get(str(trial.number), scorer.done(trial, headline))  # a race looked no further
     state: Literal["done", "running", "waiting", "dropped"] = (
         "dropped" if str(trial.number) in dropped
         else "done" if asked == len(scorer.questions)
@@ -177,10 +180,15 @@ def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: S
 
 
 def _tested(lines: Sequence[Line], scores: Mapping[int, Scores]) -> list[int]:
-    """Numbers of the rows to compare: those that are done; while fewer than two are, all that have begun."""
+    """Numbers of the rows to compare: two or more of those that were asked most, so that rows times questions is most.
+
+    So rows that have just begun do not cut the questions in common to a few; nor does, where all rows are asked block
+    by block, one that is a block ahead leave the others behind.
+    """
     begun = [line for line in lines if not line.misfits and line.state != "dropped" and scores[line.trial.number]]
-    done = [line for line in begun if line.state == "done"]
-    return [line.trial.number for line in (done if len(done) > 1 else begun)]
+    counts = sorted((len(scores[line.trial.number]) for line in begun), reverse=True)
+    least = max(counts[1:], key=lambda count: (count * sum(other >= count for other in counts), count), default=0)
+    return [line.trial.number for line in begun if len(scores[line.trial.number]) >= least]
 
 
 def _judged(
@@ -291,10 +299,15 @@ def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
     waiting = [line for line in by_number if line.state == "waiting"]
     if not running and not waiting:
         return []
-    said = [f"row {line.trial.number} was asked {line.asked} of {asked} questions" for line in running]
+    said = []
+    for count, lines_of in itertools.groupby(
+        sorted(running, key=lambda line: -line.asked), key=lambda line: line.asked
+    ):
+        group = [*lines_of]
+        rows = numbered(group)
+        said.append(f"r{rows[1:]} {'were' if len(group) > 1 else 'was'} asked {count} of {asked} questions")
     if waiting:
-        rows = numbered(waiting)
-        said.append(f"{rows[0].lower()}{rows[1:]} {'are' if len(waiting) > 1 else 'is'} not begun")
+        said.append(f"r{numbered(waiting)[1:]} {'are' if len(waiting) > 1 else 'is'} not begun")
     count = len(running) + len(waiting)
     return [f"{count} of {len(lines)} rows {'are' if count > 1 else 'is'} not done: {'; '.join(said)}."]
 

@@ -229,7 +229,7 @@ class Scorer:
             found["search_p95"] = statistics.quantiles(speeds["search"], n=20, method="inclusive")[-1]
         index, used = measured["index"], measured["answer" if trial.answer_key else "search"]
         found |= {"index": index.get("seconds"), "index_ram": index.get("peak_bytes"), "disk": index.get("size_bytes")}
-        found["ram"] = used.get("peak_bytes")
+        found |= {"ram": used.get("peak_bytes"), "vram": used.get("vram_bytes")}
         texts = [str(one["text"]) for one in self._answered(trial)]
         found["length"] = statistics.median([len(text.split()) for text in texts]) if texts else None
         found["cost"] = self._dollars(trial, measured["answer"])

@@ -8,9 +8,9 @@ right? --no--> was it shown to the model? --yes--> format | model | question
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from openbook.bench.results import RunRow, TrialRow
 from openbook.bench.running import key_of, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.speaking import piece, spoken, twins
-from openbook.bench.targets import Target, targets
+from openbook.bench.targets import Target, Text, targets
 from openbook.recipe import Spec
+from openbook.stores.flat import STOP_WORDS
+from openbook.text import beginning
 from openbook.types import Chunk
 
 STEPS = (
@@ -44,7 +46,8 @@ STEPS = (
 """What may lose a question, in the order of the line; the last three: the question or its gold is at fault, it has no
 answer and was answered, the model's call failed."""
 
-OTHER_WORDS = 0.6  # of the words that are expected: it may be right, said otherwise
+SHORT = 60  # characters of what is quoted
+OTHER_WORDS = 0.75  # of the words that are expected: it may be right, said otherwise
 POLAR = frozenset({"yes", "no", "ja", "nein", "true", "false"})  # they need not stand in the text that says so
 
 
@@ -75,6 +78,8 @@ class Case:
     scorer: Scorer
     trial: TrialRow
     question: Question
+    text_of: Callable[[int, Stretch], Text] | None = None
+    """The text around a gold's stretch, from the documents; without it what the gold quotes."""
 
     @cached_property
     def answer(self) -> dict[str, Any]:
@@ -97,12 +102,13 @@ class Case:
 
     @cached_property
     def targets(self) -> list[Target]:
-        """What must be found; known better from the documents: `tracing` gives that."""
-        return targets(self.question, self.golds, self._quoted)
+        """What must be found; where only the search is judged, the golds as the measures take them."""
+        question = self.question if self.trial.answer_key else replace(self.question, answers=())
+        return targets(question, self.golds, self.text_of or self._quoted)
 
-    def _quoted(self, number: int, stretch: Stretch) -> str:
+    def _quoted(self, number: int, stretch: Stretch) -> Text:
         quote = self.question.gold[number].quote if number < len(self.question.gold) else ""
-        return quote if len(quote) == stretch.end - stretch.start else ""
+        return (quote if len(quote) == stretch.end - stretch.start else ""), stretch.start
 
     @cached_property
     def take(self) -> int:
@@ -215,10 +221,13 @@ def _cut_off(target: Target, case: Case) -> bool:
 
 
 def said_wrong(case: Case) -> str:
-    """Of a question whose answer the model was shown: 'format', 'question' or 'model'."""
+    """Of a question whose gold the model was shown: 'format', 'question', 'splitting' or 'model'."""
     if misspoken(case):
         return "format"
-    return "question" if doubted(case) else "model"
+    if not doubted(case):
+        return "model"
+    # A gold that is a whole document was found, but another part of it.
+    return "splitting" if any(one.answer is None and one.stretch.whole for one in case.targets) else "question"
 
 
 def misspoken(case: Case) -> str:
@@ -251,11 +260,17 @@ def doubted(case: Case) -> str:
     expected = case.question.answers
     if not expected or judging.refuses(case.text):
         return ""
-    said, wanted = judging.plain(case.text).split(), [judging.plain(one).split() for one in expected]
+    said, wanted = judging.plain(case.text).split(), [_words(one) for one in expected]
     for one, words in zip(expected, wanted, strict=True):
         if len(words) > 1 and sum(word in said for word in words) >= OTHER_WORDS * len(words):
             return f"it may be right in other words than {one!r}"
+    if POLAR & {judging.plain(one) for one in expected} or judging.contains(case.prompt, expected):
+        return ""
     there = set(judging.plain(case.prompt).split())
-    if not POLAR & {word for words in wanted for word in words} and not any(there & set(words) for words in wanted):
-        return f"no word of what is expected ({expected[0]!r}) stands in what the model was shown"
+    if not any(sum(word in there for word in words) >= OTHER_WORDS * len(words) for words in wanted if words):
+        return f"what is expected ({beginning(expected[0], SHORT)!r}) does not stand in what the model was shown"
     return ""
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in judging.plain(text).split() if word not in STOP_WORDS]
