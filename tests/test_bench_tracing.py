@@ -326,6 +326,14 @@ def test_what_is_right_is_said_and_how_it_came(bench: Bench) -> None:
     assert "the model guessed well" in bench.why("salt").because
 
 
+def test_what_another_passage_says_too_was_shown(bench: Bench, write: Write) -> None:
+    write("docs/salt.md", "Salt dries slowly. Blue salt is long in the sun: nine days, says the keeper of the bay.")
+    bench.compare({"llm": scripted(), **QUICK, "prompt": "cited(passages=1)"}, ask=["salt"])
+    found = bench.why("salt")
+    assert found.lost == "model"
+    assert "as [1], which says it too though it is not the gold" in found.because
+
+
 def test_a_refusal_where_there_is_no_answer_is_right(bench: Bench) -> None:
     bench.compare({"llm": scripted(says="Not in these documents."), **QUICK}, ask=["mayor"])
     assert bench.why("mayor").lost == ""

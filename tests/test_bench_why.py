@@ -105,6 +105,11 @@ def test_right_in_other_words_is_the_questions_fault(ask: Ask) -> None:
     assert ask(said("Before the war, in 1911 [1].", THERE), found=(THERE,), question=question) == "question"
 
 
+def test_another_form_of_the_word_is_the_questions_fault_and_another_number_is_not(ask: Ask) -> None:
+    assert ask(said("By Calvinism.", THERE), found=(THERE,), question={**ASKED, "answers": ["Calvinist"]}) == "question"
+    assert ask(said("In 19110.", THERE), found=(THERE,)) == "model"
+
+
 def test_an_answer_that_is_not_in_its_gold_is_the_questions_fault(ask: Ask) -> None:
     question = {**ASKED, "answers": ["Ambrose Fenn"]}
     assert ask(said("In 1911 [1].", THERE), found=(THERE,), question=question) == "question"
