@@ -14,7 +14,7 @@ import pytest
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.gold import documents_of, resolve
-from openbook.bench.questions import Question, question_of
+from openbook.bench.questions import Question, key_of, question_of
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
@@ -163,8 +163,6 @@ class Bench:
 
 
 def _asked(question: Question) -> dict[str, Any]:
-    from openbook.bench.running import key_of
-
     return {"key": key_of(question), "text": question.text, "history": []}
 
 

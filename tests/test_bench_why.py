@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from openbook.bench.questions import question_of
+from openbook.bench.questions import key_of, question_of
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.running import key_of, results_path
+from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.why import STEPS, lost
 from openbook.recipe import Recipe

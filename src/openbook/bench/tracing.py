@@ -192,7 +192,7 @@ class _Trace:
             luck = "" if shown or not case.answer else " What answers it was not in the prompt: the model guessed well."
             return "", f"Nothing is lost: the row has it right.{luck}"
         if not self._shown():
-            other = case.answer and self.sought.elsewhere(self._passages(), self.question.answers)
+            other = self.sought.elsewhere(self._passages(), self.question.answers) if case.answer else 0
             return self._said_wrong(other) if other else self._not_shown()
         if self.sought.enough(self._passages()):
             return self._said_wrong()

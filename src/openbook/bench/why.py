@@ -17,9 +17,9 @@ from typing import Any
 
 from openbook import judging, registry
 from openbook.bench.gold import HALF, Stretch
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, key_of
 from openbook.bench.results import RunRow, TrialRow
-from openbook.bench.running import key_of, results_path
+from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.speaking import piece, spoken, twins
 from openbook.bench.targets import Target, Text, stem, stems, targets
