@@ -100,6 +100,7 @@ class Runner:
         self._paces: dict[str, Pace] = {}  # by the key of a stage
         self._states = {one.number: RowState(one, total=len(self.questions)) for one in self._trials}
         self._told = 0.0
+        self._open: dict[str, int] = {}  # key of a stage -> questions it has to be asked, as last looked
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
 
     def plan(self) -> Plan:
@@ -442,7 +443,9 @@ class Runner:
         now, before = time.monotonic(), self._states[trial.number]
         if state in DOING.values() and state == before.state and now - self._told < TOLD_SECONDS:
             return
-        left = len(self._left(results, self._key(trial)))
+        for key in _keys(trial, ("search", "answer")):  # those of other rows are as they were
+            self._open[key] = len(self._left(results, key))
+        left = self._open[self._key(trial)]
         ended = state or ("waiting" if left else "done")
         scores = Scorer(results, self._run).scores(trial, self.sweep.headline)
         mean = fmean(scores.values()) if scores else None
@@ -463,7 +466,7 @@ class Runner:
             kind: typical([self._paces[key] for key in keys if keys[key] == kind and key in self._paces])
             for kind in ("search", "answer")
         }
-        wanted = {key: len(self._left(results, key)) for key in keys}
+        wanted = {key: self._open.get(key, len(self.questions)) for key in keys}
         if any(wanted[key] and usual[keys[key]].each is None for key in keys):
             return None
         seconds = sum(self._paces.get(key, usual[keys[key]]).seconds(wanted[key]) for key in keys)
