@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from openbook.bench import pareto
 from openbook.bench.constraints import Constraint
+from openbook.bench.judge import prompt, told
 from openbook.bench.quantities import QUANTITIES
 from openbook.bench.ranking import depth
-from openbook.bench.results import TrialRow, no_row
+from openbook.bench.results import RunRow, TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 from openbook.errors import BookError
@@ -63,6 +64,7 @@ class Board:
     verdict: str  # what it says, in a sentence
     failures: tuple[str, ...]  # why answers are missing, a line for each
     fit: tuple[Constraint, ...] = ()
+    judge: Mapping[str, Any] = field(default_factory=dict)  # the model that judges; empty without one
 
     @property
     def fitting(self) -> tuple[Line, ...]:
@@ -120,14 +122,34 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     if fit:
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
-    return Board(run.name, headline, len(common), len(scorer.questions), tuple(lines), verdict, failures, tuple(fit))
+    return Board(
+        run.name,
+        headline,
+        len(common),
+        len(scorer.questions),
+        tuple(lines),
+        verdict,
+        failures,
+        tuple(fit),
+        _judge(run, scorer),
+    )
+
+
+def _judge(run: RunRow, scorer: Scorer) -> dict[str, Any]:
+    """The model that judges, its prompt, and how far it can be believed."""
+    by = run.settings.get("judged_by")
+    if not by:
+        return {}
+    agreements, words = [asdict(one) for one in scorer.agreements], prompt(by["prompt"])
+    return {"llm": by["llm"], "agreements": agreements, "said": told(by, scorer.agreements), "prompt": words}
 
 
 def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: Sequence[Constraint]) -> Line:
     """What a row has by itself."""
     run = scorer.run
     searched = [name for name in SEARCH if depth(name) <= run.settings["k"]]
-    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *searched]))
+    judged = ("judged",) if run.settings.get("judged_by") else ()
+    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *judged, *searched]))
     found = {name: scores if name == headline else scorer.scores(trial, name) for name in names}
     means = {name: statistics.fmean(of.values()) for name, of in found.items() if of}
     quantities = scorer.quantities(trial)
