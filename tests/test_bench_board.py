@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from boards import answered, kept, questions
-from openbook.bench.board import Board, board
+from openbook.bench.board import Board, board, numbered
 from openbook.bench.constraints import constraints
 from openbook.bench.results import Results
 from openbook.bench.running import results_path
@@ -133,5 +133,17 @@ def test_citations_are_judged_both_ways() -> None:
 
 
 def test_speeds_on_a_busy_machine_are_said_to_be() -> None:
-    kept([[answered(one, others=0.9) for one in ASKED], [answered(one, others=0.01) for one in ASKED]], ASKED)
-    assert {line.trial.number: line.noisy for line in shown().lines} == {1: True, 2: False}
+    busy = [answered(one, others=0.9) for one in ASKED]
+    kept([busy, right(12)], ASKED)
+    lines = {line.trial.number: line for line in shown().lines}
+    assert lines[1].spoiled == {"first_token", "answer", "tokens_per_second"}  # the search was quiet
+    assert (lines[1].noisy, lines[2].noisy) == (True, False)
+
+
+def test_rows_are_numbered_as_one_says_them() -> None:
+    kept([right(12) for _ in range(7)], ASKED)
+    lines = sorted(shown().lines, key=lambda line: line.trial.number)
+    assert numbered(lines) == "Rows 1 to 7"
+    assert numbered(lines[:1]) == "Row 1"
+    assert numbered([lines[5], lines[1], lines[2]]) == "Rows 6, 2 and 3"
+    assert numbered([lines[0], *lines[3:]]) == "Rows 1 and 4 to 7"

@@ -38,7 +38,7 @@ class Line:
     means: Mapping[str, float]  # measure -> mean over questions, 0 to 1; of the headline, over those of all rows tested
     quantities: Mapping[str, float]  # by the names of quantities.QUANTITIES
     measured: Mapping[str, Mapping[str, Any]]
-    noisy: bool = False  # its speeds were measured while other work kept the cores busy
+    spoiled: frozenset[str] = frozenset()  # quantities that were measured while other work kept the cores busy
     low: float = 0.0  # 95 % bootstrap interval of the headline
     high: float = 0.0
     difference: float | None = None  # of the headline, to the baseline; None: no question in common with it
@@ -48,8 +48,10 @@ class Line:
     front: bool | None = None  # on Pareto's front of quality, speed and memory; None: one of them is not known
     misfits: tuple[str, ...] = ()  # why it is not what was asked for
 
-    def __str__(self) -> str:
-        return f"row {self.trial.number}"
+    @property
+    def noisy(self) -> bool:
+        """Whether any of its speeds was measured while other work kept the cores busy."""
+        return bool(self.spoiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +287,19 @@ def _of_fitting(lines: Sequence[Line], fit: Sequence[Constraint], verdict: str) 
 
 
 def numbered(lines: Iterable[Line]) -> str:
-    """'Rows 2, 3 and 5', in the order given; 'Row 2' alone; 'Rows 2 to 7' where each comes after the other."""
-    numbers = [line.trial.number for line in lines]
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"Rows {numbers[0]} to {numbers[-1]}"
-    *all_but, last = map(str, numbers)
-    return f"Rows {', '.join(all_but)} and {last}" if all_but else f"Row {last}"
+    """'Rows 6, 2 and 5', in the order given; 'Row 2' alone; 'Rows 2 and 4 to 7' where some follow on each other."""
+    parts: list[list[int]] = []
+    for number in (line.trial.number for line in lines):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    said: list[str] = []
+    for part in parts:
+        said += [f"{part[0]} to {part[-1]}"] if len(part) > 2 else map(str, part)
+    *all_but, last = said
+    one = not all_but and " " not in last
+    return f"Rows {', '.join(all_but)} and {last}" if all_but else f"Row{'' if one else 's'} {last}"
 
 
 def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 from openbook.bench.board import Board, Line, board, numbered, point
 from openbook.bench.constraints import Constraint
 from openbook.bench.labels import factors, file_name, label, without_folders
-from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
+from openbook.bench.quantities import QUANTITIES, p_value, written
 from openbook.bench.report_parts import cell, escaped, heading, points, table
 from openbook.bench.report_pictures import interval, picture, scale_of
 from openbook.bench.report_questions import questions
@@ -187,7 +187,7 @@ def _state(line: Line, against: int) -> str:
 
 
 def _quantity(line: Line, name: str) -> str:
-    sign = "~" if line.noisy and name in SPEEDS else ""
+    sign = "~" if name in line.spoiled else ""
     if name == "cost":
         return cell(line.quantities.get(name), lambda value: f"{1000 * value:.2f}")
     return cell(line.quantities.get(name), lambda value: f"{sign}{written(name, value)}")
