@@ -94,6 +94,13 @@ def test_against_a_baseline_that_was_dropped_only_the_questions_it_was_asked_cou
     assert "Differences and p are over the 4 questions that the baseline was asked too." in found.unfinished
 
 
+def test_a_race_that_leaves_one_row_has_a_winner() -> None:
+    kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
+    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
+    assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
+    assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
+
+
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:
     kept([right(12), right(6), right(0)], ASKED)  # 500 MB, 1 GB, 1.5 GB
     found = shown(fit="ram>600MB, recall@5>0.5")

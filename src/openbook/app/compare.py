@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from openbook.app.compare_init import compare_init
 from openbook.app.opening import open_book
 from openbook.app.options import Sorted, book_option, json_option
 
@@ -34,6 +35,9 @@ class _Compare(Sorted):
 @click.group(cls=_Compare)
 def compare() -> None:
     """Compare recipes over the same questions: `compare sweep.toml` runs them, `compare show` shows the table."""
+
+
+compare.add_command(compare_init)
 
 
 @compare.command("run")

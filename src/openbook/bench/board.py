@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from openbook.bench import pareto
 from openbook.bench.constraints import Constraint
+from openbook.bench.judge import prompt, told
 from openbook.bench.quantities import QUANTITIES
 from openbook.bench.ranking import depth
-from openbook.bench.results import TrialRow, no_row
+from openbook.bench.results import RunRow, TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 from openbook.errors import BookError
@@ -66,6 +67,7 @@ class Board:
     failures: tuple[str, ...]  # why answers are missing, a line for each
     fit: tuple[Constraint, ...] = ()
     paired: int = 0  # questions that all tested rows have in common with the baseline too: those of p
+    judge: Mapping[str, Any] = field(default_factory=dict)  # the model that judges; empty without one
 
     @property
     def fitting(self) -> tuple[Line, ...]:
@@ -118,6 +120,9 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     )
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
+    raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
+    if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
+        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
@@ -125,20 +130,39 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
     paired = sum(name in scores[against] for name in common)
     return Board(
-        run.name, headline, len(common), len(scorer.questions), tuple(lines), verdict, failures, tuple(fit), paired
+        run.name,
+        headline,
+        len(common),
+        len(scorer.questions),
+        tuple(lines),
+        verdict,
+        failures,
+        tuple(fit),
+        paired,
+        _judge(run, scorer),
     )
+
+
+def _judge(run: RunRow, scorer: Scorer) -> dict[str, Any]:
+    """The model that judges, its prompt, and how far it can be believed."""
+    by = run.settings.get("judged_by")
+    if not by:
+        return {}
+    agreements, words = [asdict(one) for one in scorer.agreements], prompt(by["prompt"])
+    return {"llm": by["llm"], "agreements": agreements, "said": told(by, scorer.agreements), "prompt": words}
 
 
 def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: Sequence[Constraint]) -> Line:
     """What a row has by itself."""
     run = scorer.run
     searched = [name for name in SEARCH if depth(name) <= run.settings["k"]]
-    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *searched]))
+    judged = ("judged",) if run.settings.get("judged_by") else ()
+    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *judged, *searched]))
     found = {name: scores if name == headline else scorer.scores(trial, name) for name in names}
     means = {name: statistics.fmean(of.values()) for name, of in found.items() if of}
     quantities = scorer.quantities(trial)
     dropped = run.settings.get("dropped", {})
-    asked = scorer.done(trial, headline)
+    asked = dropped.get(str(trial.number), scorer.done(trial, headline))  # a race looked no further
     state: Literal["done", "running", "waiting", "dropped"] = (
         "dropped" if str(trial.number) in dropped
         else "done" if asked == len(scorer.questions)

@@ -101,6 +101,9 @@ def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
         f"<p>{found.questions:,} of {found.asked:,} questions judged by {escaped(found.headline)}, "
         f"{len(found.lines):,} recipes, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
     )
+    if found.judge:
+        said, words = escaped(found.judge["said"]), escaped(found.judge["prompt"])
+        yield f"<p>{said}</p><details><summary>What the judge is asked</summary><pre>{words}</pre></details>"
 
 
 def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
