@@ -81,10 +81,17 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     kept([right(12), right(11), right(0)[:4] + [None] * 8], ASKED, dropped={"3": 4})
     found = shown()
     assert found.questions == 12
-    assert found.unfinished == "Row 3 was dropped as losing, after 4 questions."
+    assert found.unfinished == "Dropped as losing: row 3 after 4 questions."
     assert found.lines[-1].state == "dropped"
     assert found.lines[-1].difference == -1.0  # over the four
     assert not found.verdict.startswith("So far")
+
+
+def test_against_a_baseline_that_was_dropped_only_the_questions_it_was_asked_count() -> None:
+    kept([right(0)[:4] + [None] * 8, right(12), right(11)], ASKED, dropped={"1": 4})
+    found = shown()
+    assert (found.questions, found.paired) == (12, 4)
+    assert "Differences and p are over the 4 questions that the baseline was asked too." in found.unfinished
 
 
 def test_a_race_that_leaves_one_row_has_a_winner() -> None:

@@ -66,6 +66,7 @@ class Board:
     verdict: str  # what it says, in a sentence
     failures: tuple[str, ...]  # why answers are missing, a line for each
     fit: tuple[Constraint, ...] = ()
+    paired: int = 0  # questions that all tested rows have in common with the baseline too: those of p
     judge: Mapping[str, Any] = field(default_factory=dict)  # the model that judges; empty without one
 
     @property
@@ -76,7 +77,10 @@ class Board:
     @property
     def unfinished(self) -> str:
         """Which rows are not done, in sentences; '' when all are."""
-        return " ".join([*_unfinished(self.lines, self.asked), *_dropped(self.lines)])
+        said = [*_unfinished(self.lines, self.asked), *_dropped(self.lines)]
+        if 0 < self.paired < self.questions:
+            said.append(f"Differences and p are over the {self.paired} questions that the baseline was asked too.")
+        return " ".join(said)
 
     def best(self) -> tuple[Line, tuple[Line, ...]]:
         """The row with the highest headline, and all that cannot be told from it, itself included.
@@ -124,6 +128,7 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     if fit:
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
+    paired = sum(name in scores[against] for name in common)
     return Board(
         run.name,
         headline,
@@ -133,6 +138,7 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
         verdict,
         failures,
         tuple(fit),
+        paired,
         _judge(run, scorer),
     )
 
@@ -229,7 +235,7 @@ def _against(
     others = [number for number in values if number != against and pairs[number]]
     found: dict[int, float] = {}
     if others:
-        same = [name for name in base if all(name in scores[number] for number in others)]
+        same = [name for name in base if all(name in scores[number] for number in values)]
         found = dict(zip(others, holm(_p_values(scores, base, others, same)), strict=True)) if same else {}
     return [
         replace(
@@ -323,10 +329,10 @@ def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
 
 def _dropped(lines: Sequence[Line]) -> list[str]:
     dropped = sorted((line for line in lines if line.state == "dropped"), key=lambda line: line.trial.number)
-    if not dropped:
-        return []
-    after = ", ".join(str(line.asked) for line in dropped)
-    return [f"{numbered(dropped)} {'were' if len(dropped) > 1 else 'was'} dropped as losing, after {after} questions."]
+    said = []
+    for count, lines_of in itertools.groupby(sorted(dropped, key=lambda line: line.asked), key=lambda line: line.asked):
+        said.append(f"r{numbered(lines_of)[1:]} after {count} question{'s' if count != 1 else ''}")
+    return [f"Dropped as losing: {', '.join(said)}."] if said else []
 
 
 def _more(values: Sequence[Sequence[float]], count: int) -> str:
