@@ -129,18 +129,8 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
     paired = sum(name in scores[against] for name in common)
-    return Board(
-        run.name,
-        headline,
-        len(common),
-        len(scorer.questions),
-        tuple(lines),
-        verdict,
-        failures,
-        tuple(fit),
-        paired,
-        _judge(run, scorer),
-    )
+    judge, asked = _judge(run, scorer), len(scorer.questions)
+    return Board(run.name, headline, len(common), asked, tuple(lines), verdict, failures, tuple(fit), paired, judge)
 
 
 def _judge(run: RunRow, scorer: Scorer) -> dict[str, Any]:
