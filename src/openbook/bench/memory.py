@@ -94,7 +94,7 @@ class Watch:
             self._peak = found
 
     def _look_at_cards(self) -> None:
-        ours, everyones = graphics_held(_family(os.getpid()))
+        ours, everyones = graphics_held(family(os.getpid()))
         if self._others is None:
             self._others = everyones - ours
         # Without a process of ours in the list, in a container: what has been taken since the first look.
