@@ -48,6 +48,14 @@ def test_while_no_two_rows_are_done_those_begun_are_tested_over_the_questions_th
     assert found.lines[1].difference == -0.5
 
 
+def test_rows_asked_block_by_block_are_compared_though_some_are_a_block_ahead() -> None:
+    kept([right(12), right(12), *[right(5)[:10] + [None] * 2] * 5], ASKED)
+    found = shown()
+    assert found.questions == 10
+    assert all(line.tested for line in found.lines)
+    assert found.unfinished == ("5 of 7 rows are not done: rows 3 to 7 were asked 10 of 12 questions.")
+
+
 def test_rows_that_share_no_question_are_no_error() -> None:
     kept([right(12)[:3] + [None] * 9, [None] * 9 + right(12)[9:]], ASKED)
     found = shown()
@@ -77,6 +85,13 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     assert found.lines[-1].state == "dropped"
     assert found.lines[-1].difference == -1.0  # over the four
     assert not found.verdict.startswith("So far")
+
+
+def test_a_race_that_leaves_one_row_has_a_winner() -> None:
+    kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
+    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
+    assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
+    assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
 
 
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:

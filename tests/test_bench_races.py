@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from contracts import Write
-from openbook.bench.results import Results, TrialRow
+from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import Runner, results_path
+from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
 from openbook.errors import BookError
 
@@ -203,3 +204,43 @@ def test_of_indexes_that_do_not_all_fit_some_are_made_and_their_rows_asked(
     assert row.settings["left_out"] == [4, 5, 6]
     assert [asked(one) for one in row.trials] == [COUNT, COUNT, COUNT, 0, 0, 0]
     assert notes[1] == "There was no time to make the indexes of rows 4, 5, 6. The same command goes on."
+
+
+# Speeds that are noisy.
+
+
+def disturbed(row: RunRow) -> list[object]:
+    """Make all that was timed noisy; the passages of the first row."""
+    (key,) = {one.search_key for one in row.trials}
+    with Results(results_path()) as results:
+        for question, value in results.of(key).items():
+            results.add(key, question, value | {"others": 5.0})
+        return [value["passages"] for value in results.of(key).values()]
+
+
+@pytest.mark.slow
+def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "bm25", "hybrid"', "")
+    sweep.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)  # whatever else this machine does
+    row = Runner(read_sweep(sweep), "run").run()
+    passages, (trial,), notes = disturbed(row), row.trials, list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr("openbook.bench.quiet.others_now", lambda: 3.0)
+        Runner(read_sweep(sweep), "run", note=notes.append).run()
+    assert notes == [
+        "Other work keeps 300% of the cores busy: the speeds of row 1 are noisy. The same command measures them again "
+        "when the machine is quiet."
+    ]
+    with Results(results_path()) as results:
+        assert Scorer(results, row).noisy(trial)
+    monkeypatch.setattr("openbook.bench.quiet.others_now", lambda: 0.0)
+    Runner(read_sweep(sweep), "run").run()
+    with Results(results_path()) as results:
+        assert len(results.measured(trial.search_key)["speeds"]) == 7  # of eight, the first loads the index
+        assert not Scorer(results, row).noisy(trial)
+        assert [value["passages"] for value in results.of(trial.search_key).values()] == passages
+    monkeypatch.setattr(Runner, "_child", lambda *_: pytest.fail("nothing is left to do"))
+    Runner(read_sweep(sweep), "run").run()

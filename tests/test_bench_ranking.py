@@ -18,7 +18,7 @@ RELEVANT = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), min_size=1
 THEIRS = {"recall": ir_measures.R, "precision": ir_measures.P, "MRR": ir_measures.RR, "nDCG": ir_measures.nDCG}
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(scores=SCORES, relevant=RELEVANT, k=st.sampled_from([1, 3, 5, 10]))
 def test_measures_equal_those_of_ir_measures_also_where_scores_are_equal(
     scores: dict[str, float], relevant: dict[str, int], k: int

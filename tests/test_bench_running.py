@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
 from openbook.book import Book
 from openbook.errors import BookError
+from processes import running
 
 STORIES = {
     "jonah.txt": "Now the LORD had prepared a great fish to swallow up Jonah. And Jonah was in the fish three days.",
@@ -227,11 +227,9 @@ def test_stopping_a_comparison_says_that_it_goes_on(
 
 @pytest.mark.slow
 def test_two_comparisons_at_once_do_each_stage_once(sweep: Path, openbook_home: Path) -> None:
-    program = "import sys; from openbook.app.cli import main; main()"
-    command = [sys.executable, "-c", program, "compare", str(sweep), "--json", "--name"]
-    environment = {**os.environ, "OPENBOOK_HOME": str(openbook_home)}
-    both = [subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE) for name in ("one", "two")]
-    said = [json.loads(process.communicate()[0]) for process in both]
+    command = ["-m", "openbook", "compare", sweep, "--json", "--name"]
+    with running(*command, "one") as one, running(*command, "two") as two:
+        said = [json.loads(process.communicate()[0]) for process in (one, two)]
     assert said[0]["rows"] == said[1]["rows"]
 
 
@@ -274,10 +272,8 @@ def test_killed_again_and_again_it_ends_with_the_same_numbers(sweep: Path, openb
     command[1:3] = ["-c", "from openbook.app.cli import main; main()"]
     environment = {**os.environ, "OPENBOOK_HOME": str(openbook_home)}
     for seconds in (1.0, 2.0, 3.0):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with running(*command[1:], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            time.sleep(seconds)
     done = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)
     shutil.rmtree(openbook_home)
     fresh = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)

@@ -143,7 +143,7 @@ def test_a_picture_has_each_line_in_a_few_kilobytes() -> None:
     assert "prefers-color-scheme" in drawn
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(["a", "of", "international", "long-term", "(x-ray),", "-", "Überschallflug"]), max_size=60)
 )

@@ -36,6 +36,8 @@ from openbook.text import well_formed
 F = TypeVar("F", bound=Callable[..., Any])
 
 USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
+# What goes on where it was stopped.
+RESUMED = ("add", "compare", "demo", "models pull", "questions make", "rebuild", "summarize", "use")
 
 
 @click.group(cls=Sorted, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -326,7 +328,7 @@ def ask(
                 if question:
                     raise
                 failed = True
-                show.error(str(error))  # one bad question of many costs that question
+                show.failed(words, error, json_too=as_json)  # one bad question of many costs that question
     if failed and not sys.stdin.isatty():
         raise click.exceptions.Exit(USER_ERROR)
 
@@ -479,9 +481,7 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] and arguments[0] in {"add", "compare", "demo", "rebuild", "summarize", "use"}
-        resumes = resumes or "--all" in arguments
-        resumes = resumes or arguments[:2] == ["models", "pull"]
+        resumes = " ".join(arguments).startswith(RESUMED) or "--all" in arguments
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED

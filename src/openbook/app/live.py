@@ -98,9 +98,10 @@ class Live:
 
 def drawing(states: Sequence[RowState], seconds_left: float | None, most: int) -> list[str]:
     """The lines of the table; of more than `most` rows those that are at work or nearest to it."""
+    most = max(1, most)
     first = next((place for place, one in enumerate(states) if one.state not in (*ENDED, "waiting")), 0)
     start = max(0, min(first - most // 2, len(states) - most))
-    shown = states[start : start + max(1, most)]
+    shown = states[start : start + most]
     lines = ["row   score  questions  state         recipe"]
     for one in shown:
         state = f"{one.state} {one.part:.0%}" if one.part else one.state

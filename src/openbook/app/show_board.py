@@ -69,6 +69,8 @@ def table(found: Board, *, wide: bool = False) -> None:
     click.echo(f"\n{show.count(found.questions, 'question')}, judged by {found.headline}. {found.verdict}")
     if found.unfinished:
         click.echo(found.unfinished)
+    if found.judge:
+        click.echo(found.judge["said"])
     said = [
         "* cannot be told from the best." if any(line.best for line in lines) else "",
         "+ no other row is better in quality, speed and memory." if any(line.front for line in lines) else "",
@@ -196,6 +198,7 @@ def as_json(found: Board) -> dict[str, Any]:
         "unfinished": found.unfinished,
         "failures": found.failures,
         "fit": [str(one) for one in found.fit],
+        "judge": found.judge or None,
         "rows": [
             {
                 "row": line.trial.number,

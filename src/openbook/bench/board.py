@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from openbook.bench import pareto
 from openbook.bench.constraints import Constraint
+from openbook.bench.judge import prompt, told
 from openbook.bench.quantities import QUANTITIES
 from openbook.bench.ranking import depth
-from openbook.bench.results import TrialRow, no_row
+from openbook.bench.results import RunRow, TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 from openbook.errors import BookError
@@ -63,6 +64,7 @@ class Board:
     verdict: str  # what it says, in a sentence
     failures: tuple[str, ...]  # why answers are missing, a line for each
     fit: tuple[Constraint, ...] = ()
+    judge: Mapping[str, Any] = field(default_factory=dict)  # the model that judges; empty without one
 
     @property
     def fitting(self) -> tuple[Line, ...]:
@@ -112,24 +114,47 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     )
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
+    raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
+    if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
+        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
-    return Board(run.name, headline, len(common), len(scorer.questions), tuple(lines), verdict, failures, tuple(fit))
+    return Board(
+        run.name,
+        headline,
+        len(common),
+        len(scorer.questions),
+        tuple(lines),
+        verdict,
+        failures,
+        tuple(fit),
+        _judge(run, scorer),
+    )
+
+
+def _judge(run: RunRow, scorer: Scorer) -> dict[str, Any]:
+    """The model that judges, its prompt, and how far it can be believed."""
+    by = run.settings.get("judged_by")
+    if not by:
+        return {}
+    agreements, words = [asdict(one) for one in scorer.agreements], prompt(by["prompt"])
+    return {"llm": by["llm"], "agreements": agreements, "said": told(by, scorer.agreements), "prompt": words}
 
 
 def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: Sequence[Constraint]) -> Line:
     """What a row has by itself."""
     run = scorer.run
     searched = [name for name in SEARCH if depth(name) <= run.settings["k"]]
-    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *searched]))
+    judged = ("judged",) if run.settings.get("judged_by") else ()
+    names = list(dict.fromkeys([headline, *(ANSWERS if run.settings["answers"] else ()), *judged, *searched]))
     found = {name: scores if name == headline else scorer.scores(trial, name) for name in names}
     means = {name: statistics.fmean(of.values()) for name, of in found.items() if of}
     quantities = scorer.quantities(trial)
     dropped = run.settings.get("dropped", {})
-    asked = scorer.done(trial, headline)
+    asked = dropped.get(str(trial.number), scorer.done(trial, headline))  # a race looked no further
     state: Literal["done", "running", "waiting", "dropped"] = (
         "dropped" if str(trial.number) in dropped
         else "done" if asked == len(scorer.questions)
@@ -155,10 +180,15 @@ def _line(scorer: Scorer, trial: TrialRow, headline: str, scores: Scores, fit: S
 
 
 def _tested(lines: Sequence[Line], scores: Mapping[int, Scores]) -> list[int]:
-    """Numbers of the rows to compare: those that are done; while fewer than two are, all that have begun."""
+    """Numbers of the rows to compare: two or more of those that were asked most, so that rows times questions is most.
+
+    So rows that have just begun do not cut the questions in common to a few; nor does, where all rows are asked block
+    by block, one that is a block ahead leave the others behind.
+    """
     begun = [line for line in lines if not line.misfits and line.state != "dropped" and scores[line.trial.number]]
-    done = [line for line in begun if line.state == "done"]
-    return [line.trial.number for line in (done if len(done) > 1 else begun)]
+    counts = sorted((len(scores[line.trial.number]) for line in begun), reverse=True)
+    least = max(counts[1:], key=lambda count: (count * sum(other >= count for other in counts), count), default=0)
+    return [line.trial.number for line in begun if len(scores[line.trial.number]) >= least]
 
 
 def _judged(
@@ -269,10 +299,15 @@ def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
     waiting = [line for line in by_number if line.state == "waiting"]
     if not running and not waiting:
         return []
-    said = [f"row {line.trial.number} was asked {line.asked} of {asked} questions" for line in running]
+    said = []
+    for count, lines_of in itertools.groupby(
+        sorted(running, key=lambda line: -line.asked), key=lambda line: line.asked
+    ):
+        group = [*lines_of]
+        rows = numbered(group)
+        said.append(f"r{rows[1:]} {'were' if len(group) > 1 else 'was'} asked {count} of {asked} questions")
     if waiting:
-        rows = numbered(waiting)
-        said.append(f"{rows[0].lower()}{rows[1:]} {'are' if len(waiting) > 1 else 'is'} not begun")
+        said.append(f"r{numbered(waiting)[1:]} {'are' if len(waiting) > 1 else 'is'} not begun")
     count = len(running) + len(waiting)
     return [f"{count} of {len(lines)} rows {'are' if count > 1 else 'is'} not done: {'; '.join(said)}."]
 

@@ -10,7 +10,8 @@ from pathlib import PurePath
 from openbook.recipe import STEPS, parse_many
 
 ABSENT = "-"
-PATH = re.compile(r"'[^']*[/\\][^']*'|\"[^\"]*[/\\][^\"]*\"")  # a quoted option with a folder in it
+# The folders of an absolute path, after a quote, white space or the like: 'https://' is none.
+FOLDERS = re.compile(r"(?<![^\s'\"=(\[,])(?:~|[A-Za-z]:)?[/\\](?:[^'\"\n/\\]+[/\\]+)*(?=[^/\\\s])")
 
 
 def factors(recipes: Sequence[Mapping[str, str]]) -> tuple[list[str], list[list[str]]]:
@@ -51,12 +52,12 @@ def label(heads: Sequence[str], values: Sequence[str]) -> str:
 
 
 def without_folders(text: str) -> str:
-    """A spec, or any text with quoted paths, with the last parts of these alone.
+    """A spec, or any text, with the last parts alone of absolute paths; relative ones stay as they are.
 
     >>> without_folders("llamacpp(model='/home/me/models/a.gguf')")
     "llamacpp(model='a.gguf')"
     """
-    return PATH.sub(lambda found: f"{found[0][0]}{file_name(found[0][1:-1])}{found[0][0]}", text)
+    return FOLDERS.sub("", text)
 
 
 def file_name(path: str) -> str:

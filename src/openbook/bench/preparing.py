@@ -12,6 +12,7 @@ from typing import Any
 
 from openbook import registry
 from openbook.bench.gold import documents_of, resolve
+from openbook.bench.judge import judged_by
 from openbook.bench.questions import Question, read_questions
 from openbook.bench.results import TrialRow
 from openbook.bench.sweep import Sweep, Trial
@@ -78,6 +79,8 @@ def _refuse_unjudged(sweep: Sweep, questions: Sequence[Question]) -> None:
 
 def _refuse_missing(sweep: Sweep) -> None:
     """Raises: ModelError, when a model is not here; before documents are read, which may take long."""
+    if sweep.run.judge:
+        judged_by(sweep.run.judge)
     for trial in sweep.trials:
         registry.make("embedder", trial.recipe.embedder).fingerprint  # noqa: B018 - it is found or not
         for step in STEPS:

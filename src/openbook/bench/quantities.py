@@ -26,6 +26,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "search": Quantity("search", "seconds", "seconds of a search, the median"),
     "search_p95": Quantity("p95", "seconds", "seconds of a search, of which one in twenty takes longer"),
     "ram": Quantity("memory", "bytes", "the most memory that searching or answering took"),
+    "vram": Quantity("vram", "bytes", "the most memory of graphics cards that searching or answering took"),
     "cost": Quantity("$/1000", "dollars", "dollars for a question, the mean"),
     "disk": Quantity("disk", "bytes", "size of the index"),
     "length": Quantity("words", "number", "words of an answer, the median"),

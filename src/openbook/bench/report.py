@@ -29,7 +29,6 @@ from openbook.recipe import Recipe
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("css", "js"))
 BEST, FRONT = "\u25cf", "\u25b2"  # a filled circle, a triangle
 PICTURED = ("answer", "first_token", "search", "ram", "cost", "disk", "index")
-LEVELS = 2  # folders and files that are told of a path
 
 
 def page(
@@ -102,6 +101,9 @@ def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
         f"<p>{found.questions:,} of {found.asked:,} questions judged by {escaped(found.headline)}, "
         f"{len(found.lines):,} recipes, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
     )
+    if found.judge:
+        said, words = escaped(found.judge["said"]), escaped(found.judge["prompt"])
+        yield f"<p>{said}</p><details><summary>What the judge is asked</summary><pre>{words}</pre></details>"
 
 
 def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
@@ -268,8 +270,7 @@ def _front(found: Board, lines: Sequence[Line]) -> str:
 
 
 def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
-    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep", "dropped"}}
-    settings["documents"] = [_place(str(one)) for one in settings.get("documents", [])]
+    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep"}}
     parts = [_facts("Settings", settings)]
     if made_with := row.settings.get("made_with"):
         parts.append(_facts("Made with", made_with))
@@ -288,7 +289,7 @@ def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
 
 def _facts(title: str, facts: Mapping[str, Any]) -> str:
     rows = [
-        f'<tr><th scope="row">{escaped(key)}</th><td class="text">{escaped(_said(value))}</td></tr>'
+        f'<tr><th scope="row">{escaped(_said(str(key)))}</th><td class="text">{escaped(_said(value))}</td></tr>'
         for key, value in facts.items()
     ]
     return f'<table class="facts"><caption>{escaped(title)}</caption><tbody>{"".join(rows)}</tbody></table>'
@@ -297,17 +298,7 @@ def _facts(title: str, facts: Mapping[str, Any]) -> str:
 def _said(value: object) -> str:
     """A setting in words: lists and tables as lines."""
     if isinstance(value, Mapping):
-        return "\n".join(f"{key} {_said(one)}" for key, one in value.items())
+        return "\n".join(f"{_said(str(key))} {_said(one)}" for key, one in value.items())
     if isinstance(value, list):
         return "\n".join(map(_said, value))
-    return _place(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _place(path: str) -> str:
-    """The end of a path: where it lies on the machine that compared is nobody's business.
-
-    >>> _place("/home/me/kafka/*.html")
-    'kafka/*.html'
-    """
-    parts = path.replace("\\", "/").split("/")
-    return "/".join(parts[-LEVELS:]) if len(parts) > LEVELS else path
+    return without_folders(value) if isinstance(value, str) else json.dumps(value)

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from openbook.bench import quiet
+from openbook.bench import judge, quiet
 from openbook.bench.forecasting import Forecast, Forecaster
 from openbook.bench.pacing import Clock, Pace, block, pace, typical
 from openbook.bench.preparing import prepare
@@ -47,7 +47,7 @@ LEAST_BYTES = 20_000_000  # for the results
 AGAIN = 8  # questions asked once more where speeds were noisy
 TOLD_SECONDS = 3.0  # between two looks at how far a row is
 LATE = 0.05  # of the minutes: an index that takes longer than they are is given up
-DOING = {"index": "indexing", "search": "searching", "answer": "answering", "speeds": "timing"}
+DOING = {"index": "indexing", "search": "searching", "answer": "answering", "speeds": "timing", "judge": "judging"}
 
 
 def results_path() -> Path:
@@ -142,6 +142,9 @@ class Runner:
             self._run = row
             try:
                 self._rows(row, results)
+                for trial, key, task in judge.tasks(row, results):
+                    with self._alone(key):
+                        self._child(results, trial, "judge", key, task | {"until": self._clock.deadline})
                 self._again(row, results)
             except TimeUpError:
                 self._say_left(row, results)
@@ -160,6 +163,7 @@ class Runner:
             "headline": self.sweep.headline,
             "documents": list(self.sweep.documents),
             "unread": list(ready.unread),
+            **({"judged_by": judge.judged_by(run.judge)} if run.judge else {}),
             "sweep": self.sweep.text,
             "made_with": made_with(results, self._trials, run.seed, self.report),
         }

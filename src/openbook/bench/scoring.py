@@ -14,6 +14,7 @@ from typing import Any
 
 from openbook import judging
 from openbook.bench.gold import Stretch, has_gold, of_units, units
+from openbook.bench.judge import BESIDE, Agreement, agreement, judge_key
 from openbook.bench.questions import Question, key_of, question_of
 from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
@@ -36,6 +37,7 @@ class Judged:
     question: Question
     value: Mapping[str, Any]
     golds: Sequence[Sequence[Stretch]]
+    verdict: float | None = None  # of the model that judges, if there is one: 1 for right
 
     @property
     def text(self) -> str:
@@ -85,6 +87,7 @@ OF_ANSWERS: Mapping[str, Callable[[Judged], float | None]] = {
     "cited_recall": Judged.cited_recall,
     "refused": _refused,
     "ended": lambda one: float(one.value.get("stopped") == "end"),
+    "judged": lambda one: one.verdict if "text" in one.value else 0.0,
 }
 
 
@@ -123,14 +126,31 @@ class Scorer:
             BookError: No measure has that name.
         """
         if (trial.number, name) not in self._scores:
+            if name == "judged" and not self.run.settings.get("judged_by"):
+                raise BookError(f"No model judged the answers of {self.run.name}. Name one in its sweep: [run] judge.")
             judge = OF_ANSWERS.get(name)
             self._scores[trial.number, name] = self._answers(trial, judge) if judge else self._searched(trial, name)
         return self._scores[trial.number, name]
 
+    @cached_property
+    def agreements(self) -> tuple[Agreement, ...]:
+        """How often the model that judges agrees with measures that need none, over the answers of all rows."""
+        if not self.run.settings.get("judged_by"):
+            return ()
+        judged = {trial.number: self.scores(trial, "judged") for trial in self.run.trials}
+        pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in BESIDE}
+        for trial in self.run.trials:
+            for name, found in pairs.items():
+                other = self.scores(trial, name)
+                found += [(score, other[one]) for one, score in judged[trial.number].items() if one in other]
+        return tuple(agreement(name, found) for name, found in pairs.items() if found)
+
     def _answers(self, trial: TrialRow, judge: Callable[[Judged], float | None]) -> Scores:
-        kept = self.of(trial.answer_key)
+        kept, by = self.of(trial.answer_key), self.run.settings.get("judged_by")
+        said = self.of(judge_key(by, trial.answer_key)) if by and trial.answer_key else {}
+        verdicts = {key: float(value["right"]) for key, value in said.items()}
         found = {
-            one.id: judge(Judged(one, kept[key], self.golds(one)))
+            one.id: judge(Judged(one, kept[key], self.golds(one), verdicts.get(key)))
             for one in self.questions
             if (key := key_of(one)) in kept
         }
@@ -209,7 +229,7 @@ class Scorer:
             found["search_p95"] = statistics.quantiles(speeds["search"], n=20, method="inclusive")[-1]
         index, used = measured["index"], measured["answer" if trial.answer_key else "search"]
         found |= {"index": index.get("seconds"), "index_ram": index.get("peak_bytes"), "disk": index.get("size_bytes")}
-        found["ram"] = used.get("peak_bytes")
+        found |= {"ram": used.get("peak_bytes"), "vram": used.get("vram_bytes")}
         texts = [str(one["text"]) for one in self._answered(trial)]
         found["length"] = statistics.median([len(text.split()) for text in texts]) if texts else None
         found["cost"] = self._dollars(trial, measured["answer"])

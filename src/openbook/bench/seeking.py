@@ -26,6 +26,7 @@ from openbook.types import Chunk, Passage, Splitter
 
 DEEP = 1000  # passages of the retriever that are looked through
 FARTHEST = 10_000  # of each side alone
+SHORTEST, ENDING = 4, 2  # letters: 'cost' and 'costs', 'develop' and 'developed' are one
 MOST_DOCUMENTS = 20  # that hold a target and whose chunks are looked at
 
 SIDES = {"bm25": ("words",), "dense": ("meaning",)}
@@ -50,6 +51,15 @@ class Sought:
         found = [(step.name, self.rank(step.passages)) for step in steps]
         # What the retriever puts behind its pool no refiner has seen.
         return found if found[0][1] else [(found[0][0], self._deeper())]
+
+    @property
+    def found(self) -> list[Chunk]:
+        """The first of what the retriever finds, best first."""
+        return [one.chunk for one in self._first]
+
+    @cached_property
+    def _first(self) -> Sequence[Passage]:
+        return self._retrieved(self.pool)
 
     @property
     def unknown(self) -> str:
@@ -101,8 +111,24 @@ class Sought:
         return [word for word in self.words if self.rank(self.book.store.match(word, FARTHEST, within=within))]
 
     def whole(self) -> Chunk | None:
-        """The first chunk that holds a target whole."""
-        return next((chunk for chunk in self.chunks if any(one.is_whole_in(chunk) for one in self.wanted)), None)
+        """The first chunk that can answer by itself."""
+        return next((chunk for chunk in self.chunks if self.enough([chunk])), None)
+
+    def enough(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether chunks together hold a target: each word of the question that stands in it, and the answer."""
+        for target in self.wanted:
+            if any(target.is_whole_in(chunk) for chunk in chunks):
+                return True
+            if target.answer and any(target.is_in(chunk) for chunk in chunks):
+                there = {word for chunk in chunks if target.share(chunk) for word in _begun(chunk.indexed)}
+                if self._needed(target) <= there:
+                    return True
+        return False
+
+    def _needed(self, target: Target) -> set[str]:
+        document = self.book.documents.get(target.stretch.document_id)
+        text = document.text[target.start : target.end] if document else ""
+        return _begun(" ".join(self.words)) & _begun(text)
 
     def parts(self, target: Target) -> list[Chunk]:
         """The chunks that hold some of a target, in their order."""
@@ -157,7 +183,7 @@ class Sought:
         for document_id in dict.fromkeys(one.stretch.document_id for one in self.wanted[:MOST_DOCUMENTS]):
             document = self.book.documents.get(document_id)
             for chunk in splitter(document, document_id) if document else ():
-                if any(one.is_whole_in(chunk) for one in self.wanted):
+                if self.enough([chunk]):
                     return True
         return False
 
@@ -187,3 +213,8 @@ def _asks(spec: Spec) -> bool:
 
 def _same(one: Chunk, other: Chunk) -> bool:
     return (one.document_id, one.start, one.end) == (other.document_id, other.start, other.end)
+
+
+def _begun(text: str) -> set[str]:
+    """The words of a text without what may be endings."""
+    return {word[: max(SHORTEST, len(word) - ENDING)] for word in re.findall(r"\w+", text.casefold())}

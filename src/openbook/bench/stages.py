@@ -23,6 +23,7 @@ from typing import Any
 from openbook import registry
 from openbook.asking import last_answer
 from openbook.bench.gold import elsewhere
+from openbook.bench.judge import judge
 from openbook.bench.memory import Watch
 from openbook.bench.preparing import unasking
 from openbook.bench.quiet import Others, load
@@ -219,6 +220,7 @@ STAGES: Mapping[str, Callable[[Mapping[str, Any], Results, Say], dict[str, Any]]
     "search": _search,
     "answer": _answer,
     "speeds": _speeds,
+    "judge": judge,
 }
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ KEYS = ("documents", "questions", "baseline", "recipe", "vary", "run")
 MODES = ("grid", "one-at-a-time", "random(n=20)", "race")
 MOST = 10_000  # recipes; more is a mistyped list
 # Of answers, each a mean over questions: openbook.judging.
-ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "cited_recall", "refused", "ended")
+ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "cited_recall", "refused", "ended", "judged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Run:
     k: int = 10  # passages searched for
     answers: bool = True  # False: only the search is judged, no model is asked
     max_tokens: int = 200
+    judge: str = ""  # a model that says of each answer whether it is right, such as 'quote'; '': none
     seed: int = 1
 
     @property
@@ -159,6 +160,11 @@ def _run(table: Mapping[str, Any]) -> Run:
             raise SpecError(f"[run] headline = {run.headline!r} needs k = {depth(run.headline)} or more.")
     if run.headline in ANSWER_MEASURES and not run.answers:
         raise SpecError(f"[run] headline = {run.headline!r} needs answers = true.")
+    if run.judge and not run.answers:
+        raise SpecError("[run] judge judges answers: it needs answers = true.")
+    if run.headline == "judged" and (not run.judge or run.mode.startswith("race")):
+        why = "drops rows before it judges" if run.judge else "needs one: judge = \"llamacpp\""
+        raise SpecError(f"[run] headline = 'judged' is what the judge says, and this run {why}.")
     return run
 
 

@@ -1,16 +1,18 @@
 """What a passage must hold so that a question can be answered from it: the sentence of its gold with the answer.
 
 A gold may be a word, a page or a whole document, so that half of it was found does not say that the answer was. Where
-one of the expected answers stands in a gold, the sentence around it is the target; else the gold itself is.
+one of the expected answers stands in a gold, the sentence around it is the target; where one stands beside it, as a
+quote is often of the words before the answer, the target is from one to the other; else the gold itself is.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from openbook.bench.gold import HALF, Stretch
 from openbook.bench.questions import Question
@@ -19,7 +21,8 @@ from openbook.types import Chunk
 
 LONGEST = 200  # characters on each side of an answer that are its sentence: tables and code have no full stops
 MOST = 20  # places of one gold in which its answers stand: of a whole document there may be thousands
-NEARLY_ALL = 0.9  # of a sentence: a cut in its last words loses nothing
+BESIDE = 300  # characters from a gold to an answer that stands beside it
+NEARLY_ALL = 0.75  # of a sentence: a cut in its last words loses nothing
 ARTICLES = frozenset({"a", "an", "the"})
 
 
@@ -50,14 +53,6 @@ class Target:
         """How much of it a chunk holds: 0 to 1."""
         return self._shared(chunk) / (self.end - self.start)
 
-    def covered(self, chunks: Iterable[Chunk]) -> float:
-        """How much of it chunks hold together: 0 to 1."""
-        done, held = self.start, 0
-        for chunk in sorted((one for one in chunks if self._shared(one)), key=lambda one: one.start):
-            held += max(0, min(chunk.end, self.end) - max(chunk.start, done))
-            done = max(done, chunk.end)
-        return held / (self.end - self.start)
-
     def _holds_answer(self, chunk: Chunk) -> bool:
         assert self.answer is not None
         return (
@@ -72,30 +67,41 @@ class Target:
         return max(0, min(chunk.end, self.end) - max(chunk.start, self.start))
 
 
+Text: TypeAlias = tuple[str, int]
+"""Text of a document, or of a part of it, and where in the document it begins."""
+
+
 def targets(
-    question: Question, golds: Sequence[Sequence[Stretch]], text_of: Callable[[int, Stretch], str]
+    question: Question, golds: Sequence[Sequence[Stretch]], text_of: Callable[[int, Stretch], Text]
 ) -> list[Target]:
-    """The targets of a question; `text_of` gives the text of the n-th gold's stretch, '' where it is not known."""
+    """The targets of a question; `text_of` gives the text around the n-th gold's stretch, '' where it is not known."""
     return [
         target
         for number, stretches in enumerate(golds)
         for stretch in stretches
-        for target in _of_stretch(question, number, stretch, text_of(number, stretch))
+        for target in _of_stretch(question, number, stretch, *text_of(number, stretch))
     ]
 
 
-def _of_stretch(question: Question, number: int, stretch: Stretch, text: str) -> list[Target]:
-    spans = list(places(text, question.answers)) if text else []
-    if not spans:
-        return [Target(stretch, number, stretch.start, stretch.end)]
-    ends = list(sentence_ends(text))
+def _of_stretch(question: Question, number: int, stretch: Stretch, text: str, begin: int) -> list[Target]:
+    first, last = stretch.start - begin, stretch.end - begin
+    inside = text[first:last]
+    spans = list(places(inside, question.answers))
+    ends = list(sentence_ends(inside)) if spans else []
     found = {}
     for start, end in spans[:MOST]:
-        first, last = sentence(text, ends, start, end)
-        begin = stretch.start
-        answer = (begin + start, begin + end)
-        found[answer] = Target(stretch, number, begin + first, begin + last, answer)
-    return list(found.values())
+        begins, ended = sentence(inside, ends, start, end)
+        answer = (stretch.start + start, stretch.start + end)
+        found[answer] = Target(stretch, number, stretch.start + begins, stretch.start + ended, answer)
+    if found:
+        return list(found.values())
+    before = max(0, first - BESIDE)
+    near = [] if stretch.whole else list(places(text[before : last + BESIDE], question.answers))
+    if not near:
+        return [Target(stretch, number, stretch.start, stretch.end)]
+    spans = [(begin + before + start, begin + before + end) for start, end in near]
+    answer = min(spans, key=lambda one: max(stretch.start - one[1], one[0] - stretch.end))
+    return [Target(stretch, number, min(stretch.start, answer[0]), max(stretch.end, answer[1]), answer)]
 
 
 def sentence(text: str, ends: Sequence[int], start: int, end: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,7 @@ from openbook.bench.results import TrialRow
 from openbook.bench.scoring import Scorer
 from openbook.bench.seeking import DEEP, FARTHEST, Sought
 from openbook.bench.speaking import spoken
-from openbook.bench.targets import Target, places
+from openbook.bench.targets import Target, Text, places
 from openbook.bench.unread import Unfound, unfound
 from openbook.bench.why import STEPS, Case, lost
 from openbook.book import Book
@@ -145,9 +145,9 @@ class Tracer:
             self._documents[document_id] = self.book.documents.get(document_id)
         return self._documents[document_id]
 
-    def _text_of(self, number: int, stretch: Stretch) -> str:
+    def _text_of(self, number: int, stretch: Stretch) -> Text:
         document = self.document(stretch.document_id)
-        return document.text[stretch.start : stretch.end] if document else ""
+        return (document.text if document else ""), 0
 
 
 @dataclass
@@ -191,9 +191,14 @@ class _Trace:
             shown = self._shown()
             luck = "" if shown or not case.answer else " What answers it was not in the prompt: the model guessed well."
             return "", f"Nothing is lost: the row has it right.{luck}"
-        if self._shown() and why.is_whole_in(self.wanted, why.chunks(case.answer["passages"])):
+        if not self._shown():
+            return self._not_shown()
+        if self.sought.enough(self._passages()):
             return self._said_wrong()
-        return self._not_shown()
+        if left_out := "; ".join(case.answer["left_out"]):
+            self._roomier()
+            return "budget", f"Only a part of it was shown, as [{self._shown()}]: {left_out}."
+        return self._split()
 
     # Whether it was there to be found.
 
@@ -258,7 +263,9 @@ class _Trace:
     # What each step made of it.
 
     def _look(self) -> None:
-        target, sought = self.wanted[0], self.sought
+        sought = self.sought
+        best = next((one for one in sought.found if why.rank_of(self.wanted, [one])), None)
+        target = next((one for one in self.wanted if best and one.is_in(best)), self.wanted[0])
         more = f", and in {len(self.wanted) - 1} other places" if len(self.wanted) > 1 else ""
         guessed = "" if self.question.gold else " (no gold: it is looked for by the answer's words)"
         self._say("documents", f"{self._source(target)} holds it: {self._text(target)!r}{more}{guessed}")
@@ -270,7 +277,11 @@ class _Trace:
         if searched := self.case.answer.get("searched"):
             self._say("rewriting", f"searched for {searched!r}")
         (retriever, rank), *refined = sought.ranks
-        self._say("search", f"{retriever}: {_number(rank, DEEP)} ({self._sides()})")
+        if self._cut() and not rank:
+            parts = ", ".join(_number(one, DEEP) for one in sought.part_ranks(self._cut_target()))
+            self._say("search", f"{retriever}: its parts are {parts}")
+        else:
+            self._say("search", f"{retriever}: {_number(rank, DEEP)} ({self._sides()})")
         before = rank
         for name, after in refined:
             self._say("refiners", f"{name}: {_number(before, DEEP)} -> {_number(after, 0)}")
@@ -280,7 +291,9 @@ class _Trace:
         if self.case.answer:
             shown = self._shown()
             out = "".join(f"; {line}" for line in self.case.answer["left_out"])
-            where = f"shown as [{shown}]" if shown else "not shown"
+            by_chance = judging.contains(self.case.prompt, self.question.answers)
+            not_shown = "not shown" + (", though an answer's words stand elsewhere in the prompt" if by_chance else "")
+            where = f"shown as [{shown}]" if shown else not_shown
             self._say("prompt", f"{where}, of {len(self.case.answer['passages'])}{out}")
             self._say("model", f"said {self._quoted()}{self._ended()}")
 
@@ -293,8 +306,15 @@ class _Trace:
         return f"{', '.join(said)}; of its words there: {words}"
 
     def _shown(self) -> int:
-        passages = why.chunks(self.case.answer.get("passages", []))
-        return why.rank_of(self.wanted, passages)
+        return why.rank_of(self.wanted, why.chunks(self.case.answer.get("passages", [])))
+
+    def _passages(self) -> list[Chunk]:
+        """What the prompt shows, with its text."""
+        found = []
+        for one in why.chunks(self.case.answer.get("passages", [])):
+            document = self.tracer.document(one.document_id)
+            found.append(replace(one, text=document.text[one.start : one.end] if document else ""))
+        return found
 
     # The model.
 

@@ -22,9 +22,10 @@ from openbook.bench.results import RunRow, TrialRow
 from openbook.bench.running import key_of, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.speaking import piece, spoken, twins
-from openbook.bench.targets import NEARLY_ALL, Target, targets
+from openbook.bench.targets import Target, Text, targets
 from openbook.recipe import Spec
 from openbook.stores.flat import STOP_WORDS
+from openbook.text import beginning
 from openbook.types import Chunk
 
 STEPS = (
@@ -45,6 +46,7 @@ STEPS = (
 """What may lose a question, in the order of the line; the last three: the question or its gold is at fault, it has no
 answer and was answered, the model's call failed."""
 
+SHORT = 60  # characters of what is quoted
 OTHER_WORDS = 0.75  # of the words that are expected: it may be right, said otherwise
 POLAR = frozenset({"yes", "no", "ja", "nein", "true", "false"})  # they need not stand in the text that says so
 
@@ -63,7 +65,7 @@ def lost(scorer: Scorer, trial: TrialRow, question: Question) -> str:
     if not question.answerable:
         return "format" if misspoken(case) else "unanswerable"
     if case.shown:
-        return said_wrong(case) if case.shown_whole else not_shown(case)
+        return said_wrong(case)
     if question.gold and not case.targets:
         return unread(case)
     return not_shown(case)
@@ -76,8 +78,8 @@ class Case:
     scorer: Scorer
     trial: TrialRow
     question: Question
-    text_of: Callable[[int, Stretch], str] | None = None
-    """The text of a gold's stretch, from the documents; without it what the gold quotes."""
+    text_of: Callable[[int, Stretch], Text] | None = None
+    """The text around a gold's stretch, from the documents; without it what the gold quotes."""
 
     @cached_property
     def answer(self) -> dict[str, Any]:
@@ -104,9 +106,9 @@ class Case:
         question = self.question if self.trial.answer_key else replace(self.question, answers=())
         return targets(question, self.golds, self.text_of or self._quoted)
 
-    def _quoted(self, number: int, stretch: Stretch) -> str:
+    def _quoted(self, number: int, stretch: Stretch) -> Text:
         quote = self.question.gold[number].quote if number < len(self.question.gold) else ""
-        return quote if len(quote) == stretch.end - stretch.start else ""
+        return (quote if len(quote) == stretch.end - stretch.start else ""), stretch.start
 
     @cached_property
     def take(self) -> int:
@@ -140,11 +142,6 @@ class Case:
         return int(bool(judging.contains(self.prompt, self.question.answers)))
 
     @property
-    def shown_whole(self) -> bool:
-        """Whether the passages in the prompt together hold nearly all of what can answer, not only a half of it."""
-        return not self.targets or is_whole_in(self.targets, chunks(self.answer.get("passages", [])))
-
-    @property
     def prompt(self) -> str:
         """What the model was sent, without the question."""
         return str(self.answer.get("prompt", "")).replace(self.question.text, " ")
@@ -163,12 +160,6 @@ def chunks(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
 def rank_of(wanted: Sequence[Target], passages: Sequence[Chunk]) -> int:
     """The number of the first passage that can answer, from 1; 0: none does."""
     return next((n for n, chunk in enumerate(passages, 1) if any(one.is_in(chunk) for one in wanted)), 0)
-
-
-def is_whole_in(wanted: Sequence[Target], passages: Sequence[Chunk]) -> bool:
-    """Whether what can answer is in passages but for some words, perhaps in two that touch."""
-    there = [one for one in wanted if rank_of([one], passages)]
-    return any(one.answer is None or one.covered(passages) >= NEARLY_ALL for one in there)
 
 
 @lru_cache(maxsize=256)
@@ -230,10 +221,13 @@ def _cut_off(target: Target, case: Case) -> bool:
 
 
 def said_wrong(case: Case) -> str:
-    """Of a question whose answer the model was shown: 'format', 'question' or 'model'."""
+    """Of a question whose gold the model was shown: 'format', 'question', 'splitting' or 'model'."""
     if misspoken(case):
         return "format"
-    return "question" if doubted(case) else "model"
+    if not doubted(case):
+        return "model"
+    # A gold that is a whole document was found, but another part of it.
+    return "splitting" if any(one.answer is None and one.stretch.whole for one in case.targets) else "question"
 
 
 def misspoken(case: Case) -> str:
@@ -270,9 +264,11 @@ def doubted(case: Case) -> str:
     for one, words in zip(expected, wanted, strict=True):
         if len(words) > 1 and sum(word in said for word in words) >= OTHER_WORDS * len(words):
             return f"it may be right in other words than {one!r}"
+    if POLAR & {judging.plain(one) for one in expected} or judging.contains(case.prompt, expected):
+        return ""
     there = set(judging.plain(case.prompt).split())
-    if not POLAR & {word for words in wanted for word in words} and not any(there & set(words) for words in wanted):
-        return f"no word of what is expected ({expected[0]!r}) stands in what the model was shown"
+    if not any(sum(word in there for word in words) >= OTHER_WORDS * len(words) for words in wanted if words):
+        return f"what is expected ({beginning(expected[0], SHORT)!r}) does not stand in what the model was shown"
     return ""
 
 
