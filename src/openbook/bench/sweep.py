@@ -163,7 +163,7 @@ def _run(table: Mapping[str, Any]) -> Run:
     if run.judge and not run.answers:
         raise SpecError("[run] judge judges answers: it needs answers = true.")
     if run.headline == "judged" and (not run.judge or run.mode.startswith("race")):
-        why = "drops rows before it judges" if run.judge else "needs one: judge = \"llamacpp\""
+        why = "drops rows before it judges" if run.judge else 'needs one: judge = "llamacpp"'
         raise SpecError(f"[run] headline = 'judged' is what the judge says, and this run {why}.")
     return run
 
