@@ -87,9 +87,12 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     assert not found.verdict.startswith("So far")
 
 
-def test_a_race_that_leaves_one_row_has_a_winner() -> None:
+def test_a_race_that_leaves_one_row_has_a_winner_and_does_not_call_it_better() -> None:
     kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
-    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
+    assert shown().verdict == (
+        "Row 1 won the race: by these questions no other row would have caught up. Whether it is better by more than "
+        "luck, a race does not say."
+    )
     assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
     assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
 
