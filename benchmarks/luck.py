@@ -118,7 +118,11 @@ def raced(rows: int, questions: int = 100, seed: int = 8) -> float:
     random, single = np.random.default_rng(seed), 0
     for _ in range(RUNS):
         scores = simulated(random, questions, rows)
-        *_, last = race(rows, questions, lambda row, count, scores=scores: scores[row][:count])
+
+        def ask(row: int, count: int, scores: Scores = scores) -> list[float]:
+            return scores[row][:count]
+
+        *_, last = race(rows, questions, ask)
         single += len(last.left) == 1
     return single / RUNS
 
