@@ -400,6 +400,11 @@ def test_a_file_of_another_origin_is_left_alone(book: Book, out: Path) -> None:
         made(book, other, seed=2)
 
 
+def test_a_folder_that_is_not_there_is_said(book: Book, tmp_path: Path) -> None:
+    with pytest.raises(BookError, match=r"^Cannot write .*: No such file or directory\. Name another file: -o FILE"):
+        made(book, tmp_path / "none" / "q.jsonl")
+
+
 def test_an_empty_book_and_a_model_without_words_are_refused(tmp_path: Path, out: Path) -> None:
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         with pytest.raises(ModelError, match="^quote has no words of its own"):
@@ -423,7 +428,6 @@ def test_too_few_documents_give_what_they_can(book: Book, out: Path) -> None:
         (["--llm", "llamacpp(model='none.gguf')"], "none.gguf"),
         (["-n", "0"], "0"),
         (["--unanswerable", "2"], "2"),
-        (["--llm", "smollm2", "-o", "/nowhere/at/all/q.jsonl"], ""),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -118,7 +118,7 @@ class Maker:
     share: float = UNANSWERABLE
     seed: int = 1
     report: Report | None = None
-    _searching: Lock = field(default_factory=Lock, init=False)
+    _looking: Lock = field(default_factory=Lock, init=False)  # one thread at a time looks into the book
 
     def __post_init__(self) -> None:
         self.path = absolute(self.path)
@@ -226,7 +226,8 @@ class Maker:
         guess = work.recall(question)
         if right(guess, picked.answer):
             return tried.rejected(MEMORY, reader=read, memory=guess), None
-        golds = golds_of(work.span, picked, self.book.documents, self.book.store)
+        with self._looking:
+            golds = golds_of(work.span, picked, self.book.documents, self.book.store)
         if not golds:
             return tried.rejected(COMMON, reader=read, memory=guess), None
         said = {
@@ -250,7 +251,7 @@ class Maker:
             return tried.rejected(DOUBLED), None
         if not refuses(read := work.read(question)):
             return tried.rejected(ANSWERED, reader=read), None
-        with self._searching:
+        with self._looking:
             passages = [one for one in self.book.search(question, FOUND + 1) if not _within(one, work.span)][:FOUND]
         text = "\n\n".join(one.chunk.indexed[:FOUND_CHARACTERS] for one in passages)
         if text and not refuses(read := work.read(question, heading="", text=text)):
