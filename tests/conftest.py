@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from contracts import Write
 
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Random input is the same in each run, and how long it takes says nothing on a busy machine.
+settings.register_profile("promises", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("promises")
 
 DATA = Path(os.environ.get("OPENBOOK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -44,6 +50,16 @@ def weights() -> Path:
     if not (named or home) or not path.is_file():
         pytest.skip("set OPENBOOK_TEST_GGUF, or OPENBOOK_TEST_HOME to a home with smollm2-135m")
     return path
+
+
+@pytest.fixture
+def loads_for_ever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    """Every model that llama.cpp is given loads for ever, until it is undone."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "xllamacpp.py").write_text("import time\nwhile True: time.sleep(9)", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        yield patch
 
 
 @pytest.fixture

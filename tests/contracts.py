@@ -69,11 +69,13 @@ WORDS = [
 ]
 
 RANDOM = settings(
-    deadline=None,
-    derandomize=True,
     max_examples=60,
     # A promise is inherited by many test classes, each with a fixture of its own.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.differing_executors,
+        HealthCheck.too_slow,
+    ],
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from contracts import serving
+from processes import PATIENCE
 
 
 @dataclass
@@ -28,7 +28,15 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     chunked: bool = True
     cut: bool = False  # the connection ends before the answer does
-    pause: float = 0.0  # seconds before each event
+    heard: threading.Event | None = None  # the last event waits until a client has said that it heard the others
+    silent: threading.Event | None = None  # nothing is said until it is set
+
+    def wait(self, *, last: bool) -> None:
+        """Before an event. Raises: OSError, when a client told of nothing before the end."""
+        if self.silent is not None:
+            self.silent.wait(PATIENCE)
+        if last and self.heard is not None and not self.heard.wait(PATIENCE):
+            raise TimeoutError
 
 
 @dataclass
@@ -100,8 +108,8 @@ def speaking(path: str = "") -> Generator[Speaker]:
                 self.close_connection = True
 
         def say(self, reply: Reply) -> None:
-            for event in reply.events:
-                time.sleep(reply.pause)
+            for number, event in enumerate(reply.events, 1):
+                reply.wait(last=number == len(reply.events))
                 for half in halves((event + "\n\n").encode()):  # events and even characters may come in pieces
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half) if reply.chunked else half)
                     self.wfile.flush()

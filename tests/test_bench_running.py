@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
 from openbook.book import Book
 from openbook.errors import BookError
+from processes import running
 
 STORIES = {
     "jonah.txt": "Now the LORD had prepared a great fish to swallow up Jonah. And Jonah was in the fish three days.",
@@ -108,18 +108,17 @@ def test_the_table_is_shown_by_any_measure(sweep: Path, capsys: pytest.CaptureFi
     assert run(["compare", str(sweep)]) == 0
     shown = capsys.readouterr().out
     assert "No difference found between these 4 recipes with 4 questions" in shown
-    assert "splitter=chars(size=200) retriever=bm25" in shown
+    assert re.search(r"^1.* 60 +bm25$", shown, re.MULTILINE)
     assert run(["compare", "show", "sweep", "--by", "nDCG@3", "--against", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["headline"] == "nDCG@3"
     assert [row["p"] for row in said["rows"] if row["row"] == 2] == [None]
     page = sweep.parent / "page.html"
-    assert run(["compare", "report", "-o", str(page)]) == 0
+    assert run(["report", "-o", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.count("<details>") == len(QUESTIONS) + 1
-    assert text.count("<svg") == 4
+    assert text.count("<details>") == len(QUESTIONS) + 4  # and recipes
     assert "How long was Jonah in the fish?" in text
-    assert not re.search(r"https?://|src=|href=", text)  # it opens without a network
+    assert not re.search(r"https?://|src=|href=\"[^#]", text)  # it opens without a network
 
 
 @pytest.mark.parametrize(
@@ -228,11 +227,9 @@ def test_stopping_a_comparison_says_that_it_goes_on(
 
 @pytest.mark.slow
 def test_two_comparisons_at_once_do_each_stage_once(sweep: Path, openbook_home: Path) -> None:
-    program = "import sys; from openbook.app.cli import main; main()"
-    command = [sys.executable, "-c", program, "compare", str(sweep), "--json", "--name"]
-    environment = {**os.environ, "OPENBOOK_HOME": str(openbook_home)}
-    both = [subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE) for name in ("one", "two")]
-    said = [json.loads(process.communicate()[0]) for process in both]
+    command = ["-m", "openbook", "compare", sweep, "--json", "--name"]
+    with running(*command, "one") as one, running(*command, "two") as two:
+        said = [json.loads(process.communicate()[0]) for process in (one, two)]
     assert said[0]["rows"] == said[1]["rows"]
 
 
@@ -275,10 +272,8 @@ def test_killed_again_and_again_it_ends_with_the_same_numbers(sweep: Path, openb
     command[1:3] = ["-c", "from openbook.app.cli import main; main()"]
     environment = {**os.environ, "OPENBOOK_HOME": str(openbook_home)}
     for seconds in (1.0, 2.0, 3.0):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with running(*command[1:], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            time.sleep(seconds)
     done = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)
     shutil.rmtree(openbook_home)
     fresh = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout)

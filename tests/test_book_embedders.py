@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pytest
 from openbook import Book, Recipe
 from openbook.embedders.hashed import Hashed
 from openbook.errors import BookError, ModelError
+from processes import line_of, running, until
 
 MISSING = "e5-small is not here."
 RECIPE = Recipe().with_step("embedder", "hashed(dim=96)").with_step("llm", "quote")
@@ -48,15 +45,6 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
     with Book.open(tmp_path / "book", recipe, create=True) as book:
         book.add([documents])
         yield book
-
-
-def rebuilding(book: Book, seconds: float, *embedders: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", REBUILD, str(book.folder), str(seconds), *embedders],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
 
 
 def stores(book: Book) -> list[str]:
@@ -104,14 +92,15 @@ class Searching:
 def test_a_book_is_searched_all_the_time_while_its_embedder_changes(book: Book, anew: bool) -> None:
     before = stores(book)
     with Searching(book.folder, anew=anew) as searching:
-        child = rebuilding(book, 0.2, *(f"hashed(dim={dim})" for dim in (64, 96, 32, 200)))
-        out, _ = child.communicate(timeout=120)
+        embedders = [f"hashed(dim={dim})" for dim in (64, 96, 32, 200)]
+        with running("-c", REBUILD, book.folder, "0.2", *embedders) as child:
+            out, _ = child.communicate()
         switched = searching.searches
-        time.sleep(0.3)
+        until(lambda: searching.searches > switched)
     assert child.returncode == 0
     assert out.count("switched") == 4
     assert searching.wrong == []
-    assert searching.searches > switched > 4
+    assert switched > 4
     assert len(book.search("king number7", k=3)) == 3  # this opening follows too
     assert book.add([]).added == 0  # a search that opened a store just as it went may have left its folder
     assert len(stores(book)) == 1
@@ -122,15 +111,13 @@ def test_a_book_is_searched_all_the_time_while_its_embedder_changes(book: Book, 
 @pytest.mark.slow
 def test_a_rebuild_that_is_killed_leaves_the_old_embedder_serving_and_its_leftovers_go(book: Book) -> None:
     before, found = stores(book), book.search("king number7", k=3)
-    child = rebuilding(book, 30, "hashed(dim=64)")
-    assert child.stdout is not None
-    assert child.stdout.readline() == "embedding\n"
-    assert len(stores(book)) >= 1
-    with Book.open(book.folder) as other:
-        assert other.search("king number7", k=3) == found
-        assert other.embedder.dim == 96
-    child.kill()
-    child.communicate()
+    with running("-c", REBUILD, book.folder, "600", "hashed(dim=64)") as child:
+        assert line_of(child) == "embedding"
+        assert len(stores(book)) >= 1
+        with Book.open(book.folder) as other:
+            assert other.search("king number7", k=3) == found
+            assert other.embedder.dim == 96
+        child.kill()
     (book.folder / "store-99999999").mkdir(exist_ok=True)  # as a store has that had written something
     assert book.search("king number7", k=3) == found
     assert book.add([]).added == 0

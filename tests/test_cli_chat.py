@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from openbook.app.cli import run
+from processes import PATIENCE, running
 
 NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
@@ -176,13 +176,21 @@ def test_one_bad_question_of_many_costs_that_question(typed: Type) -> None:
     assert err.startswith("openbook: ")
 
 
+def test_what_failed_has_its_line_of_json_too(typed: Type) -> None:
+    out, err = typed(["/retry", "Who was swallowed?"], "--json", "--where", "year >", code=1)
+    command, question = map(json.loads, out.splitlines())
+    assert command == {"command": "/retry", "error": "Nothing was asked yet, so there is nothing to ask again."}
+    assert question["question"] == "Who was swallowed?"
+    assert [f"openbook: {one['error']}" for one in (command, question)] == err.splitlines()
+
+
 def test_json_is_one_object_a_line(typed: Type) -> None:
     out, err = typed(
         ["Who was swallowed?", "/sources", "/model", "/recipe", "/list", "/retry", "/forget", "/nix"],
         "--json",
         code=1,
     )
-    answer, sources, model, recipe, listed, again, forgotten = map(json.loads, out.splitlines())
+    answer, sources, model, recipe, listed, again, forgotten, failed = map(json.loads, out.splitlines())
     assert {"chat", "question", "searched", "answer", "cited", "left_out", "passages", "model"} <= set(answer)
     assert (answer["cited"], answer["left_out"]) == ([1], [])
     assert answer["chat"].endswith("-who-was-swallowed")
@@ -192,6 +200,7 @@ def test_json_is_one_object_a_line(typed: Type) -> None:
     assert [one["turns"] for one in listed["chats"]] == [1]
     assert again["answer"] == answer["answer"]
     assert forgotten["forgotten"].endswith("-who-was-swallowed")
+    assert (failed["command"], err) == ("/nix", f"openbook: {failed['error']}\n")
     assert err.startswith("openbook: There is no command '/nix'.")
 
 
@@ -225,7 +234,7 @@ import sys, time
 from openbook.llms.quote import Quote
 from openbook.types import Usage
 def stream(self, messages, max_tokens, grammar=""):
-    for number in range(100):
+    for number in range(100_000):
         yield f"word{number} "
         time.sleep(0.05)
     yield Usage()
@@ -241,35 +250,39 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_ends_the_chat(book: str) -> None:
     import pty
 
     terminal, theirs = pty.openpty()
-    child = subprocess.Popen([sys.executable, "-c", SLOW], stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
     shown = b""
 
-    def until(text: bytes) -> None:
+    def comes(text: bytes, seconds: float) -> bool:
         nonlocal shown
-        deadline = time.monotonic() + 30
+        end = time.monotonic() + seconds
         while text not in shown:
-            assert select.select([terminal], [], [], deadline - time.monotonic())[0], shown
+            if not select.select([terminal], [], [], max(0.0, end - time.monotonic()))[0]:
+                return False
             shown += os.read(terminal, 4096)
         shown = shown.partition(text)[2]
+        return True
 
-    try:
-        until(b"/help lists commands")
-        until(b"? ")
+    def wait_for(text: bytes) -> None:
+        assert comes(text, PATIENCE), shown
+
+    with running("-c", SLOW, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        wait_for(b"/help lists commands")
+        wait_for(b"? ")
         os.write(terminal, b"Who was swallowed?\n")
-        until(b"word3")
+        wait_for(b"word3")
         child.send_signal(signal.SIGINT)  # what Ctrl-C sends
-        until(b"Stopped. This question is not kept.")
-        until(b"? ")
-        time.sleep(0.5)  # until the library that edits the line waits for a key: a signal just before is seen with it
+        wait_for(b"Stopped. This question is not kept.")
+        wait_for(b"? ")
         child.send_signal(signal.SIGINT)
-        until(b"? ")
+        # Just before the library that edits the line waits for a key, a signal is seen with the next one only.
+        for _ in range(12):
+            if comes(b"? ", PATIENCE / 12):
+                break
+            child.send_signal(signal.SIGINT)
         os.write(terminal, b"/list\n")
-        until(b"No conversation about this book is kept yet.")
-        until(b"? ")
+        wait_for(b"No conversation about this book is kept yet.")
+        wait_for(b"? ")
         os.write(terminal, b"\x04")
-        assert child.wait(30) == 0
-    finally:
-        child.kill()
-        child.wait()
-        os.close(terminal)
+        assert child.wait(PATIENCE) == 0
+    os.close(terminal)

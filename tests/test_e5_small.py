@@ -7,9 +7,7 @@ import json
 import os
 import shutil
 import struct
-import subprocess
 import sys
-import time
 import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +25,7 @@ from openbook.models import conversion, e5_small, e5s1, find
 from openbook.models.pull import pull, remove
 from openbook.models.transfer import SourceError
 from openbook.types import Embedder
+from processes import running, until
 
 PIECES = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0), ("▁wine", -5.0), ("e", -6.0)]
 PIECES += [("～", -7.0), ("é", -7.5), ("▁wi", -8.0), ("ne", -8.0)]
@@ -165,14 +164,9 @@ def test_a_pull_killed_while_it_converts_leaves_nothing_half_and_the_next_one_en
     weights: Path, tmp_path: Path, openbook_home: Path
 ) -> None:
     environment = {**os.environ, "WAIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, "-c", PULL, str(tmp_path), str(weights)], env=environment)
     half = openbook_home / "models" / ".pulling" / "e5-small" / "converted" / "network.xml"
-    end = time.monotonic() + 60
-    while not (half.is_file() and half.read_text("utf-8") == "half"):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    with running("-c", PULL, tmp_path, weights, env=environment):
+        until(lambda: half.is_file() and half.read_text("utf-8") == "half")
     with pytest.raises(ModelError, match="openbook models pull e5-small"):
         find("e5-small")
     assert (pull("e5-small", folder=weights) / "network.xml").read_text("utf-8") == "whole some weights"

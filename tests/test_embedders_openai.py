@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -19,6 +18,7 @@ from openbook.embedders.hashed import Hashed
 from openbook.embedders.openai import OpenAI
 from openbook.errors import ModelError, SpecError
 from openbook.types import Embedder
+from processes import until
 
 DIM = 64
 
@@ -33,7 +33,7 @@ class Speaker:
     url: str = ""
     most_words: int = 10_000  # of a text
     most_texts: int = 2048
-    pause: float = 0.0
+    together: int = 0  # none is answered before so many have asked at once
     withheld: int = 0  # bytes of an answer that never come
     answers: list[Answer | None] = field(default_factory=list)  # None: as usual
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ def speaker() -> Iterator[Speaker]:
                 talk.at_once += 1
                 talk.most_at_once = max(talk.most_at_once, talk.at_once)
                 special = talk.answers.pop(0) if talk.answers else None
-            time.sleep(talk.pause)
+            until(lambda: talk.most_at_once >= talk.together)
             assert self.path == "/v1/embeddings"
             status, headers, text = special or talk.say(body)
             with lock:
@@ -94,6 +94,7 @@ def speaker() -> Iterator[Speaker]:
             self.send_header("Content-Length", str(len(text.encode()) + talk.withheld))
             self.end_headers()
             self.wfile.write(text.encode())
+            self.close_connection = talk.withheld > 0
 
         def log_message(self, format: str, *args: object) -> None:
             return
@@ -145,7 +146,7 @@ def test_rows_are_in_the_order_of_the_texts_whatever_the_service_does(make: Make
 def test_batches_go_out_some_at_once(make: Make, speaker: Speaker) -> None:
     embedder = make(batch=2, requests=3)
     assert embedder.dim == DIM
-    speaker.pause = 0.1
+    speaker.together = 3
     embedder.embed([f"text {index}" for index in range(12)], "document")
     assert speaker.most_at_once == 3
     assert sorted(len(body["input"]) for body in speaker.bodies[1:]) == [2] * 6
@@ -310,14 +311,14 @@ def test_what_is_no_embedding_is_one_line(make: Make, speaker: Speaker, text: st
 def test_an_answer_that_breaks_off_is_one_line(make: Make, speaker: Speaker) -> None:
     speaker.withheld = 9
     with pytest.raises(ModelError, match="broke off while answering"):
-        assert make(timeout=0.5).dim
+        assert make().dim
 
 
 def test_a_refusal_that_breaks_off_is_one_line(make: Make, speaker: Speaker) -> None:
     speaker.withheld = 9
     speaker.answers = [(400, {}, "{")]
     with pytest.raises(ModelError, match=r"refuses the question \(400: status 400\)\.$"):
-        assert make(timeout=0.5).dim
+        assert make().dim
 
 
 def test_nothing_listening_is_one_line(waits: list[float]) -> None:

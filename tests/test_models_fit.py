@@ -181,10 +181,10 @@ def test_what_may_just_be_loaded_is_not_refused(tmp_path: Path, monkeypatch: pyt
 def test_this_machine_is_measured_soon() -> None:
     total, free, _ = memory()
     assert 0 < free <= total
-    began = time.perf_counter()
+    began = time.process_time()
     assert 1e9 < bandwidth() < 2e12
     bandwidth()
-    assert time.perf_counter() - began < 5  # 0.3 s on a quiet machine
+    assert time.process_time() - began < 5  # 0.3 s on a quiet machine
 
 
 # --- As llama.cpp says it --------------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_child_takes_what_was_predicted(weights: Path, context: int) -> None:
 # --- Damage -----------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 11_000), st.integers(0, 255)), max_size=8), st.integers(0, 12_000))
 def test_a_damaged_header_costs_one_line_whoever_reads_it(edits: list[tuple[int, int]], end: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -288,7 +288,7 @@ def test_a_damaged_header_costs_one_line_whoever_reads_it(edits: list[tuple[int,
         for at, byte in edits:
             content[at % len(content)] = byte
         path.write_bytes(content if end > 11_000 else content[:end])
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             header = read_header(path)
             describe(header)
@@ -299,7 +299,7 @@ def test_a_damaged_header_costs_one_line_whoever_reads_it(edits: list[tuple[int,
         else:
             refused = ""
         assert "\n" not in refused
-        assert time.perf_counter() - began < 2
+        assert time.process_time() - began < 2
 
 
 # --- The commands -----------------------------------------------------------------------------------------------------

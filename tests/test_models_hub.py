@@ -773,7 +773,7 @@ def test_other_rows_of_the_catalogue_stay_as_they_were(world: World, openbook_ho
     )
 
 
-@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f")), st.booleans(), st.integers(0, 2**62)
 )
@@ -819,7 +819,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.fixed_dictionaries(
         {"sha": st.just(COMMIT) | JSON, "siblings": st.lists(JSON)},

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from openbook.models import find
 from openbook.models.gguf import read_header
 from openbook.models.quantising import Quantised, derived_name, quantise, wanted_types
 from openbook.types import Progress
+from processes import PATIENCE, running, until
 from test_models import array, gguf, scalar
 
 WIDE = 256  # a row of k-quants
@@ -241,16 +241,12 @@ def test_too_little_room_is_said_before_the_first_byte(source: Path, monkeypatch
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_in_the_middle_nothing_is_left_running_or_half(tmp_path: Path, number: signal.Signals) -> None:
     source, out = network(tmp_path / "big.gguf", wide=512, layers=24), tmp_path / "out"
-    command = [sys.executable, "-m", "openbook", "models", "quantize", str(source), "--to", "q2_k", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    command = ["-m", "openbook", "models", "quantize", source, "--to", "q2_k", "--out", out]
     part = out / ".big-q2_k.gguf.part"
-    until = time.monotonic() + 60
-    while not part.exists() or not part.stat().st_size:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    process.send_signal(number)
-    process.communicate(timeout=20)
+    with running(*command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        until(lambda: part.exists() and part.stat().st_size)
+        process.send_signal(number)
+        process.wait(PATIENCE)
     assert not (out / "big-q2_k.gguf").exists()
     assert number == signal.SIGKILL or not part.exists()
     (made,) = quantise(str(source), ["q2_k"], folder=out)

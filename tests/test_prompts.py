@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openbook.errors import ModelError, SpecError
@@ -203,7 +203,6 @@ def test_invented_numbers_are_told_apart() -> None:
     assert split_citations("a [2] b [9, 1]", 3) == ((2, 1), (9,))
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.text(st.sampled_from("[]0123-–,; ab"), max_size=60), st.integers(0, 9))
 def test_every_number_exists_or_is_invented(text: str, passages: int) -> None:
     exist, invented = split_citations(text, passages)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-import subprocess
 import sys
 import time
 import zlib
@@ -20,6 +19,7 @@ from openbook.errors import ReadError
 from openbook.finding import find
 from openbook.reading import Edits, End, Event, Job, Limits, Reading, _Worker
 from openbook.types import Document, Unread
+from processes import ended, line_of, running, until
 
 ENTRY = """
 [openbook.reader]
@@ -60,8 +60,8 @@ class Odd:
         elif what == "connect":
             socket.create_connection(("127.0.0.1", int(rest)))
         elif what == "child":
-            import subprocess
-            subprocess.Popen(["sleep", "600"])
+            import pathlib, subprocess
+            pathlib.Path(rest).write_text(str(subprocess.Popen(["sleep", "600"]).pid))
             time.sleep(600)
         elif what == "torn":
             for number in range(3, 20):  # the pipe is one of them
@@ -76,8 +76,9 @@ class Odd:
         elif what == "leave":
             import pathlib, subprocess, tempfile
             pathlib.Path(tempfile.mkdtemp(), "inflated").write_text("x")
-            subprocess.Popen(["sleep", "611"])
-            pathlib.Path(rest).write_text(tempfile.gettempdir())
+            child = subprocess.Popen(["sleep", "600"]).pid
+            pathlib.Path(rest + ".part").write_text(f"{child} {tempfile.gettempdir()}")
+            pathlib.Path(rest + ".part").rename(rest)
             time.sleep(600)
         elif what == "unread":
             yield Unread(f"{path}#2", "it is torn")
@@ -141,23 +142,16 @@ def test_a_file_that_needs_too_much_memory_is_stopped(odd: Path) -> None:
 
 
 def test_a_file_that_takes_too_long_is_stopped_with_all_it_started(odd: Path) -> None:
-    began = time.monotonic()
-    found = told(odd, "sleep", "child", "fine", limits=Limits(seconds=1.5))
-    assert time.monotonic() - began < 20
-    for what in ("sleep", "child"):
-        assert "1.5 s passed" in end(found[what]).error
+    child = f"child {odd / 'child'}"
+    found = told(odd, "sleep", child, "fine", limits=Limits(seconds=3))
+    for what in ("sleep", child):
+        assert "3 s passed" in end(found[what]).error
     assert texts(found["fine"]) == ["before it", "after it"]
-    assert not [line for line in _processes() if "sleep 600" in line]
-
-
-def _processes() -> list[str]:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert ended(int((odd / "child").read_text(encoding="utf-8")))
 
 
 def test_a_reader_that_dies_in_the_middle_of_a_word_costs_that_file_only(odd: Path) -> None:
-    began = time.monotonic()
-    found = told(odd, "torn", "fine", limits=Limits(seconds=5))
-    assert time.monotonic() - began < 5
+    found = told(odd, "torn", "fine", limits=Limits(seconds=300))
     assert "breaks its reader" in end(found["torn"]).error
     assert texts(found["fine"]) == ["before it", "after it"]
 
@@ -183,7 +177,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_hash_yet(odd: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    with Reading("auto", "", Limits(seconds=5)) as reading:
+    with Reading("auto", "", Limits(seconds=300)) as reading:
         events = [event for _, event in reading.read([Job(str(tmp_path / "pipe.txt"))])]
     assert "is a pipe" in end(events).error
 
@@ -196,26 +190,20 @@ from openbook.reading import Job, Reading
 with Reading("odd", "") as reading:
     list(reading.read([Job({str(odd / "0.txt")!r})]))
 """
-    paths = os.pathsep.join([str(odd / "package"), *filter(None, sys.path)])
-    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths})
-    until = time.monotonic() + 20
-    while not (odd / "where").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    left = Path((odd / "where").read_text(encoding="utf-8"))
-    assert left.exists()
-    parent.kill()
-    parent.wait()
-    while (left.exists() or "sleep 611" in "".join(_processes())) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not left.exists()
-    assert "sleep 611" not in "".join(_processes())
+    with running("-c", code) as parent:
+        until((odd / "where").exists)
+        child, _, left = (odd / "where").read_text(encoding="utf-8").partition(" ")
+        assert Path(left).exists()
+        parent.kill()
+        assert ended(int(child))
+    until(lambda: not Path(left).exists())
 
 
 @pytest.mark.slow
 def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Path) -> None:
     (odd / "sleep.txt").write_text("sleep", encoding="utf-8")
     (odd / "slowly.txt").write_text("slowly", encoding="utf-8")
-    with Reading("odd", "", Limits(seconds=2)) as reading:
+    with Reading("odd", "", Limits(seconds=3)) as reading:
         ends = [
             (Path(job.path).stem, bool(event.error))
             for job, event in reading.read([Job(str(odd / "sleep.txt")), Job(str(odd / "slowly.txt"))])
@@ -228,10 +216,10 @@ def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Pa
 def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:
     for number in range(30):
         (odd / f"{number}.txt").write_text("fine", encoding="utf-8")
-    with Reading("odd", "", Limits(seconds=1)) as reading:
+    with Reading("odd", "", Limits(seconds=3)) as reading:
         events = reading.read(Job(str(odd / f"{number}.txt")) for number in range(30))
         next(events)
-        time.sleep(2)
+        time.sleep(3.5)
         assert not [event for _, event in events if isinstance(event, End) and event.error]
 
 
@@ -286,29 +274,10 @@ def test_a_worker_ends_when_its_parent_is_killed(odd: Path) -> None:
         f"events = reading.read([Job({str(odd / '0.txt')!r})]); next(events)\n"
         "print(reading._workers[0]._process.pid, flush=True); import time; time.sleep(600)"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert parent.stdout
-    worker = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    until = time.monotonic() + 10
-    while _runs(worker) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _runs(worker)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+    with running("-c", script) as parent:
+        worker = int(line_of(parent))
+        parent.kill()
+        assert ended(worker)
 
 
 class TestFind:
@@ -402,10 +371,8 @@ class TestBombs:
     """Each is stopped within its limit with a line, in little memory."""
 
     def read(self, path: Path) -> End:
-        began = time.monotonic()
-        with Reading("auto", "", Limits(seconds=20, memory_mb=1024)) as reading:
+        with Reading("auto", "", Limits(seconds=10, memory_mb=1024)) as reading:
             events = [event for _, event in reading.read([Job(str(path))])]
-        assert time.monotonic() - began < 40
         last = end(events)
         assert "\n" not in last.error
         return last
@@ -458,9 +425,7 @@ def test_what_takes_longer_than_a_reading_lasts_is_given_up_and_the_next_reading
         (odd / f"{name}.txt").write_text(what, encoding="utf-8")
     jobs = [Job(str(odd / f"{name}.txt")) for name in "abc"]
     with Reading("odd", "") as reading:
-        began = time.monotonic()
         first = [*reading.read(jobs[:2], seconds=1.0)]
-        assert time.monotonic() - began < 10
         assert not any(isinstance(event, End) for _, event in first)
         again = [*reading.read(jobs[2:])]
     assert [event.source[-1] for _, event in again if isinstance(event, Document)] == ["1", "3"]

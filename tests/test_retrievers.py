@@ -158,7 +158,7 @@ def test_impossible_options_are_refused(spec: str) -> None:
 SCORE = st.floats(-1, 1, allow_nan=False)
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(meaning=st.lists(SCORE, max_size=8), words=st.lists(st.tuples(st.integers(0, 12), SCORE), max_size=8))
 def test_hybrid_gives_every_chunk_found_once_best_first(meaning: list[float], words: list[tuple[int, float]]) -> None:
     words = list(dict(words).items())

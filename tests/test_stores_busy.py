@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from contracts import chunk, unit
 from openbook.stores.lance import EXACT_ROWS, Lance
+from processes import running
 
 DIM = 64
 BATCH = 600
@@ -81,13 +80,12 @@ def said_by(script: str, folder: Path) -> Iterator[list[tuple[str, int]]]:
     paths = f"import sys; sys.path[:0] = [{str(here)!r}, {str(here.parent / 'src')!r}]\n"
     log = folder.with_name("said.txt")
     read = 0
-    with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen([sys.executable, "-c", paths + script, str(folder)], stdout=file)
-    ended = False
-    while not ended:
-        ended = process.poll() is not None
-        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line.split() for line in lines if line.endswith("\n")]
-        yield [(verb, int(number)) for verb, number in whole[read:]]
-        read = len(whole)
-    assert process.returncode == 0
+    with log.open("w", encoding="utf-8") as file, running("-c", paths + script, folder, stdout=file) as process:
+        ended = False
+        while not ended:
+            ended = process.poll() is not None
+            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line.split() for line in lines if line.endswith("\n")]
+            yield [(verb, int(number)) for verb, number in whole[read:]]
+            read = len(whole)
+        assert process.returncode == 0

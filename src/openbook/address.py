@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,12 +72,12 @@ class Address:
         return "" if self.host in LOOPBACK else self.host
 
     def key(self) -> str:
-        """The key, '' for a service on this machine that has none.
+        """The key, '' for a service on this machine for which none can be read.
 
         Raises:
             ModelError: There is none, and another machine needs one.
         """
-        found = key(self.key_env)
+        found = self._known()
         if not found and self.remote:
             raise self._no_key()
         return found
@@ -86,7 +87,7 @@ class Address:
 
         `what` are the service's own words in one line, `code` its name for the fault, `after` its Retry-After.
         """
-        secret = key(self.key_env)
+        secret = self._known()
         what = hidden(what, secret) or f"status {status}"
         said = f"({status}: {what})"
         if status == 401 and not secret:
@@ -118,10 +119,20 @@ class Address:
 
     def broken(self, reason: str = "") -> ModelError:
         """An answer has no end."""
-        why = f": {hidden(reason, key(self.key_env))}" if reason else ""
+        why = f": {hidden(reason, self._known())}" if reason else ""
         return ModelError(f"{self.url} broke off while answering{why}. Ask again.")
 
+    def _known(self) -> str:
+        """The key; '' also where its file is not right, which only a service that wants a key is to be stopped by."""
+        with suppress(ModelError):
+            return key(self.key_env)
+        return ""
+
     def _no_key(self) -> ModelError:
+        try:
+            key(self.key_env)
+        except ModelError as error:
+            return error
         return ModelError(f"{self.url} needs a key. Set it: {how_to_set(self.key_env)}.")
 
 

@@ -141,7 +141,7 @@ class Session:
             self._answer(self.talk.stream(line, where=self.where, max_tokens=self.max_tokens), len(self.talk.turns))
         except OpenbookError as error:
             self.failed = True
-            show.error(" ".join(str(error).split()))
+            show.failed(line, error, json_too=self.as_json)
         except KeyboardInterrupt:
             if not _interactive():
                 raise

@@ -42,6 +42,14 @@ def error(line: str) -> None:
     click.echo(well_formed(f"openbook: {line}"), err=True)
 
 
+def failed(asked: str, error_: OpenbookError, *, json_too: bool) -> None:
+    """One line of many that are read could not be done: programs find it in its place among those that could."""
+    line = " ".join(str(error_).split())
+    error(line)
+    if json_too:
+        as_json({"command" if asked.startswith("/") else "question": asked, "error": line})
+
+
 def note(line: str) -> None:
     """One line on stderr that is no error."""
     click.echo(well_formed(line), err=True)

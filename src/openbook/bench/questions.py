@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openbook.errors import BookError
-from openbook.recipe import did_you_mean
+from openbook.recipe import did_you_mean, digest
 from openbook.text import well_formed
 from openbook.types import Message
 
@@ -67,6 +67,11 @@ class Question:
             {} if self.answerable else {"answerable": False}
         )
         return found | ({"made": dict(self.made)} if self.made else {})
+
+
+def key_of(question: Question) -> str:
+    """Names what is asked, whatever its id and its gold."""
+    return digest(question.text, [(turn.role, turn.content) for turn in question.history])
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -11,17 +11,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections import deque
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from openbook.errors import ModelError
-from openbook.machine import peak_bytes
+from openbook.machine import activity, peak_bytes
 
 CHILD = Path(__file__).with_name("child.py")
 LOG_LINES = 200
 END_SECONDS = 3.0  # until a child that was asked to end is killed
+
+# How long a child may load without any activity, which is read now and then: one that computes on what it has read
+# shows none, nor does any where the system does not tell. A disk of 20 MB a second is a slow one.
+QUIET_SECONDS, BYTES_A_SECOND = 120.0, 20e6
+LOOK_SECONDS = 1.0
 
 # What llama.cpp writes when it cannot load, and what to do then. The last line of its log says none of this.
 # Memory first: without it a file cannot be read either.
@@ -65,9 +72,14 @@ class Server:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-        reader = threading.Thread(target=_drain, args=(self._process.stderr, self._log), daemon=True)
-        reader.start()
-        self._finalizer = weakref.finalize(self, _end, self._process, reader)
+        self._answers: SimpleQueue[bytes] = SimpleQueue()
+        readers = [
+            threading.Thread(target=_drain, args=(self._process.stderr, self._log), daemon=True),
+            threading.Thread(target=_hear, args=(self._process.stdout, self._answers), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        self._finalizer = weakref.finalize(self, _end, self._process, readers)
         line = json.dumps({"path": str(path), "api_key": self.api_key, **settings}) + "\n"
         with contextlib.suppress(OSError):  # it died already; `url` says why
             assert self._process.stdin is not None
@@ -107,9 +119,15 @@ class Server:
         """
         with self._lock:
             if not self._url and not self._failed:
-                assert self._process.stdout is not None
-                line = self._process.stdout.readline()
-                if line:
+                line = self._answer()
+                if line is None:
+                    self._process.kill()  # asked to end, it would not hear that either
+                    self.close()
+                    self._failed = (
+                        f"The model {self.path.name} gave no sign of life for {self._patience():.0f} s while it "
+                        f"loaded, so its process was ended. Ask again, or copy it to a faster disk ({self.path})."
+                    )
+                elif line:
                     said = json.loads(line)
                     self._url, self.gpus = said["url"], said["gpus"]
                 else:
@@ -135,6 +153,22 @@ class Server:
     def close(self) -> None:
         """End the child and wait for it. Closing twice is allowed."""
         self._finalizer()
+
+    def _patience(self) -> float:
+        """Seconds without activity that are too many."""
+        return QUIET_SECONDS + (self._stamp[1] / BYTES_A_SECOND if self._stamp else 0)
+
+    def _answer(self) -> bytes | None:
+        """The line that it says when it is loaded, b'' when it ended before; None: it hangs."""
+        last, since = -1, time.monotonic()
+        while True:
+            with contextlib.suppress(Empty):
+                return self._answers.get(timeout=LOOK_SECONDS)
+            now = activity(self.pid)
+            if now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > self._patience():
+                return None
 
     def _failure(self) -> str:
         how = self.ended()
@@ -175,12 +209,17 @@ def _drain(log: IO[bytes], lines: deque[str]) -> None:
         lines.append(line.decode("utf-8", "replace").rstrip())
 
 
+def _hear(answers: IO[bytes], heard: SimpleQueue[bytes]) -> None:
+    """The one line that it says, b'' when it ends before."""
+    heard.put(answers.readline())
+
+
 def _message(line: str) -> str:
     """A line of the log without time and level: '0.00.003.462 I srv    load_model: ...'."""
     return re.sub(r"^[\d.]+ [A-Z] +", "", line).strip()
 
 
-def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
+def _end(process: subprocess.Popen[bytes], readers: list[threading.Thread]) -> None:
     assert process.stdin is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
@@ -189,6 +228,7 @@ def _end(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    reader.join(END_SECONDS)
+    for reader in readers:
+        reader.join(END_SECONDS)
     for pipe in filter(None, (process.stdout, process.stderr)):
         pipe.close()
