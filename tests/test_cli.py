@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from openbook.app.cli import run
+from openbook.home import books_folder
 from openbook.watching import changes
 from processes import PATIENCE, line_of, running
 
@@ -225,6 +226,15 @@ def test_components_lists_every_entry(capsys: pytest.CaptureFixture[str]) -> Non
         for name, entry in registry.entries(kind).items():
             assert name in out
             assert entry.purpose in out
+
+
+def test_a_chat_format_that_is_none_is_refused_before_anything_is_read_or_found(
+    book: str, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["ask", "-b", book, "Who?"], ["add", "-b", "new", str(text)]):
+        said = failing(capsys, *command, "--set", "llm=llamacpp(template='chatmll')")
+        assert "No chat format is called 'chatmll'. Did you mean 'chatml'?" in said
+    assert "new" not in [one.name for one in books_folder().iterdir()]
 
 
 def test_help_needs_no_heavy_import() -> None:

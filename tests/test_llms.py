@@ -336,7 +336,15 @@ class TestLlamaCppWithoutWeights:
 
     @pytest.mark.parametrize(
         "options",
-        [{"context": 100}, {"threads": -1}, {"gpu_layers": -2}, {"temperature": -0.1}, {"keep_minutes": -1.0}],
+        [
+            {"context": 100},
+            {"threads": -1},
+            {"gpu_layers": -2},
+            {"temperature": -0.1},
+            {"keep_minutes": -1.0},
+            {"template": "nope"},
+            {"template": "no.jinja"},
+        ],
     )
     def test_wrong_options_are_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(SpecError, match=r"^llamacpp\("):
