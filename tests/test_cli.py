@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
 from openbook.home import books_folder
 from openbook.watching import changes
 from processes import PATIENCE, line_of, running
-
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def book(text: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    assert run(["add", "-b", "sea", str(text), *WEIGHTLESS]) == 0
     capsys.readouterr()
     return "sea"
 
@@ -47,7 +46,7 @@ def failing(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) 
 
 
 def test_add_says_what_came_of_it(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    assert run(["add", "-b", "sea", str(text), *WEIGHTLESS]) == 0
     assert capsys.readouterr().out.startswith("Documents: 1 added. 1 chunk in ")
     assert run(["add", "-b", "sea", str(text)]) == 0
     assert capsys.readouterr().out.startswith("Documents: 0 added, 1 unchanged. 0 chunks in ")
@@ -133,7 +132,7 @@ def test_remove_takes_a_document_out(book: str, capsys: pytest.CaptureFixture[st
 
 
 def test_a_book_can_be_any_folder(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["add", "-b", "./here", str(text), *NEW]) == 0
+    assert run(["add", "-b", "./here", str(text), *WEIGHTLESS]) == 0
     assert (text.parent / "here" / "book.toml").is_file()
     assert run(["search", "-b", "./here", "fish"]) == 0
 
