@@ -429,7 +429,7 @@ class TestLlamaCpp(LLMContract):
         answer(warm, Cited().messages("Who went up?", passages), 4)
         _, usage = answer(warm, Cited().messages("Why did he?", passages), 4)
         assert usage.cached_tokens > 200
-        assert usage.prompt_tokens - usage.cached_tokens < 30
+        assert usage.prompt_tokens - usage.cached_tokens < 60
 
     def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
         stream = warm.stream(HELLO, 1500)
