@@ -5,10 +5,11 @@ r"""How well retrievers find the passages that answer a question: every set x em
         --retrievers 'bm25; dense; hybrid; hybrid + duplicates'
     python benchmarks/retrieval.py --runs runs --peer-python PEER/bin/python --weights FOLDER_OF_ALL_MINILM_L6_V2
 
-Prints Markdown. What a set is: benchmarks/sets.py. A document's rank is that of its best chunk; in a set `.gold` chunks
-are ranked, and right is one with half of a verse or quote that answers, or that lies on a right page. Refiners get as
-many passages as a book gives them. `p` is a paired randomisation test of one measure (--judge) against what heads the
-column, with Holm's correction over all tests of the column; the last retriever is judged in the second table.
+Prints Markdown. What a set is: benchmarks/sets.py. A document's rank is that of its best chunk; in a set `.gold` the
+first passage with a gold answers the question, as in `openbook compare` (benchmarks/comparing.py holds the two against
+each other). Refiners get as many passages as a book gives them. `p` is a paired randomisation test of one measure
+(--judge) against what heads the column, with Holm's correction over all tests of the column; the last retriever is
+judged in the second table.
 
 `--runs` is a folder where chunks are written for other programs (benchmarks/peers.py) and their rankings read from;
 with `--peer-python` those programs are run.
@@ -36,6 +37,7 @@ from measure import machine, median_ms, table
 from sets import Case, chunk_id, languages, load
 
 from openbook import registry
+from openbook.bench.gold import Stretch, elsewhere, units
 from openbook.bench.ranking import Relevant, measure
 from openbook.bench.statistics import holm, p_values
 from openbook.fitting import fitting
@@ -56,6 +58,10 @@ K = 10  # passages wanted of refiners
 TIMED = 30  # questions embedded one at a time, for the time it takes
 ROUNDS = 100_000  # of the test: a p of .00001 is still one after Holm's correction over hundreds of tests
 AGAINST = ("bm25", "dense", *PEERS)
+
+
+Judged = tuple[list[str], Relevant]
+"""What was found for one question, best first, by name; and what is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,33 +100,36 @@ class Task:
     name: str
     case: Case
     chunks: list[Chunk]
-    relevant: list[Relevant]
+    golds: list[list[tuple[Stretch, ...]]] = field(default_factory=list)  # of a set that is not judged by document
 
     @property
     def questions(self) -> list[str]:
         """As they are asked."""
         return [question.text for question in self.case.questions]
 
-    def units(self, passages: Sequence[Passage]) -> list[str]:
-        """What is judged, best first; a passage that stands for equal ones of other documents is of these too."""
-        found = (
-            one.sources if self.case.by_document and one.sources else (self.case.unit(one.chunk),) for one in passages
-        )
-        return list(dict.fromkeys(chain.from_iterable(found)))
+    def units(self, number: int, passages: Sequence[Passage]) -> Judged:
+        """What is judged of question `number`, best first, and what is right.
 
-    def scores(self, rankings: Sequence[Sequence[str]]) -> dict[str, list[float]]:
+        A passage that stands for equal ones of other documents is of these too.
+        """
+        if not self.case.by_document:
+            ids, texts = {one.source: one.source for one in self.case.documents}, self._texts()
+            also = [elsewhere(one, ids, texts) for one in passages]
+            return units([one.chunk for one in passages], self.golds[number], also)
+        found = chain.from_iterable(one.sources or (one.chunk.document_id,) for one in passages)
+        return list(dict.fromkeys(found)), self.case.questions[number].relevant
+
+    def _texts(self) -> Callable[[str], str]:
+        return {one.source: one.text for one in self.case.documents}.__getitem__
+
+    def scores(self, judged: Sequence[Judged]) -> dict[str, list[float]]:
         """Each measure of each question."""
-        return {
-            name: [score(units, relevant) for units, relevant in zip(rankings, self.relevant, strict=True)]
-            for name, score in MEASURES.items()
-        }
+        return {name: [score(*one) for one in judged] for name, score in MEASURES.items()}
 
-    def row(
-        self, embedder: str, retriever: str, rankings: Sequence[Sequence[str]], search_ms: float, embed_ms: float
-    ) -> Row:
+    def row(self, embedder: str, retriever: str, judged: Sequence[Judged], search_ms: float, embed_ms: float) -> Row:
         """Judged."""
         sizes = len(self.chunks), len(self.questions)
-        return Row(self.name, *sizes, embedder, retriever, self.scores(rankings), search_ms, embed_ms)
+        return Row(self.name, *sizes, embedder, retriever, self.scores(judged), search_ms, embed_ms)
 
 
 @dataclass
@@ -187,7 +196,7 @@ def prepare(options: argparse.Namespace, name: str, embedder: Embedder) -> Task:
     case = load(options.data, name, titles=options.titles)
     splitter = fitting(registry.make("splitter", Spec.parse(options.splitter), spans=embedder.tokens), embedder)
     chunks = [chunk for document in case.documents for chunk in splitter(document, document.source)]
-    return Task(name, case, chunks, case.relevant(chunks))
+    return Task(name, case, chunks, [] if case.by_document else case.golds())
 
 
 def compared(
@@ -205,15 +214,15 @@ def compared(
             for retriever in retrievers:
                 find = Finder(parse_many(retriever), task, embedder, store, llm)
                 find(task.questions[0], asked[0])
-                rankings, seconds = [], []
-                for question, vector in zip(task.questions, asked, strict=True):
+                judged, seconds = [], []
+                for number, (question, vector) in enumerate(zip(task.questions, asked, strict=True)):
                     began = time.perf_counter()
                     passages = find(question, vector)
                     seconds.append(time.perf_counter() - began)
-                    rankings.append(task.units(passages))
+                    judged.append(task.units(number, passages))
                 of_words = parse_many(retriever)[0].name == "bm25"
                 made_by = ("", 0.0) if of_words else (spec, embed_ms)
-                yield task.row(made_by[0], retriever, rankings, 1000 * statistics.median(seconds), made_by[1])
+                yield task.row(made_by[0], retriever, judged, 1000 * statistics.median(seconds), made_by[1])
 
 
 # Other programs.
@@ -231,13 +240,16 @@ def handed_out(task: Task, folder: Path) -> Path:
 
 def of_peers(task: Task, path: Path) -> Iterator[Row]:
     """A row for each peer whose rankings of these chunks are there."""
-    unit = {chunk_id(chunk): task.case.unit(chunk) for chunk in task.chunks}
+    chunks = {chunk_id(chunk): chunk for chunk in task.chunks}
     for peer in PEERS:
         run = path.with_name(path.name.replace(".chunks.", f".{peer}."))
         if run.exists():
             found = json.loads(run.read_text("utf-8"))
-            rankings = [list(dict.fromkeys(unit[name] for name in names)) for names in found["ranking"]]
-            yield task.row("fp32", peer, rankings, found["search_ms"], found["embed_ms"])
+            judged = [
+                task.units(number, [Passage(chunks[name], 0.0, peer) for name in names])
+                for number, names in enumerate(found["ranking"])
+            ]
+            yield task.row("fp32", peer, judged, found["search_ms"], found["embed_ms"])
 
 
 # Tests and tables.

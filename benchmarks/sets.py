@@ -2,8 +2,8 @@
 
 A set is a folder in BEIR's layout, judged by document: `squad1` is corpus.jsonl, queries.jsonl and qrels.tsv,
 `bible-kjv.nave` takes queries.nave.jsonl and qrels.nave.tsv. `kafka-docs.gold` and its like are the original files
-through openbook's readers, judged by where the answer stands, whatever the chunks are. `mtrag-un.history` has what the
-user said before in front of each question.
+through openbook's readers, judged by where the answer stands, whatever the chunks are: as `openbook compare` judges it
+(openbook.bench.gold). `mtrag-un.history` has what the user said before in front of each question.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import tempfile
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,9 @@ from typing import Any
 from answers import share
 
 from openbook import registry
+from openbook.bench.gold import Stretch, resolve
+from openbook.bench.questions import Gold
+from openbook.bench.questions import Question as Asked
 from openbook.bench.ranking import Relevant
 from openbook.demo import kjv
 from openbook.recipe import Spec
@@ -40,17 +43,19 @@ LANGUAGES = {
 }
 """Of documents and of questions, where they are not both English."""
 
-Gold = dict[str, list[tuple[int, int]]]
+Spans = dict[str, list[tuple[int, int]]]
 """Document's source -> the characters where an answer stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, and which chunks answer it."""
+    """A question, and what answers it."""
 
     text: str
-    right: Callable[[Chunk], bool]
+    right: Callable[[Chunk], bool]  # of a chunk alone, for benchmarks that ask no more
     relevant: Relevant = field(default_factory=dict)  # documents that answer it, where these are known
+    gold: tuple[Gold, ...] = ()  # where its answer stands
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +66,21 @@ class Case:
     questions: list[Question]
     by_document: bool = False  # judged: the documents that chunks are of, not the chunks
 
-    def unit(self, chunk: Chunk) -> str:
-        """What is judged of a chunk."""
-        return chunk.document_id if self.by_document else chunk_id(chunk)
+    def asked(self) -> list[Asked]:
+        """The questions as `openbook compare` reads them."""
+        return [Asked(one.id or str(number), one.text, gold=one.gold) for number, one in enumerate(self.questions, 1)]
 
-    def relevant(self, chunks: Sequence[Chunk]) -> list[Relevant]:
-        """For each question the units that answer it; none where no chunk has enough of the answer."""
-        if self.by_document:
-            return [question.relevant for question in self.questions]
-        return [{chunk_id(chunk): 1 for chunk in chunks if question.right(chunk)} for question in self.questions]
+    def golds(self) -> list[list[tuple[Stretch, ...]]]:
+        """For each question where its golds stand.
+
+        Raises:
+            ValueError: One stands nowhere.
+        """
+        asked = self.asked()
+        found = resolve(asked, {one.source: (one, [one.source]) for one in self.documents})
+        if found.missing:
+            raise ValueError(f"{len(found.missing)} golds are not in the documents, such as {found.missing[0]}")
+        return [list(found.stretches[one.id].values()) for one in asked]
 
 
 def chunk_id(chunk: Chunk) -> str:
@@ -96,7 +107,7 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
-def holds(gold: Gold, least: float) -> Callable[[Chunk], bool]:
+def holds(gold: Spans, least: float) -> Callable[[Chunk], bool]:
     """Whether a chunk has at least that share of one of the stretches."""
     spans = {name: sorted(found) for name, found in gold.items()}
     longest = {name: max((end - start for start, end in found), default=0) for name, found in spans.items()}
@@ -112,7 +123,12 @@ def holds(gold: Gold, least: float) -> Callable[[Chunk], bool]:
     return right
 
 
-def mostly(chunk: Chunk, spans: Gold) -> bool:
+def golds_of(spans: Spans) -> tuple[Gold, ...]:
+    """As a file of questions says them."""
+    return tuple(Gold(name, start=start, end=end) for name, found in spans.items() for start, end in found)
+
+
+def mostly(chunk: Chunk, spans: Spans) -> bool:
     """Whether half of a chunk lies in one of the stretches."""
     return any(
         min(chunk.end, end) - max(chunk.start, start) >= HALF * (chunk.end - chunk.start)
@@ -142,7 +158,13 @@ def questions(folder: Path, variant: str = "") -> list[Question]:
             if int(row["score"]) > 0:
                 relevant.setdefault(row["query-id"], {})[row["corpus-id"]] = int(row["score"])
     return [
-        Question(_asked(one, variant), partial(_of_document, frozenset(relevant[one["_id"]])), relevant[one["_id"]])
+        Question(
+            _asked(one, variant),
+            partial(_of_document, frozenset(relevant[one["_id"]])),
+            relevant[one["_id"]],
+            tuple(map(Gold, relevant[one["_id"]])),
+            str(one["_id"]),
+        )
         for one in lines(folder / f"queries{suffix}.jsonl")
         if one["_id"] in relevant
     ]
@@ -165,13 +187,14 @@ def bible(data: Path) -> Case:
     """The Bible of the package; a few plain questions with gold verses."""
     document, verses = whole_bible()
     asked = [
-        Question(
-            one["question"],
-            holds({document.source: [verses[verse.replace(" ", "")] for verse in one["verses"]]}, HALF),
-        )
+        _of_spans(one["question"], {document.source: [verses[verse.replace(" ", "")] for verse in one["verses"]]})
         for one in lines(data / "bible-kjv" / "gold.jsonl")
     ]
     return Case([document], asked)
+
+
+def _of_spans(text: str, spans: Spans) -> Question:
+    return Question(text, holds(spans, HALF), gold=golds_of(spans))
 
 
 def nave(data: Path) -> Case:
@@ -180,7 +203,7 @@ def nave(data: Path) -> Case:
     asked = []
     for one in questions(data / "bible-kjv", "nave"):
         spans = [span for name in one.relevant for span in run_of_verses(name, verses)]
-        asked.append(Question(one.text, holds({document.source: spans}, HALF)))
+        asked.append(_of_spans(one.text, {document.source: spans}))
     return Case([document], asked)
 
 
@@ -217,7 +240,8 @@ def kafka(data: Path) -> Case:
     asked = []
     for one in lines(data / "kafka-docs" / "gold.jsonl"):
         quotes = [" ".join(gold["quote"].split()) for gold in one["gold"]]
-        asked.append(Question(one["question"], partial(_quotes, quotes)))
+        golds = [Gold(file, gold["quote"]) for gold in one["gold"] for file in gold["files"]]
+        asked.append(Question(one["question"], partial(_quotes, quotes), gold=tuple(golds), id=one["query_id"]))
     return Case(pages, asked)
 
 
@@ -237,10 +261,10 @@ def reports(data: Path) -> Case:
     }
     asked = []
     for one in lines(data / "reports-pdf" / "gold.jsonl"):
-        spans: Gold = defaultdict(list)
+        spans: Spans = defaultdict(list)
         for gold in one["gold"]:
             spans[gold["doc"]].append(_page(found[gold["doc"]], gold["page"]))
-        asked.append(Question(one["question"], partial(mostly, spans=spans)))
+        asked.append(Question(one["question"], partial(mostly, spans=spans), gold=golds_of(spans)))
     return Case(list(found.values()), asked)
 
 
@@ -274,13 +298,14 @@ def squad(folder: Path) -> Case:
     answers = {one["text"]: one["answers"] for one in lines(folder / "queries.jsonl")}
     asked = []
     for question in questions(folder):
-        spans: Gold = defaultdict(list)
+        spans: Spans = defaultdict(list)
         for article, start, end in (where[name] for name in question.relevant):
             for answer in answers[question.text]:
                 found = re.finditer(re.escape(answer), texts[article][start:end])
                 spans[article] += [(start + match.start(), start + match.end()) for match in found]
         if spans:
-            asked.append(Question(question.text, holds(spans, 1.0), dict.fromkeys(spans, 1)))
+            relevant: Relevant = dict.fromkeys(spans, 1)
+            asked.append(Question(question.text, holds(spans, 1.0), relevant, golds_of(spans), question.id))
     titles = {article: "" if article.isdigit() else article.replace("_", " ") for article in texts}
     return Case([Document(text, article, titles[article]) for article, text in texts.items()], asked)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from openbook.machine import graphics_held
 
 PROGRAM = """
 import subprocess, sys, time
@@ -33,3 +36,42 @@ def test_the_peak_holds_moments_and_children() -> None:
     start, before, after = map(int, done.stdout.split())
     assert before - start == pytest.approx(60e6, rel=0.1)
     assert start + 90e6 < after < before + 120e6  # with the child, which is small without what it holds
+
+
+SMI = """#!/bin/sh
+case "$1" in
+  --query-compute-apps*) echo "{listed}, 300"; echo "1, 40"; echo "9999999, [N/A]";;
+  --query-gpu*) if [ -e "{folder}/seen" ]; then echo 900; echo 70; else touch "{folder}/seen"; echo 500; echo 70; fi;;
+esac
+"""
+
+
+def watched_cards(folder: Path, listed: str) -> int:
+    """Graphics memory of a process that watches for a while, with a program in place of nvidia-smi."""
+    program = folder / "nvidia-smi"
+    program.write_text(SMI.format(listed=listed, folder=folder), encoding="utf-8")
+    program.chmod(0o755)
+    watching = (
+        "import openbook.bench.memory as memory; memory.GRAPHICS_SECONDS = 0.01\n"
+        "with memory.Watch() as watch:\n    while not watch.peak.vram: pass\nprint(watch.peak.vram)"
+    )
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-c", watching]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, timeout=60)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+def test_graphics_memory_is_that_of_the_processes_below(tmp_path: Path) -> None:
+    assert watched_cards(tmp_path, "$PPID") == 300 << 20
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+def test_in_a_container_it_is_what_was_taken_since(tmp_path: Path) -> None:
+    assert watched_cards(tmp_path, "77") == 400 << 20
+
+
+def test_without_a_graphics_card_none_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert graphics_held([1]) == (0, 0)

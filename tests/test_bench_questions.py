@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from contracts import Write
-from openbook.bench.gold import Stretch, resolve, units
+from openbook.bench.gold import Stretch, elsewhere, resolve, units
+from openbook.bench.gold import score as gold_score
 from openbook.bench.questions import Gold, Question, import_questions, read_questions, write_questions
 from openbook.bench.ranking import measure
 from openbook.errors import BookError
-from openbook.types import Chunk, Document, Message
+from openbook.types import Chunk, Document, Message, Passage
 
 ALL = [
     Question(
@@ -198,16 +199,49 @@ def test_a_passage_has_a_gold_when_it_holds_half_or_lies_in_it(start: int, end: 
 
 
 def score(name: str, chunks: list[Chunk], *golds: tuple[Stretch, ...]) -> float:
-    return measure(name)(*units(chunks, golds))
+    return gold_score(name, chunks, golds)
 
 
-def test_a_gold_counts_once_however_often_it_is_shown() -> None:
+def test_one_gold_is_enough_however_many_there_are() -> None:
     first, second = (Stretch("d", 0, 10),), (Stretch("d", 100, 110),)
-    both = chunk(0, 110)
-    assert score("recall@2", [chunk(0, 10), chunk(2, 10)], first, second) == 0.5
-    assert score("recall@2", [both], first, second) == score("nDCG@2", [both], first, second) == 1.0
-    assert score("nDCG@3", [chunk(0, 10), chunk(1, 10), chunk(100, 110)], first, second) == 1.0
-    assert score("MRR@3", [chunk(50, 60), chunk(0, 10)], first, second) == 0.5
+    for found in ([chunk(0, 10)], [chunk(100, 110), chunk(0, 10)], [chunk(0, 110)]):
+        assert [score(f"{name}@2", found, first, second) for name in ("recall", "MRR", "nDCG")] == [1.0] * 3
+    late = [chunk(50, 60), chunk(0, 10), chunk(1, 10), chunk(100, 110)]
+    assert score("MRR@9", late, first, second) == 0.5
+    assert score("nDCG@9", late, first, second) == pytest.approx(0.6309298)
+    assert score("recall@1", late, first, second) == 0.0
+
+
+def test_precision_is_the_share_of_passages_that_have_a_gold() -> None:
+    gold = (Stretch("d", 0, 10),)
+    assert score("precision@4", [chunk(0, 10), chunk(50, 60), chunk(1, 10)], gold) == 0.5
+
+
+def test_a_search_that_finds_the_gold_at_once_is_perfect_whatever_the_chunks_are() -> None:
+    golds = [(Stretch("d", 90, 120),), (Stretch("d", 400, 410), Stretch("d", 700, 710))]
+    for size in (20, 50, 100, 500):
+        for step in (size, size // 2):  # side by side, and each half of the next
+            chunks = [chunk(start, start + size) for start in range(0, 1000, step)]
+            right = [one for one in chunks if score("recall@1", [one], *golds)]
+            for name in ("recall@1", "MRR@10", "nDCG@10", "precision@1"):
+                assert score(name, [*right, *chunks], *golds) == 1.0
+
+
+def test_a_passage_shown_for_equal_ones_has_the_golds_of_each() -> None:
+    texts = {"d": "", "e": "xx the same words", "f": "nearly these words"}
+    passage = Passage(Chunk("d", 40, 54, "the same words"), 1.0, "", sources=("D", "E", "F"))
+    also = elsewhere(passage, {"D": "d", "E": "e", "F": "f"}, texts.__getitem__)
+    assert [(one.document_id, one.start, one.end) for one in also] == [("e", 3, 17), ("f", 0, 0)]
+    found = [passage.chunk]
+    assert gold_score("recall@1", found, [[Stretch("e", 3, 17)]], [also]) == 1.0
+    assert gold_score("recall@1", found, [[Stretch("e", 90, 99)]], [also]) == 0.0
+    assert gold_score("recall@3", found, [[Stretch("f", 0, 18, whole=True)]], [also]) == 1.0  # documents d, e, f
+
+
+def test_a_gold_of_several_documents_is_found_in_any_of_them() -> None:
+    either = (Stretch("d", 0, 9, whole=True), Stretch("e", 0, 9, whole=True))  # both are called 'index.html'
+    assert score("recall@5", [chunk(0, 5, "e")], either) == 1.0
+    assert score("nDCG@5", [chunk(0, 5, "e"), chunk(0, 5)], either) == 1.0
 
 
 def test_smaller_chunks_are_judged_by_the_same_stretches() -> None:
@@ -218,7 +252,7 @@ def test_smaller_chunks_are_judged_by_the_same_stretches() -> None:
 
 def test_whole_documents_are_judged_as_documents() -> None:
     found = [chunk(0, 5, "e"), chunk(5, 9, "e"), chunk(0, 5), chunk(7, 9)]
-    assert units(found, ((Stretch("d", 0, 99, whole=True),),)) == (["e", "d"], {"d": 1})
+    assert units(found, ((Stretch("d", 0, 99, whole=True),),)) == (["e", "gold 0"], {"gold 0": 1})
     assert score("MRR@10", found, (Stretch("d", 0, 99, whole=True),)) == 0.5
 
 

@@ -108,18 +108,17 @@ def test_the_table_is_shown_by_any_measure(sweep: Path, capsys: pytest.CaptureFi
     assert run(["compare", str(sweep)]) == 0
     shown = capsys.readouterr().out
     assert "No difference found between these 4 recipes with 4 questions" in shown
-    assert "splitter=chars(size=200) retriever=bm25" in shown
+    assert re.search(r"^1.* 60 +bm25$", shown, re.MULTILINE)
     assert run(["compare", "show", "sweep", "--by", "nDCG@3", "--against", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["headline"] == "nDCG@3"
     assert [row["p"] for row in said["rows"] if row["row"] == 2] == [None]
     page = sweep.parent / "page.html"
-    assert run(["compare", "report", "-o", str(page)]) == 0
+    assert run(["report", "-o", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.count("<details>") == len(QUESTIONS) + 1
-    assert text.count("<svg") == 4
+    assert text.count("<details>") == len(QUESTIONS) + 4  # and recipes
     assert "How long was Jonah in the fish?" in text
-    assert not re.search(r"https?://|src=|href=", text)  # it opens without a network
+    assert not re.search(r"https?://|src=|href=\"[^#]", text)  # it opens without a network
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from picture import Line, picture  # noqa: E402
 from retrieval import Row, Task, chances, main  # noqa: E402
 from sets import Case, Question, beir, holds  # noqa: E402
 
+from openbook.bench.questions import Gold  # noqa: E402
 from openbook.types import Chunk, Document, Passage  # noqa: E402
 
 
@@ -91,16 +92,26 @@ def chunk(start: int, end: int) -> Chunk:
     return Chunk("a", start, end, "x" * (end - start))
 
 
-def test_gold_makes_the_chunks_that_hold_it_relevant() -> None:
-    case = Case([], [Question("?", holds({"a": [(100, 200), (400, 500)]}, 0.5))])
-    chunks = [chunk(0, 160), chunk(160, 420), chunk(420, 600)]
-    assert case.relevant(chunks) == [{"a:0-160": 1, "a:420-600": 1}]
+def test_the_first_passage_with_a_gold_answers() -> None:
+    gold = (Gold("a", start=100, end=200), Gold("a", "bbb"))
+    case = Case([Document("x" * 300 + "bbb", "a")], [Question("?", holds({}, 0.5), gold=gold)])
+    found = [Passage(chunk(160, 300), 1.0, ""), Passage(chunk(290, 303), 0.9, ""), Passage(chunk(0, 160), 0.8, "")]
+    task = Task("set.gold", case, [], case.golds())
+    assert task.scores([task.units(0, found)]) == {
+        "R@1": [0.0], "R@5": [1.0], "R@10": [1.0], "MRR@10": [0.5], "nDCG@10": [pytest.approx(0.6309298)]
+    }  # fmt: skip
+
+
+def test_gold_that_stands_nowhere_is_named() -> None:
+    case = Case([Document("x", "a")], [Question("?", holds({}, 0.5), gold=(Gold("a", "bbb"),), id="q")])
+    with pytest.raises(ValueError, match="1 golds are not in the documents, such as q: a, 'bbb', is not in it"):
+        case.golds()
 
 
 def test_a_passage_is_of_all_the_documents_that_it_stands_for() -> None:
-    one, other = Chunk("a", 0, 4, "fish"), Chunk("b", 0, 4, "bird")
+    one, other, asked = Chunk("a", 0, 4, "fish"), Chunk("b", 0, 4, "bird"), Question("?", holds({}, 1.0), {"c": 1})
     passages = [Passage(one, 1.0, "", sources=("a", "c")), Passage(other, 0.5, "")]
-    assert Task("set", Case([], [], by_document=True), [], []).units(passages) == ["a", "c", "b"]
+    assert Task("set", Case([], [asked], by_document=True), []).units(0, passages) == (["a", "c", "b"], {"c": 1})
 
 
 def test_what_is_shown_ends_with_the_budget() -> None:

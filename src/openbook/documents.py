@@ -289,6 +289,10 @@ class Documents:
     def __len__(self) -> int:
         return next(int(row[0]) for row in self._rows("SELECT count(*) FROM documents"))
 
+    def sizes(self) -> dict[str, int]:
+        """Characters of each live document, by id."""
+        return {str(name): int(count) for name, count in self._rows("SELECT id, characters FROM documents")}
+
     def characters(self) -> int:
         """Characters of all live documents."""
         return next(int(row[0]) for row in self._rows("SELECT coalesce(sum(characters), 0) FROM documents"))

@@ -1,7 +1,9 @@
 """How good an answer is, told without a judge: right, refusing, cited where the answer stands.
 
-Words are compared as SQuAD compares them: without case, punctuation and English articles, citations such as [1] taken
-out. Rajpurkar et al., SQuAD: 100,000+ Questions for Machine Comprehension of Text, 2016, and its evaluation script.
+Words are compared as SQuAD compares them: without case, punctuation and English articles. `exact` and `f1` equal those
+of its evaluation script (version 2.0; benchmarks/squad_metrics.py), but that citations such as [1] are taken out first
+and that, where nothing is expected, a refusal in words is as right as saying nothing. Rajpurkar et al., SQuAD: 100,000+
+Questions for Machine Comprehension of Text, 2016.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 from openbook.prompts.citations import CITATION, is_refusal
-from openbook.types import Passage
+
+T = TypeVar("T")
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -44,14 +48,19 @@ def exact(answer: str, expected: Sequence[str]) -> float:
     """1 when the answer is one of the expected; without any expected, when it is a refusal or empty."""
     if not expected:
         return float(is_refusal(answer) or not plain(answer))
-    return float(plain(answer) in map(plain, expected))
+    return float(plain(answer) in _wanted(expected))
+
+
+def _wanted(expected: Sequence[str]) -> list[str]:
+    """The expected answers as they are compared; one that is an article alone is none, as in SQuAD's script."""
+    return [words for one in expected if (words := plain(one))] or [""]
 
 
 def f1(answer: str, expected: Sequence[str]) -> float:
     """The harmonic mean of precision and recall of the answer's words, by the expected one it fits best: 0 to 1."""
     if not expected:
         return exact(answer, expected)
-    return max(_f1(plain(answer).split(), plain(one).split()) for one in expected)
+    return max(_f1(plain(answer).split(), one.split()) for one in _wanted(expected))
 
 
 def _f1(said: list[str], wanted: list[str]) -> float:
@@ -104,12 +113,12 @@ def _numbers(text: str) -> set[str]:
     return {re.sub(r"[.,](?=\d{3}\b)", "", one).rstrip(".,").replace(",", ".") for one in NUMBER.findall(text)}
 
 
-def cited_precision(cited: Collection[int], passages: Sequence[Passage], holds: Callable[[Passage], bool]) -> float:
+def cited_precision(cited: Collection[int], passages: Sequence[T], holds: Callable[[T], bool]) -> float:
     """The share of the cited passages, numbered from 1, that hold the answer; 0 when none is cited."""
     return sum(holds(passages[number - 1]) for number in cited) / len(cited) if cited else 0.0
 
 
-def cited_recall(cited: Collection[int], passages: Sequence[Passage], holds: Callable[[Passage], bool]) -> float | None:
+def cited_recall(cited: Collection[int], passages: Sequence[T], holds: Callable[[T], bool]) -> float | None:
     """The share of the shown passages with the answer that are cited; None when none was shown."""
     shown = {number for number, passage in enumerate(passages, 1) if holds(passage)}
     return len(shown & set(cited)) / len(shown) if shown else None

@@ -13,7 +13,7 @@ import click
 
 import openbook
 from openbook.app.chat import chat
-from openbook.app.compare import compare
+from openbook.app.compare import compare, report, use
 from openbook.app.model_commands import models, pull_if_missing
 from openbook.app.notices import listen
 from openbook.app.opening import dry_book, open_book, recipe_of, recipe_with, with_llm
@@ -28,6 +28,7 @@ from openbook.app.options import (
 )
 from openbook.app.questions import questions
 from openbook.app.whole import all_option, show_all, summarize, yes_option
+from openbook.app.why import why
 from openbook.errors import OpenbookError
 from openbook.home import books_folder
 from openbook.text import well_formed
@@ -35,6 +36,8 @@ from openbook.text import well_formed
 F = TypeVar("F", bound=Callable[..., Any])
 
 USER_ERROR, USAGE_ERROR, STOPPED = 1, 2, 130
+# What goes on where it was stopped.
+RESUMED = ("add", "compare", "demo", "models pull", "questions make", "rebuild", "summarize", "use")
 
 
 @click.group(cls=Sorted, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -449,11 +452,8 @@ def components(kind: str | None, as_json: bool) -> None:
     show.components(kind, as_json=as_json)
 
 
-cli.add_command(chat)
-cli.add_command(models)
-cli.add_command(summarize)
-cli.add_command(compare)
-cli.add_command(questions)
+for command in (chat, models, summarize, compare, report, use, why, questions):
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -481,8 +481,7 @@ def run(arguments: list[str]) -> int:
         _say(f"openbook: {error.format_message()}")
         return USER_ERROR
     except (click.Abort, KeyboardInterrupt):
-        resumes = arguments[:1] in (["add"], ["compare"], ["demo"], ["rebuild"], ["summarize"]) or "--all" in arguments
-        resumes = resumes or arguments[:2] == ["models", "pull"]
+        resumes = " ".join(arguments).startswith(RESUMED) or "--all" in arguments
         resumes = resumes and "--dry-run" not in arguments
         _say("Stopped." + (" The same command goes on where it stopped." if resumes else ""))
         return STOPPED

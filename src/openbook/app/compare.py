@@ -1,17 +1,23 @@
-"""`openbook compare`: parse, call one library function, print."""
+"""`openbook compare`, `report` and `use`: parse, call one library function, print."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from openbook.app.compare_init import compare_init
 from openbook.app.opening import open_book
 from openbook.app.options import Sorted, book_option, json_option
 
 if TYPE_CHECKING:
-    from openbook.bench.board import Board, Line
+    from openbook.bench.board import Board
+    from openbook.bench.results import Results, TrialRow
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Compare(Sorted):
@@ -31,6 +37,9 @@ def compare() -> None:
     """Compare recipes over the same questions: `compare sweep.toml` runs them, `compare show` shows the table."""
 
 
+compare.add_command(compare_init)
+
+
 @compare.command("run")
 @click.argument("sweep", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="What the comparison is called.  [default: the file's name]")
@@ -38,165 +47,193 @@ def compare() -> None:
 @json_option
 def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
     """Run the sweep of a file; stopped at any moment, the same command goes on where it was."""
-    from openbook.app import show
-    from openbook.app.leaving import Leaving
-    from openbook.bench.running import Runner
-    from openbook.bench.sweep import read_sweep
+    from openbook.app import comparing
 
-    with show.Bar() as report:
-        found = read_sweep(sweep)
-        runner = Runner(found, name or sweep.stem, report)
-        plan = runner.plan()
-        if not dry_run:
-            leaving = Leaving()
-            for trial in found.trials:
-                leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
-            runner.run()
-    if not dry_run:
-        _show(runner.name, "", 1, as_json=as_json)
-    elif as_json:
-        from dataclasses import asdict
+    if dry_run:
+        comparing.forecast(sweep, name or sweep.stem, as_json=as_json)
+        return
+    comparing.run(sweep, name or sweep.stem)
+    _show(name or sweep.stem, "", 1, as_json=as_json)
 
-        show.as_json(asdict(plan))
-    else:
-        click.echo(
-            f"{show.count(plan.trials, 'recipe')}, {show.count(plan.questions, 'question')}. Still to do: "
-            f"{plan.indexes:,} indexes, {plan.searches:,} searches, {plan.answers:,} answers."
-        )
+
+def judged_options(command: F) -> F:
+    """--by, --against and --fit: how the rows of a comparison are judged."""
+    for option in (
+        click.option(
+            "--fit",
+            default="",
+            metavar="CONDITIONS",
+            help='Only rows that keep these, such as: "ram<8GB, first_token<5s, disk<1GB, cost<0.01, recall@5>0.8"',
+        ),
+        click.option(
+            "--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True
+        ),
+        click.option(
+            "--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @compare.command("show")
 @click.argument("run", default="")
-@click.option("--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10.")
-@click.option("--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True)
+@judged_options
+@click.option("--wide", is_flag=True, help="Every column, however wide the table gets.")
 @json_option
-def compare_show(run: str, headline: str, against: int, as_json: bool) -> None:
-    """Show the table of a comparison, the last one when none is named."""
-    _show(run, headline, against, as_json=as_json)
+def compare_show(run: str, headline: str, against: int, fit: str, wide: bool, as_json: bool) -> None:
+    """Show the table of a comparison, the last one when none is named; also while it runs."""
+    _show(run, headline, against, fit, wide=wide, as_json=as_json)
 
 
-@compare.command("report")
+@compare.command("list")
+@json_option
+def compare_list(as_json: bool) -> None:
+    """List the comparisons, the latest last."""
+    from openbook.app import show
+    from openbook.bench.scoring import Scorer
+
+    with _results() as results:
+        found = []
+        for run in map(results.run, results.runs()):
+            scorer, headline = Scorer(results, run), str(run.settings["headline"])
+            done = sum(scorer.done(trial, headline) == len(run.questions) for trial in run.trials)
+            found.append({
+                "name": run.name,
+                "made": run.made,
+                "rows": len(run.trials),
+                "done": done,
+                "questions": len(run.questions),
+                "headline": headline,
+            })  # fmt: skip
+    if as_json:
+        show.as_json(found)
+    elif not found:
+        click.echo("Nothing was compared yet. Make a comparison with: openbook compare sweep.toml")
+    else:
+        rows = [[str(value) for value in one.values()] for one in found]
+        for row in rows:
+            row[1] = row[1][:16].replace("T", " ")
+        show.table([["name", "last run (UTC)", "rows", "done", "questions", "judged by"], *rows])
+
+
+@click.command()
 @click.argument("run", default="")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: RUN.html]")
-@click.option("--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10.")
-@click.option("--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True)
-def compare_report(run: str, out: Path | None, headline: str, against: int) -> None:
-    """Write a comparison as one page: table, pictures, every question. It opens without a network."""
+@judged_options
+@click.option("--without-texts", is_flag=True, help="Leave out the words of questions, answers and documents.")
+@json_option
+def report(
+    run: str, out: Path | None, headline: str, against: int, fit: str, without_texts: bool, as_json: bool
+) -> None:
+    """Write a comparison as one page, the last one when none is named: table, pictures, every question.
+
+    The page is one file that opens without a network. With --without-texts it can be shown to people who may not read
+    the documents: it has numbers, recipes and the names of files.
+    """
+    from openbook.app import show
+    from openbook.bench.constraints import constraints
     from openbook.bench.report import page
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
     from openbook.errors import BookError
 
-    with Results(results_path()) as results:
-        text = page(results, run, headline, against)
-        path = out or Path(f"{results.run(run).name}.html")
+    with _results() as results:
+        text = page(results, run, headline, against, constraints(fit), texts=not without_texts)
+        path = out or Path(f"{_file_name(results.run(run).name)}.html")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BookError(f"Cannot write {path}: {error.strerror}. Name another file: -o FILE") from error
-    click.echo(str(path))
+    if as_json:
+        show.as_json({"path": str(path), "size_bytes": len(text.encode())})
+    else:
+        click.echo(str(path))
 
 
-@compare.command("use")
-@click.argument("row", metavar="[RUN]:ROW")
+def _file_name(name: str) -> str:
+    """A comparison's name, without what would lead into another folder."""
+    return "".join("-" if letter in "/\\:\0" else letter for letter in name) or "report"
+
+
+@click.command()
+@click.argument("row", metavar="[RUN][:ROW]", default="")
 @book_option
-def compare_use(row: str, folder: Path) -> None:
-    """Make the recipe of a row the recipe of a book; chunks and vectors are made again where it needs others."""
+@judged_options
+@json_option
+def use(row: str, folder: Path, headline: str, against: int, fit: str, as_json: bool) -> None:
+    """Make the recipe of a row the recipe of a book, of the best row when none is named.
+
+    Where several rows cannot be told from the best, the one with the highest mean is taken; --fit narrows the choice.
+    Chunks and vectors are made again where the recipe needs others.
+    """
     from openbook.app import show
     from openbook.app.leaving import Leaving
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
-    from openbook.manifest import MADE_OF
+    from openbook.manifest import MADE_OF, READING
     from openbook.recipe import Recipe
 
-    with Results(results_path()) as results:
-        recipe = Recipe.from_dict(results.trial(row).recipe)
+    trial, why = _chosen(row, headline, against, fit)
+    recipe = Recipe.from_dict(trial.recipe)
+    if why:
+        show.note(why)
     with open_book(folder) as book:
         again = [step for step in MADE_OF if book.recipe.specs(step) != recipe.specs(step)]
+        reading = [step for step in READING if book.recipe.specs(step) != recipe.specs(step)]
+        chunks = None
         if again:
             Leaving().documents(recipe)
-            with show.Bar() as report:
-                chunks = book.rebuild(recipe, report=report)
-            click.echo(f"Rebuilt: {show.count(chunks, 'chunk')}.")
+            with show.Bar() as bar:
+                chunks = book.rebuild(recipe, report=bar)
         else:
             book.recipe = recipe
             book.keep_recipe()
+        if reading:
+            show.note(f"The book was read with another {' and '.join(reading)}: this holds from the next add on.")
+        if as_json:
+            show.as_json({"row": trial.number, "why": why, "recipe": book.recipe.to_dict(), "rebuilt": chunks})
+            return
+        if chunks is not None:
+            click.echo(f"Rebuilt: {show.count(chunks, 'chunk')}.")
         show.recipe(book.recipe)
 
 
-def _show(run: str, headline: str, against: int, *, as_json: bool) -> None:
-    from openbook.app import show
+def _chosen(row: str, headline: str, against: int, fit: str) -> tuple[TrialRow, str]:
+    """The row that is named, or the best, and why that one."""
+    from openbook.app.show_board import chosen
+    from openbook.errors import BookError
+
+    name, sign, number = row.rpartition(":")
+    if sign and number.isdigit():
+        if fit or headline:
+            raise BookError(f"{row} names the row itself. Leave out --by and --fit, or the number.")
+        with _results() as results:
+            return results.trial(row), ""
+    found = _board(name if sign and not number else row, headline, against, fit)
+    return found.best()[0].trial, " ".join(filter(None, [chosen(found), found.unfinished]))
+
+
+def _show(run: str, headline: str, against: int, fit: str = "", *, wide: bool = False, as_json: bool) -> None:
+    from openbook.app import show, show_board
+
+    found = _board(run, headline, against, fit)
+    if as_json:
+        show.as_json(show_board.as_json(found))
+    else:
+        show_board.table(found, wide=wide)
+
+
+def _board(run: str, headline: str, against: int, fit: str) -> Board:
     from openbook.bench.board import board
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
+    from openbook.bench.constraints import constraints
     from openbook.bench.scoring import Scorer
 
+    wanted = constraints(fit)
+    with _results() as results:
+        return board(Scorer(results, results.run(run)), headline, against, wanted)
+
+
+@contextmanager
+def _results() -> Generator[Results]:
+    from openbook.bench.results import Results
+    from openbook.bench.running import results_path
+
     with Results(results_path()) as results:
-        found = board(Scorer(results, results.run(run)), headline, against)
-    if as_json:
-        show.as_json(_json(found))
-        return
-    _table(found)
-
-
-def _table(found: Board) -> None:
-    from openbook.app import show
-
-    measures = list(dict.fromkeys(name for line in found.lines for name in line.means))
-    rows = [["row", *measures, "95 %", "diff", "p", "search", "first", "tok/s", "memory", "recipe"]]
-    for line in found.lines:
-        means = [f"{100 * line.means[name]:.1f}" if name in line.means else "-" for name in measures]
-        rows.append([
-            f"{line.trial.number}{'*' if line.best else ''}",
-            *means,
-            f"{100 * line.low:.0f}-{100 * line.high:.0f}",
-            f"{100 * line.difference:+.1f}",
-            "-" if line.p is None else f"{line.p:.3f}",
-            f"{1000 * line.speeds['search']:.0f} ms" if "search" in line.speeds else "-",
-            f"{line.speeds['first_token']:.1f} s" if "first_token" in line.speeds else "-",
-            f"{line.speeds['tokens_per_second']:.1f}" if "tokens_per_second" in line.speeds else "-",
-            _memory(line),
-            line.trial.label,
-        ])  # fmt: skip
-    show.table(rows)
-    if found.failures:
-        show.note(
-            f"{show.count(len(found.failures), 'answer')} failed and counted as wrong; the same comparison asks again. "
-            f"The first: {found.failures[0]}"
-        )
-    click.echo(f"\n{show.count(found.questions, 'question')}, judged by {found.headline}. {found.verdict}")
-    click.echo(
-        "* cannot be told from the best. p: against the baseline, Holm's correction. More: openbook compare show --help"
-    )
-
-
-def _memory(line: Line) -> str:
-    from openbook.models.catalogue import readable
-
-    peak = max((stage.get("peak_bytes", 0) for stage in line.measured.values()), default=0)
-    return readable(peak) if peak else "-"
-
-
-def _json(found: Board) -> dict[str, Any]:
-    return {
-        "run": found.run,
-        "headline": found.headline,
-        "questions": found.questions,
-        "verdict": found.verdict,
-        "failures": found.failures,
-        "rows": [
-            {
-                "row": line.trial.number,
-                "recipe": line.trial.recipe,
-                "varied": line.trial.varied,
-                "means": line.means,
-                "interval": [line.low, line.high],
-                "difference": line.difference,
-                "p": line.p,
-                "best": line.best,
-                "seconds": line.speeds,
-                "measured": line.measured,
-            }
-            for line in found.lines
-        ],
-    }
+        yield results

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from openbook.app.opening import open_book
-from openbook.app.options import BookFolder, Sorted, json_option
+from openbook.app.opening import open_book, with_llm
+from openbook.app.options import BookFolder, Sorted, book_option, json_option
 
 USER_ERROR = 1
 
@@ -16,6 +16,66 @@ USER_ERROR = 1
 @click.group(cls=Sorted)
 def questions() -> None:
     """Sets of questions with what answers them, to compare recipes by."""
+
+
+@questions.command("make")
+@book_option
+@click.option("-n", "wanted", type=click.IntRange(1), default=200, show_default=True, help="How many questions.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: BOOK-questions.jsonl]"
+)
+@click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model than the book's to write and to read.")
+@click.option(
+    "--unanswerable",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="The share of questions that the documents do not answer.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Other stretches are asked about.")
+@json_option
+def questions_make(
+    folder: Path, wanted: int, out: Path | None, llm: str, unanswerable: float, seed: int, as_json: bool
+) -> None:
+    """Let a model write questions about a book's documents, with answers and where these stand.
+
+    A question is kept when the model answers it from the text and not without it. Read them: lines may be deleted or
+    edited. Stopped at any moment, the same command goes on; what was tried and not kept is in FILE.tried.jsonl.
+    """
+    from openbook.app import show
+    from openbook.app.leaving import Leaving
+    from openbook.bench.making import Maker
+    from openbook.manifest import name_of
+
+    out = out or Path(f"{folder.name}-questions.jsonl")
+    with open_book(folder, with_llm((), llm)) as book, show.Bar() as report:
+        maker = Maker(book, out, wanted, unanswerable, seed, report)
+        leaving = Leaving()
+        leaving.say("Parts of the documents", book.llm.remote)
+        if unanswerable:
+            leaving.search(book)
+        made = maker.run()
+    if as_json:
+        show.as_json(made.to_dict())
+        return
+    click.echo(
+        f"{show.path(str(made.path))}: {show.count(len(made.questions), 'question')}, {made.unanswerable:,} of them "
+        f"without an answer. Tried: {show.count(made.tried, 'stretch of text').replace('texts', 'text')}."
+    )
+    if made.rejected:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in made.rejected.items())
+        click.echo(f"Not kept: {reasons}. See {show.path(str(made.journal))}")
+    if made.overlap:
+        click.echo(
+            f"Of a question's words {made.overlap:.0%} stand in the sentence that answers it, on average: a search by "
+            "words has it easier with them than with a person's."
+        )
+    if made.short:
+        show.note(f"Fewer than {wanted:,}: {made.short}.")
+    if made.questions:
+        click.echo("\nRead them, delete or edit lines. Then:")
+        show.command(f"openbook questions check {show.path(str(made.path))} -b {name_of(folder)}")
+        show.command("openbook compare sweep.toml")
 
 
 @questions.command("check")

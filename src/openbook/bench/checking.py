@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from openbook.bench.gold import Stretch, documents_of, resolve, units
+from openbook.bench.gold import Stretch, documents_of, resolve, score
 from openbook.bench.questions import Question
-from openbook.bench.ranking import measure
 from openbook.bench.statistics import SURE
 from openbook.book import Book
 from openbook.judging import plain
@@ -90,12 +89,12 @@ def _in_book(questions: Sequence[Question], book: Book) -> Iterator[Finding]:
 def _ceiling(
     questions: Sequence[Question], stretches: Mapping[str, Mapping[int, tuple[Stretch, ...]]], book: Book
 ) -> Iterator[Finding]:
-    recall, scores = measure(f"recall@{K}"), []
+    scores = []
     for one in questions:
         golds = list(stretches[one.id].values())
         if golds:
             found = [passage.chunk for passage in book.store.match(one.text, K)]
-            scores.append(float(recall(*units(found, golds)) > 0))
+            scores.append(float(score(f"recall@{K}", found, golds) > 0))
     if scores and sum(scores) / len(scores) >= CEILING:
         share = sum(scores) / len(scores)
         yield Finding("", f"{share:.0%} are found by their words alone: too easy to tell searches apart.")

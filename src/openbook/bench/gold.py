@@ -1,22 +1,24 @@
 """Where in a book's documents the answers of questions stand, and which passages have them: whatever the chunks are.
 
 Gold of a question -> stretches of documents' texts. A passage has one when it holds half of it or more, or when half
-of the passage or more lies inside it (a page, a whole document): chunk sizes compare fairly, as what is found are
-stretches of the documents, each counted once.
+of the passage or more lies inside it (a page, a whole document). Each gold alone is enough, so a question is answered
+by the first passage that has any: the best a search can do is 1 by each measure, whatever the chunks are and however
+they overlap. Why: docs/decisions/0027-gold.md.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 
 from openbook.bench.questions import Gold, Question
+from openbook.bench.ranking import Relevant, family, measure
 from openbook.documents import Documents
-from openbook.types import Chunk, Document
+from openbook.types import Chunk, Document, Passage
 
 HALF = 0.5
 
@@ -32,8 +34,8 @@ class Stretch:
 
     def is_in(self, chunk: Chunk) -> bool:
         """Whether a chunk has it, as this module says it."""
-        if chunk.document_id != self.document_id:
-            return False
+        if chunk.document_id != self.document_id or self.whole:
+            return chunk.document_id == self.document_id
         shared = min(chunk.end, self.end) - max(chunk.start, self.start)
         return shared > 0 and shared >= HALF * min(self.end - self.start, chunk.end - chunk.start)
 
@@ -128,22 +130,63 @@ def _of_place(place: str, document: Document) -> list[tuple[int, int]]:
     return []
 
 
-def units(chunks: Sequence[Chunk], golds: Sequence[Sequence[Stretch]]) -> tuple[list[str], dict[str, int]]:
+def score(
+    name: str, chunks: Sequence[Chunk], golds: Sequence[Sequence[Stretch]], also: Sequence[Sequence[Chunk]] = ()
+) -> float:
+    """A measure of `ranking`, by its name, of what was found for one question; the rest as in `units`."""
+    return of_units(name, *units(chunks, golds, also))
+
+
+def of_units(name: str, ranking: Sequence[str], relevant: Relevant) -> float:
+    """The same where units are there already."""
+    if family(name) == "precision":  # the share of passages that have a gold, though one of them would be enough
+        relevant = {**relevant, **{one: 1 for one in ranking if one.startswith(AGAIN)}}
+    return measure(name)(ranking, relevant)
+
+
+AGAIN = "again "
+
+
+def units(
+    chunks: Sequence[Chunk], golds: Sequence[Sequence[Stretch]], also: Sequence[Sequence[Chunk]] = ()
+) -> tuple[list[str], dict[str, int]]:
     """What is judged, best first, and which of it is right: for the measures of `ranking`.
 
-    Where golds are whole documents, documents are judged, each at its best chunk's rank, as BEIR judges them. Else each
-    passage: one that brings golds not seen before stands for these, one that has only golds seen before for nothing.
+    Where golds are whole documents, documents are judged, each at its best chunk's rank, as BEIR judges them: all are
+    wanted. Else passages, of which the first that has a gold is right. `also[i]` are places where the text of chunks[i]
+    stands too.
     """
+    places = [(chunk, *others) for chunk, others in zip(chunks, also or [()] * len(chunks), strict=True)]
     if golds and all(one.whole for stretches in golds for one in stretches):
-        return (
-            list(dict.fromkeys(chunk.document_id for chunk in chunks)),
-            {one.document_id: 1 for stretches in golds for one in stretches},
-        )
-    found: list[str] = []
-    seen: set[int] = set()
-    for chunk in chunks:
-        has = {number for number, stretches in enumerate(golds) if any(one.is_in(chunk) for one in stretches)}
-        found += [f"gold {number}" for number in sorted(has - seen)]
-        found += [] if has else [f"{chunk.document_id}:{chunk.start}-{chunk.end}"]
-        seen |= has
-    return found, {f"gold {number}": 1 for number in range(len(golds))}
+        names = {one.document_id: f"gold {number}" for number, found in enumerate(golds) for one in found}
+        documents = (one.document_id for found in places for one in found)
+        ranking = list(dict.fromkeys(names.get(name, name) for name in documents))
+        return ranking, dict.fromkeys(names.values(), 1)
+    ranking = []
+    for number, (chunk, *others) in enumerate(places, 1):
+        if has_gold((chunk, *others), golds):
+            ranking.append(f"{AGAIN}{number}" if "gold" in ranking else "gold")
+        else:
+            ranking.append(f"{number}: {chunk.document_id}:{chunk.start}-{chunk.end}")
+    return ranking, {"gold": 1} if golds else {}
+
+
+def has_gold(places: Iterable[Chunk], golds: Iterable[Iterable[Stretch]]) -> bool:
+    """Whether a passage that stands at these places answers a question with these golds."""
+    found = list(places)
+    return any(one.is_in(place) for stretches in golds for one in stretches for place in found)
+
+
+def elsewhere(passage: Passage, ids: Mapping[str, str], text_of: Callable[[str], str]) -> list[Chunk]:
+    """Where a passage stands in other documents, when it stands for equal ones of these; `ids` are by source.
+
+    Without a length where a document says it in nearly the same words: then it counts only for whole documents.
+    """
+    others = dict.fromkeys(ids[source] for source in passage.sources if source in ids)
+    others.pop(passage.chunk.document_id, None)
+    found = []
+    for document_id in others:
+        start = text_of(document_id).find(passage.chunk.text)
+        place = (start, start + len(passage.chunk.text)) if start >= 0 else (0, 0)
+        found.append(Chunk(document_id, *place, ""))
+    return found

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openbook.errors import BookError
-from openbook.recipe import did_you_mean
+from openbook.recipe import did_you_mean, digest
 from openbook.text import well_formed
 from openbook.types import Message
 
-KEYS = ("id", "question", "answers", "gold", "answerable", "history")
+KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
 GOLD_KEYS = ("source", "quote", "place", "start", "end")
 SPEAKERS: Mapping[str, Literal["user", "assistant", "system"]] = {
     "user": "user",
@@ -56,13 +56,22 @@ class Question:
     gold: tuple[Gold, ...] = ()
     answerable: bool = True
     history: tuple[Message, ...] = field(default=())  # what was said before
+    made: Mapping[str, Any] = field(default_factory=dict, hash=False)  # how a model made it: for people who review it
 
     def to_dict(self) -> dict[str, Any]:
         """As one line of a file says it; what is empty is left out."""
         golds = [{key: value for key in GOLD_KEYS if (value := getattr(gold, key))} for gold in self.gold]
         turns = [{"speaker": turn.role, "text": turn.content} for turn in self.history]
         said = {"id": self.id, "question": self.text, "answers": list(self.answers), "gold": golds, "history": turns}
-        return {key: value for key, value in said.items() if value} | ({} if self.answerable else {"answerable": False})
+        found = {key: value for key, value in said.items() if value} | (
+            {} if self.answerable else {"answerable": False}
+        )
+        return found | ({"made": dict(self.made)} if self.made else {})
+
+
+def key_of(question: Question) -> str:
+    """Names what is asked, whatever its id and its gold."""
+    return digest(question.text, [(turn.role, turn.content) for turn in question.history])
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -136,9 +145,12 @@ def question_of(table: Mapping[str, Any], where: str = "question") -> Question:
         raise BookError(f'{where}: \'gold\' is a list of objects, such as [{{"source": "a.txt", "quote": "..."}}].')
     if not isinstance(answerable, bool) or (not answerable and (answers or golds)):
         raise BookError(f"{where}: 'answerable' is true or false, and false only without answers and gold.")
+    made = table.get("made", {})
+    if not isinstance(made, dict):
+        raise BookError(f"{where}: 'made' is an object, not {str(made)[:40]!r}. Leave it out.")
     id_ = str(table.get("id", where.rsplit(" ", 1)[-1]))
-    found = tuple(_gold(where, one) for one in golds)
-    return Question(id_, text.strip(), tuple(answers), found, answerable, _history(where, table.get("history", [])))
+    found, history = tuple(_gold(where, one) for one in golds), _history(where, table.get("history", []))
+    return Question(id_, text.strip(), tuple(answers), found, answerable, history, made)
 
 
 def _gold(where: str, table: Mapping[str, Any]) -> Gold:

@@ -54,6 +54,7 @@ FAMILIES: Mapping[str, Callable[[Sequence[str], Relevant, int], float]] = {
     "MRR": reciprocal_rank,
     "nDCG": ndcg,
 }
+NAME = re.compile(r"[A-Za-z]+@[1-9]\d{0,3}")
 SHORT: Mapping[str, str] = {"r": "recall", "p": "precision", "rr": "MRR"}
 
 Measure = Callable[[Sequence[str], Relevant], float]
@@ -68,14 +69,21 @@ def measure(name: str, others: Sequence[str] = ()) -> Measure:
     Raises:
         BookError: There is none of that name; says what is known.
     """
-    found = re.fullmatch(r"([A-Za-z]+)@([1-9]\d{0,3})", name.strip())
-    known = {family.lower(): family for family in FAMILIES}
-    family = found and (SHORT.get(found[1].lower()) or known.get(found[1].lower()))
-    if not found or not family:
+    if not NAME.fullmatch(name.strip()) or not family(name):
         examples = [*(f"{one}@10" for one in FAMILIES), *others]
         raise BookError(f"No measure is called {name!r}.{did_you_mean(name, examples)} Known: {', '.join(examples)}.")
-    of_first, k = FAMILIES[family], int(found[2])
+    of_first, k = FAMILIES[family(name)], depth(name)
     return lambda ranking, relevant: of_first(ranking, relevant, k)
+
+
+def family(name: str) -> str:
+    """What the measure of that name measures, '' when there is none.
+
+    >>> family("P@3"), family("ndcg@10")
+    ('precision', 'nDCG')
+    """
+    short = name.strip().partition("@")[0].lower()
+    return SHORT.get(short) or next((one for one in FAMILIES if one.lower() == short), "")
 
 
 def depth(name: str) -> int:

@@ -1,202 +1,304 @@
-"""A comparison as one page: table, pictures of quality against speed and memory, every question.
+"""A comparison as one page: table, what can be told apart, pictures of quality against cost, every question.
 
-Everything is in the one file, styles, pictures (SVG) and the script that sorts tables: it opens without a network.
+Everything is in the one file, styles, pictures (SVG) and the script that sorts tables: it opens without a network, and
+a policy in its head lets no other script run, whatever the documents say.
 """
 
 from __future__ import annotations
 
-import html
+import base64
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from openbook.bench.board import Board, Line, board
-from openbook.bench.questions import Question
-from openbook.bench.results import Results
-from openbook.bench.running import key_of
+from openbook.bench.board import Board, Line, board, numbered, point
+from openbook.bench.constraints import Constraint
+from openbook.bench.labels import factors, file_name, label, without_folders
+from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
+from openbook.bench.report_parts import cell, escaped, heading, points, table
+from openbook.bench.report_pictures import interval, picture, scale_of
+from openbook.bench.report_questions import questions
+from openbook.bench.results import Results, RunRow
 from openbook.bench.scoring import Scorer
+from openbook.bench.why import lost
 from openbook.recipe import Recipe
 
-WIDTH, HEIGHT, MARGIN = 460, 300, 46  # of a picture
-SHOWN_ANSWERS = 400  # characters
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("css", "js"))
+BEST, FRONT = "\u25cf", "\u25b2"  # a filled circle, a triangle
+PICTURED = ("answer", "first_token", "search", "ram", "cost", "disk", "index")
 
-Point = tuple[int, float, float]
-"""A row's number, what it costs, how good it is."""
 
+def page(
+    results: Results,
+    run: str = "",
+    headline: str = "",
+    against: int = 1,
+    fit: Sequence[Constraint] = (),
+    *,
+    texts: bool = True,
+) -> str:
+    """The page of a run, of the last one when none is named; a few dozen kilobytes, and one for each answer.
 
-def page(results: Results, run: str = "", headline: str = "", against: int = 1) -> str:
-    """The page of a run, of the last one when none is named.
+    Without `texts` it has no word of questions, answers, golds or documents but the names of files.
 
     Raises:
-        BookError: There is no such run or measure.
+        BookError: There is no such run, row or measure.
     """
     row = results.run(run)
     scorer = Scorer(results, row)
-    found = board(scorer, headline, against)
-    body = "\n".join([
-        f"<h1>{_text(found.run)}</h1>",
-        f"<p><strong>{_text(found.verdict)}</strong></p>",
-        f"<p>{found.questions:,} questions judged by {_text(found.headline)}, {len(found.lines):,} recipes, "
-        f"{_text(row.made[:10])}. Row {against} is the baseline.</p>",
-        "<h2>Recipes</h2>",
-        _table(found),
-        "<p>Rows in bold cannot be told from the best. 95 %: bootstrap interval of the mean. p: paired randomisation "
-        "test against the baseline, with Holm's correction. Click a heading to sort.</p>",
-        "<h2>Quality against what it costs</h2>",
-        _pictures(found),
-        "<h2>Questions</h2>",
-        *_questions(scorer, found),
-        "<h2>What was run</h2>",
-        _settings(row.settings, found.lines),
-    ])  # fmt: skip
+    found = board(scorer, headline, against, fit)
+    labels = _labels(found)
+    sections = {
+        "Recipes": _recipes(found, labels, against),
+        "What can be told apart": _told(found, labels, against),
+        "Quality against cost": _pictures(found),
+        "Questions": questions(scorer, found, lost, texts=texts),
+        "What was run": _run(row, found, labels),
+    }
+    body = [f"<h1>{escaped(found.run)}</h1>", *_summary(row, found, against)]
+    links = (f'<a href="#s{at}">{name}</a>' for at, name in enumerate(sections))
+    body.append(f"<nav>{' '.join(links)}</nav>")
+    for at, (name, section) in enumerate(sections.items()):
+        body += [f'<section id="s{at}"><h2>{name}</h2>', section, "</section>"]
+    script = SCRIPT.read_text("utf-8")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
+    title, style, content = escaped(found.run), STYLE.read_text("utf-8"), "\n".join(body)
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(found.run)}</title><style>{STYLE.read_text('utf-8')}</style></head>\n"
-        f"<body>\n{body}\n<script>{SCRIPT.read_text('utf-8')}</script></body></html>\n"
+        f"<title>{title}: a comparison of recipes</title><style>{style}</style></head>\n"
+        f"<body><main>\n{content}\n</main><script>{script}</script></body></html>\n"
     )
 
 
-def _text(value: object) -> str:
-    return html.escape(str(value))
+def _labels(found: Board) -> dict[int, str]:
+    """Row's number -> what tells it from the others."""
+    heads, values = factors([line.trial.recipe for line in found.lines])
+    return {
+        line.trial.number: without_folders(label(heads, [_short(value) for value in row]))
+        for line, row in zip(found.lines, values, strict=True)
+    }
 
 
-def _table(found: Board) -> str:
-    measures = list(dict.fromkeys(name for line in found.lines for name in line.means))
-    heads = ["row", *measures, "95 %", "difference", "p", "search ms", "first word s", "tokens/s", "memory MB"]
+def _short(value: str) -> str:
+    """A value of an option; of a path its last part."""
+    return file_name(value) if "(" not in value and ("/" in value or "\\" in value) else value
+
+
+def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
+    yield f'<p class="verdict">{escaped(found.verdict)}</p>'
+    if found.unfinished:
+        yield f"<p>{escaped(found.unfinished)}</p>"
+    if found.failures:
+        count = len(found.failures)
+        yield f"<p>{count} answer{'s' if count > 1 else ''} failed and counted as wrong.</p>"
+    yield (
+        f"<p>{found.questions:,} of {found.asked:,} questions judged by {escaped(found.headline)}, "
+        f"{len(found.lines):,} recipes, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
+    )
+    if found.judge:
+        said, words = escaped(found.judge["said"]), escaped(found.judge["prompt"])
+        yield f"<p>{said}</p><details><summary>What the judge is asked</summary><pre>{words}</pre></details>"
+
+
+def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
+    lines = [line for line in found.lines if line.state != "waiting"]
+    if not lines:
+        return "<p>Nothing was asked yet.</p>"
+    measures = list(dict.fromkeys([found.headline, *(name for line in lines for name in line.means)]))
+    quantities = [name for name in QUANTITIES if any(name in line.quantities for line in lines)]
+    if not any(line.quantities.get("cost") for line in lines):
+        quantities = [name for name in quantities if name != "cost"]
+    measures, quantities, equal = _without_equal(lines, found.headline, measures, quantities)
+    heads = [
+        heading("row"),
+        heading("recipe"),
+        *(heading(name, more=True) for name in measures),
+        heading("difference", more=True),
+        heading("p"),
+        *(heading(_named(name), more=QUANTITIES[name].more, title=QUANTITIES[name].told) for name in quantities),
+    ]
     rows = []
-    for line in found.lines:
-        search = line.speeds.get("search")
+    for line in lines:
         cells = [
-            _cell(line.trial.number),
-            *(_cell(100 * line.means[name] if name in line.means else None, 1) for name in measures),
-            f'<td data-v="{line.low:.4f}">{100 * line.low:.0f}-{100 * line.high:.0f}</td>',
-            _cell(100 * line.difference, 1),
-            _cell(line.p, 3),
-            _cell(None if search is None else search * 1000),
-            _cell(line.speeds.get("first_token"), 1),
-            _cell(line.speeds.get("tokens_per_second"), 1),
-            _cell(memory_mb(line)),
-            _cell(line.measured["index"].get("seconds")),
-            f'<td class="recipe">{_text(line.trial.label)}</td>',
+            f'<th scope="row" data-v="{line.trial.number}">{line.trial.number}{_marks(line)}</th>',
+            f'<td class="recipe">{escaped(labels[line.trial.number])}{_state(line, against)}</td>',
+            *(cell(line.means.get(name), points) for name in measures),
+            cell(line.difference, lambda value: f"{100 * value:+.1f}"),
+            cell(line.p, p_value),
+            *(_quantity(line, name) for name in quantities),
         ]
         rows.append(f"<tr{' class=best' if line.best else ''}>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{_text(name)}</th>" for name in [*heads, "index s", "recipe"])
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    caption = "Every recipe; measures are points of 100. A click on a heading sorts."
+    said = [
+        f"{BEST} and bold: cannot be told from the best.",
+        f"{FRONT} on Pareto's front: no other row is better in {escaped(found.headline)}, speed and memory at once.",
+        "~ measured while the machine was busy." if any(line.noisy for line in lines) else "",
+        "p: paired randomisation test against the baseline, with Holm's correction.",
+        f"Equal in all rows: {escaped(', '.join(equal))}." if equal else "",
+    ]
+    return f"{table(caption, heads, rows)}<p>{' '.join(filter(None, said))}</p>"
 
 
-def _cell(value: float | None, digits: int = 0) -> str:
-    return "<td>-</td>" if value is None else f'<td data-v="{value:.6g}">{value:.{digits}f}</td>'
+NAMES = {"cost": "$ for 1000", "first_token": "first word", "index": "to index"}
 
 
-def memory_mb(line: Line) -> float | None:
-    """The most memory that searching or answering took; making the index is done once."""
-    peak = max((line.measured[stage].get("peak_bytes", 0) for stage in ("search", "answer")), default=0)
-    return peak / 1e6 if peak else None
+def _named(name: str) -> str:
+    return NAMES.get(name, QUANTITIES[name].label)
 
 
-COSTS: Mapping[str, Callable[[Line], float | None]] = {
-    "seconds of a search": lambda line: line.speeds.get("search"),
-    "seconds to the first word": lambda line: line.speeds.get("first_token"),
-    "memory in MB": memory_mb,
-    "seconds to index": lambda line: line.measured["index"].get("seconds"),
-}
+def _without_equal(
+    lines: Sequence[Line], headline: str, measures: Sequence[str], quantities: Sequence[str]
+) -> tuple[list[str], list[str], list[str]]:
+    """Measures and quantities in which rows differ, and what the others are in all of them."""
+    several = len(lines) > 1
+    equal: list[str] = []
+    kept: tuple[list[str], list[str]] = ([], [])
+    for name in measures:
+        shares = {line.means.get(name) for line in lines}
+        if several and len(shares) == 1 and name != headline:
+            equal.append(f"{name} {points(shares.pop() or 0.0)}")
+        else:
+            kept[0].append(name)
+    for name in quantities:
+        values = {line.quantities.get(name) for line in lines}
+        if several and len(values) == 1:
+            equal.append(f"{_named(name)} {written(name, values.pop() or 0.0)}")
+        else:
+            kept[1].append(name)
+    return *kept, equal
+
+
+def _marks(line: Line) -> str:
+    marks = f"{BEST if line.best else ''}{FRONT if line.front else ''}"
+    return f"&nbsp;{marks}" if marks else ""
+
+
+def _state(line: Line, against: int) -> str:
+    said = ["baseline"] if line.trial.number == against else []
+    said += [f"{line.state}, {line.asked} questions"] if line.state in {"running", "dropped"} else []
+    said += [f"does not fit: {why}" for why in line.misfits]
+    return f" <small>({escaped('; '.join(said))})</small>" if said else ""
+
+
+def _quantity(line: Line, name: str) -> str:
+    sign = "~" if line.noisy and name in SPEEDS else ""
+    if name == "cost":
+        return cell(line.quantities.get(name), lambda value: f"{1000 * value:.2f}")
+    return cell(line.quantities.get(name), lambda value: f"{sign}{written(name, value)}")
+
+
+def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
+    """Intervals of the headline, drawn on one scale, in two groups."""
+    tested = [line for line in found.lines if line.tested]
+    if not tested or not found.questions:
+        return "<p>Nothing was judged in every row yet.</p>"
+    scale = scale_of([value for line in tested for value in (line.low, line.high)])
+    base = next((line.means.get(found.headline) for line in tested if line.trial.number == against), None)
+    rows = []
+    for kind, best in (("Cannot be told from the best", True), ("Worse than the best, by more than luck", False)):
+        group = [line for line in tested if line.best == best]
+        if not group:
+            continue
+        rows.append(f'</tbody><tbody><tr><th scope="rowgroup" colspan="3">{kind}</th></tr>')
+        for line in group:
+            mean = line.means[found.headline]
+            drawn = interval(scale, line.low, mean, line.high, base, filled=best)
+            rows.append(
+                f'<tr><th scope="row">{line.trial.number}</th><td class="recipe"><div><span>'
+                f"{escaped(labels[line.trial.number])}</span>{drawn}</div></td><td>{points(mean)}<br>"
+                f"<small>{100 * line.low:.0f}-{100 * line.high:.0f}</small></td></tr>"
+            )
+    heads = [f'<th scope="col">{name}</th>' for name in ("row", "recipe and 95 % interval", "mean")]
+    dashed = " The dashed line is the baseline." if base is not None else ""
+    caption = f"{escaped(found.headline)} over {found.questions:,} questions, from {scale[0]:.0f} to {scale[1]:.0f}."
+    said = (
+        "<p>If the questions were drawn again, the mean would lie in the interval nineteen times in twenty. Intervals "
+        "that overlap do not say that rows are alike: the groups are by a test of all rows at once, paired by "
+        "question.</p>"
+    )
+    return table(caption + dashed, heads, rows, "told") + said
 
 
 def _pictures(found: Board) -> str:
+    lines = [line for line in found.fitting if line.tested]
+    best = {line.trial.number for line in lines if line.best}
     drawn = []
-    for title, cost in COSTS.items():
-        points = [
-            (line.trial.number, value, 100 * line.means[found.headline])
-            for line in found.lines
-            if (value := cost(line)) is not None and found.headline in line.means
-        ]
-        if len(points) > 1:
-            drawn.append(_picture(f"{found.headline} over {title}", points))
-    return f'<div class="pictures">{"".join(drawn)}</div>' if drawn else "<p>Nothing to draw.</p>"
-
-
-def front(points: Sequence[Point]) -> list[Point]:
-    """Those that no other beats in both: Pareto's front, by rising cost.
-
-    >>> front([(1, 5.0, 70.0), (2, 3.0, 60.0), (3, 4.0, 55.0)])
-    [(2, 3.0, 60.0), (1, 5.0, 70.0)]
-    """
-    found: list[Point] = []
-    for point in sorted(points, key=lambda one: (one[1], -one[2])):
-        if not found or point[2] > found[-1][2]:
-            found.append(point)
-    return found
-
-
-def _picture(title: str, points: Sequence[Point]) -> str:
-    """Quality over cost; the front is joined by a line, its points are filled. Every point has its row's number."""
-    costs, qualities = [one[1] for one in points], [one[2] for one in points]
-    pad = max(1.0, (max(qualities) - min(qualities)) * 0.15)
-    low, high, most = min(qualities) - pad, max(qualities) + pad, max(costs) * 1.08 or 1.0
-
-    def at(cost: float, quality: float) -> tuple[float, float]:
-        across, up = cost / most, (quality - low) / (high - low)
-        return MARGIN + (WIDTH - MARGIN - 14) * across, HEIGHT - MARGIN - (HEIGHT - MARGIN - 26) * up
-
-    best = front(points)
-    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(cost, quality) for _, cost, quality in best))
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{_text(title)}">',
-        f'<text x="{MARGIN}" y="16">{_text(title)}</text>',
-        f'<path d="M{MARGIN} 24V{HEIGHT - MARGIN}H{WIDTH - 10}" class="open"/>',
-        f'<polyline points="{joined}" class="open" stroke-dasharray="4 3"/>',
-    ]
-    for share in (0.0, 0.5, 1.0):
-        cost, quality = most * share, low + (high - low) * share
-        x, y = at(cost, quality)
-        parts.append(f'<text x="{x:.0f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{cost:.3g}</text>')
-        parts.append(f'<text x="{MARGIN - 6}" y="{y + 4:.0f}" text-anchor="end">{quality:.0f}</text>')
-    for point in points:
-        x, y = at(*point[1:])
-        kind = "" if point in best else ' class="open"'
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"{kind}/>')
-        parts.append(f'<text x="{x + 8:.1f}" y="{y - 6:.1f}">{point[0]}</text>')
-    return "".join([*parts, "</svg>"])
-
-
-def _questions(scorer: Scorer, found: Board) -> list[str]:
-    """Each question with every row's score; those on which rows differ most come first."""
-    by_row = {line.trial.number: scorer.scores(line.trial, found.headline) for line in found.lines}
-    told = []
-    for question in scorer.questions:
-        scores = {row: of_row.get(question.id) for row, of_row in by_row.items()}
-        known = [score for score in scores.values() if score is not None]
-        spread = max(known) - min(known) if known else -1.0
-        told.append((spread, _question(question, scorer, found, scores)))
-    return [text for _, text in sorted(told, key=lambda one: -one[0])]
-
-
-def _question(question: Question, scorer: Scorer, found: Board, scores: Mapping[int, float | None]) -> str:
-    key, rows = key_of(question), []
-    for line in found.lines:
-        answer = scorer.answer(line.trial, key) if line.trial.answer_key else {}
-        said = answer.get("error") or str(answer.get("text", ""))[:SHOWN_ANSWERS]
-        cells = _cell(line.trial.number) + _cell(scores[line.trial.number], 2)
-        rows.append(f'<tr>{cells}<td class="text">{_text(said)}</td></tr>')
-    known = [score for score in scores.values() if score is not None]
-    mean = f"{100 * sum(known) / len(known):.0f}" if known else "-"
-    expected = " | ".join(question.answers) if question.answers else ("" if question.answerable else "(no answer)")
-    golds = "; ".join(chain.from_iterable([one.source, one.quote or one.place] for one in question.gold))
-    head = f"<tr><th>row</th><th>{_text(found.headline)}</th><th>answer</th></tr>"
-    return (
-        f"<details><summary>{mean} {_text(question.text)}</summary><p>{_text(expected)}</p>"
-        f'<p><small>{_text(golds)}</small></p><div class="scroll"><table><thead>{head}</thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
+    for name in PICTURED:
+        placed = {
+            line.trial.number: (value, 100 * line.means[found.headline])
+            for line in lines
+            if (value := line.quantities.get(name)) is not None
+        }
+        if len({value for value, _ in placed.values()}) > 1:
+            title = f"{found.headline} and {QUANTITIES[name].told}"
+            drawn.append(picture(title, placed, partial(written, name), best))
+    if not drawn:
+        return "<p>Nothing to draw: no two rows differ in what was measured.</p>"
+    said = (
+        "<p>Up is better, left is cheaper. Filled and joined: no other row is better in both. Bold numbers cannot be "
+        "told from the best.</p>"
     )
+    return f'{said}<div class="pictures">{"".join(drawn)}</div>{_front(found, lines)}'
 
 
-def _settings(settings: Mapping[str, object], lines: Sequence[Line]) -> str:
-    recipes = [
-        f"# row {line.trial.number}\n{Recipe.from_dict(line.trial.recipe).to_toml()}"
-        for line in sorted(lines, key=lambda line: line.trial.number)
+def _front(found: Board, lines: Sequence[Line]) -> str:
+    """The rows that no other beats in three things at once, with the three."""
+    front = [line for line in lines if line.front]
+    unknown = [line for line in lines if line.front is None]
+    if not front:
+        return ""
+    rows = []
+    for line in front:
+        quality, seconds, ram = point(line, found.headline)
+        cells = [
+            cell(quality, points),
+            cell(None if seconds is None else -seconds, lambda value: written("answer", value)),
+            cell(None if ram is None else -ram, lambda value: written("ram", value)),
+        ]
+        rows.append(f'<tr><th scope="row">{line.trial.number}</th>{"".join(cells)}</tr>')
+    of = "an answer" if any(line.trial.answer_key for line in front) else "a search"  # as board.point takes it
+    heads = [heading("row"), heading(found.headline, more=True), heading(f"seconds of {of}"), heading("memory")]
+    said = f"<p>{numbered(unknown)}: not judged here, as speed or memory is not known yet.</p>" if unknown else ""
+    caption = f"{FRONT} Rows that no other beats in quality, speed and memory at once; luck is not counted here."
+    return table(caption, heads, rows) + said
+
+
+def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
+    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep"}}
+    parts = [_facts("Settings", settings)]
+    if made_with := row.settings.get("made_with"):
+        parts.append(_facts("Made with", made_with))
+    if sweep := row.settings.get("sweep"):
+        parts.append(f"<h3>Sweep</h3><pre>{escaped(without_folders(str(sweep)))}</pre>")
+    parts.append("<h3>Recipes</h3>")
+    for line in sorted(found.lines, key=lambda line: line.trial.number):
+        recipe = without_folders(Recipe.from_dict(line.trial.recipe).to_toml())
+        use = f"openbook use {found.run}:{line.trial.number} -b BOOK"
+        parts.append(
+            f"<details><summary>Row {line.trial.number}: {escaped(labels[line.trial.number])}</summary>"
+            f"<pre># {escaped(use)}\n[recipe]\n{escaped(recipe)}</pre></details>"
+        )
+    return "".join(parts)
+
+
+def _facts(title: str, facts: Mapping[str, Any]) -> str:
+    rows = [
+        f'<tr><th scope="row">{escaped(_said(str(key)))}</th><td class="text">{escaped(_said(value))}</td></tr>'
+        for key, value in facts.items()
     ]
-    said = _text("\n".join([json.dumps(settings, indent=1), *recipes]))
-    return f"<details><summary>Settings and recipes</summary><pre>{said}</pre></details>"
+    return f'<table class="facts"><caption>{escaped(title)}</caption><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _said(value: object) -> str:
+    """A setting in words: lists and tables as lines."""
+    if isinstance(value, Mapping):
+        return "\n".join(f"{_said(str(key))} {_said(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return "\n".join(map(_said, value))
+    return without_folders(value) if isinstance(value, str) else json.dumps(value)

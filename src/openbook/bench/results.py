@@ -112,6 +112,11 @@ class Results:
                 ],
             )
 
+    def settle(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Keep the settings of a run anew: what is known of it only while it runs."""
+        with self._errors():
+            self._db.execute("UPDATE runs SET settings = ? WHERE name = ?", (json.dumps(settings), name))
+
     def run(self, name: str) -> RunRow:
         """The run of that name; '' is the last one.
 
@@ -153,6 +158,12 @@ class Results:
                 return one
         raise no_row(run, number)
 
+    def trials(self) -> list[TrialRow]:
+        """The rows of all runs."""
+        with self._errors():
+            found = self._db.execute("SELECT * FROM trials").fetchall()
+        return [TrialRow(one[1], json.loads(one[2]), json.loads(one[3]), *one[4:]) for one in found]
+
     def runs(self) -> list[str]:
         """Names of all runs, the latest last."""
         with self._errors():
@@ -185,6 +196,12 @@ class Results:
         with self._errors():
             rows = self._db.execute("SELECT question, value FROM results WHERE key = ?", (key,)).fetchall()
         return {str(name): json.loads(value) for name, value in rows}
+
+    def done(self, key: str) -> set[str]:
+        """The questions that a stage gave something for, but not those that failed."""
+        with self._errors():
+            query = "SELECT question FROM results WHERE key = ? AND json_extract(value, '$.error') IS NULL"
+            return {str(name) for (name,) in self._db.execute(query, (key,))}
 
     def one(self, key: str, question: str) -> dict[str, Any]:
         """What a stage gave for one question; empty when it was not asked yet."""

@@ -2,38 +2,52 @@
 
 documents --read once--> base book --for each splitter, embedder, store--> index --for each search--> passages
                                                                               --for each prompt, llm--> answers
+
+A grid goes row by row. A race, and a run that has so many minutes, goes block by block of questions: every row is
+asked the same ones, and is done at the same time or dropped.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
-from openbook import registry
-from openbook.bench.gold import documents_of, resolve
-from openbook.bench.questions import Question, read_questions
+from openbook.bench import judge, quiet
+from openbook.bench.forecasting import Forecast, Forecaster
+from openbook.bench.pacing import Clock, Pace, block, pace, typical
+from openbook.bench.preparing import prepare
+from openbook.bench.provenance import made_with
+from openbook.bench.questions import Question, key_of
+from openbook.bench.racing import race, shuffled
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.sweep import Sweep, Trial
-from openbook.book import Book
+from openbook.bench.scoring import Scorer
+from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.errors import BookError
 from openbook.home import home
 from openbook.lock import locked
-from openbook.manifest import MADE_OF, READING
-from openbook.recipe import STEPS, Recipe, Spec, digest
-from openbook.remembering import fingerprint
+from openbook.models.catalogue import readable
+from openbook.recipe import Recipe
 from openbook.types import Progress, Report
 
+__all__ = ["Plan", "RowState", "Runner", "key_of", "results_path"]
+
 FOLDER = "comparisons"
-INDEXED = (*READING, *MADE_OF)  # what an index depends on
-ANSWERED = ("prompt", "llm", "rewriter")  # and what a search does not
-LIGHT = {"embedder": "hashed(dim=64)", "store": "flat", "splitter": "chars(size=2000)"}  # of the book that is only read
+LEAST_BYTES = 20_000_000  # for the results
+AGAIN = 8  # questions asked once more where speeds were noisy
+TOLD_SECONDS = 3.0  # between two looks at how far a row is
+LATE = 0.05  # of the minutes: an index that takes longer than they are is given up
+DOING = {"index": "indexing", "search": "searching", "answer": "answering", "speeds": "timing", "judge": "judging"}
 
 
 def results_path() -> Path:
@@ -52,6 +66,22 @@ class Plan:
     answers: int  # questions to be answered by a model
 
 
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """How far a row is."""
+
+    trial: TrialRow
+    state: str = "waiting"  # one of DOING's, 'dropped', 'done'
+    done: int = 0  # questions that the headline's stage has
+    total: int = 0
+    part: float = 0.0  # of an index that is made, 0 to 1
+    headline: float | None = None  # mean so far
+
+
+class TimeUpError(Exception):
+    """The minutes are over."""
+
+
 @dataclass
 class Runner:
     """One sweep, ready to run. When it is made, documents are read and golds found: what is wrong is said first."""
@@ -59,15 +89,18 @@ class Runner:
     sweep: Sweep
     name: str
     report: Report | None = None
+    watch: Callable[[Sequence[RowState], float | None], None] | None = None  # all rows, seconds left for all of them
+    note: Callable[[str], None] = lambda _: None  # what the user should know, a line each
 
     def __post_init__(self) -> None:
-        self.questions = read_questions(self.sweep.questions)
+        self._clock = Clock(self.sweep.run.minutes)
         self._folder = home() / FOLDER
-        self._refuse_unjudged()
-        self._refuse_missing()
-        self._base = self._read()
-        self._gold = self._found()
-        self._trials = [self._row(number, trial) for number, trial in enumerate(self.sweep.trials, 1)]
+        self._ready = prepare(self.sweep, self._folder, self.report)
+        self.questions, self._base, self._trials = self._ready.questions, self._ready.base, self._ready.trials
+        self._paces: dict[str, Pace] = {}  # by the key of a stage
+        self._states = {one.number: RowState(one, total=len(self.questions)) for one in self._trials}
+        self._told = 0.0
+        self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
 
     def plan(self) -> Plan:
         """What is still to do."""
@@ -83,125 +116,241 @@ class Runner:
                 sum(len(self._left(results, key)) for key in answers),
             )
 
+    def forecast(self) -> Forecast:
+        """How long that takes, and what it needs."""
+        with Results(results_path()) as results:
+            indexes = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+            left = {
+                kind: {key: (one, len(self._left(results, key))) for one in self._trials for key in _keys(one, [kind])}
+                for kind in ("search", "answer")
+            }
+            wanted = {kind: {key: one for key, one in rows.items() if one[1]} for kind, rows in left.items()}
+            run = self.sweep.run
+            found = Forecaster(results, self._ready)
+            return found.forecast(list(indexes.values()), wanted, k=run.k, max_tokens=run.max_tokens)
+
     def run(self) -> RunRow:
         """Do what is still to do; stopped at any moment, it goes on where it was.
 
         Raises:
             BookError, ModelError: A stage failed; what was done before is kept.
         """
-        settings = {**asdict(self.sweep.run), "headline": self.sweep.headline, "documents": list(self.sweep.documents)}
-        row = RunRow(
+        with Results(results_path()) as results:
+            row = self._begun(results)
+            self._refuse_full_disk(results)
+            results.begin(row)
+            self._run = row
+            try:
+                self._rows(row, results)
+                for trial, key, task in judge.tasks(row, results):
+                    with self._alone(key):
+                        self._child(results, trial, "judge", key, task | {"until": self._clock.deadline})
+                self._again(row, results)
+            except TimeUpError:
+                self._say_left(row, results)
+        return row
+
+    def _begun(self, results: Results) -> RunRow:
+        """The run, as it is kept."""
+        ready, run = self._ready, self.sweep.run
+        if unread := [Path(one).name for one in ready.unread]:
+            some = f"{', '.join(unread[:3])}{', ...' if len(unread) > 3 else ''}"
+            self.note(
+                f"{len(unread):,} of {ready.files:,} files could not be read: {some}. See why with: openbook read FILE"
+            )
+        settings = {
+            **asdict(run),
+            "headline": self.sweep.headline,
+            "documents": list(self.sweep.documents),
+            "unread": list(ready.unread),
+            **({"judged_by": judge.judged_by(run.judge)} if run.judge else {}),
+            "sweep": self.sweep.text,
+            "made_with": made_with(results, self._trials, run.seed, self.report),
+        }
+        return RunRow(
             self.name,
             datetime.now(UTC).isoformat(timespec="seconds"),
             settings,
             [one.to_dict() for one in self.questions],
-            self._gold,
+            ready.gold,
             tuple(self._trials),
         )
-        with Results(results_path()) as results:
-            results.begin(row)
+
+    def _refuse_full_disk(self, results: Results) -> None:
+        """Raises: BookError, when there is less space than the indexes that are to be made need."""
+        missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+        needed = Forecaster(results, self._ready).disk_bytes(list(missing.values())) if missing else 0
+        free = shutil.disk_usage(self._folder).free
+        if free < needed + LEAST_BYTES:
+            raise BookError(
+                f"The disk of {self._folder} has {readable(free)} free, and this needs about "
+                f"{readable(needed + LEAST_BYTES)}. Free some space, or set OPENBOOK_HOME to another disk."
+            )
+
+    # In which order.
+
+    def _rows(self, row: RunRow, results: Results) -> None:
+        run = self.sweep.run
+        if not run.minutes and run.risk is None:
             for trial in self._trials:
                 self._make_index(results, trial)
-                self._stage(results, trial, "search", trial.search_key, k=self.sweep.run.k)
-                if trial.answer_key:
-                    self._stage(results, trial, "answer", trial.answer_key, max_tokens=self.sweep.run.max_tokens)
-        return row
-
-    # Once for all recipes.
-
-    def _refuse_unjudged(self) -> None:
-        """Raises: BookError, when no question has what the headline is judged by."""
-        headline = self.sweep.headline
-        if "@" in headline or headline == "cited":
-            needed, judged = "gold", any(one.gold for one in self.questions)
-        elif headline in {"refused", "ended"}:
+                self._ask(results, trial, ("search", "answer"), self.questions)
             return
+        trials = self._indexed(row, results)
+        if run.risk is not None:
+            trials = self._raced(row, results, trials, run.risk)
+        order = shuffled(self.questions, run.seed)
+        kinds = [("search", "answer")] if self._decides == "answer" else [("search",), ("answer",)]
+        for each in kinds:
+            self._in_blocks(results, trials, each, order)
+
+    def _raced(self, row: RunRow, results: Results, trials: Sequence[TrialRow], risk: float) -> list[TrialRow]:
+        """The rows that a race leaves; what it drops, and after how many questions, goes into the run's settings."""
+        judged = [one for one in self.questions if self._decides == "answer" or any(row.gold[one.id])]
+        order = shuffled(judged, self.sweep.run.seed)
+        asked = [0] * len(trials)
+
+        def ask(number: int, count: int) -> list[float]:
+            trial = trials[number]
+            self._ask(results, trial, (self._decides,), order[asked[number] : count])
+            asked[number] = count
+            scores = Scorer(results, row).scores(trial, self.sweep.headline)
+            return [scores.get(one.id, 0.0) for one in order[:count]]  # one that is not judged makes no difference
+
+        left = list(trials)
+        for raced in race(len(trials), len(order), ask, risk):
+            left = [trials[number] for number in raced.left]
+            dropped = {str(trials[number].number): count for number, count in raced.dropped.items()}
+            if dropped != row.settings.get("dropped"):
+                row.settings["dropped"] = dropped
+                results.settle(self.name, row.settings)
+            for number in raced.dropped:
+                self._tell(results, trials[number], "dropped")
+        return left
+
+    def _in_blocks(
+        self, results: Results, trials: Sequence[TrialRow], kinds: Sequence[str], order: Sequence[Question]
+    ) -> None:
+        """Ask every row the same questions, a block at a time; all at once where there is no hurry."""
+        begun = 0
+        while begun < len(order) and trials:
+            count = len(order) - begun
+            if self.sweep.run.minutes:
+                left = [(key, self._left(results, key, order[begun:])) for one in trials for key in _keys(one, kinds)]
+                if not any(questions for _, questions in left):
+                    return
+                count = block(
+                    [self._pace(results, key) for key, questions in left if questions], self._clock.left, count
+                )
+            for trial in trials:
+                self._ask(results, trial, kinds, order[begun : begun + count])
+            begun += count
+
+    def _ask(self, results: Results, trial: TrialRow, kinds: Sequence[str], questions: Sequence[Question]) -> None:
+        run = self.sweep.run
+        for kind in kinds:
+            for key in _keys(trial, [kind]):
+                self._stage(results, trial, kind, key, questions, k=run.k, max_tokens=run.max_tokens)
+
+    # How long it takes.
+
+    def _indexed(self, row: RunRow, results: Results) -> list[TrialRow]:
+        """The rows that have an index, once all were made for which there is time.
+
+        Raises:
+            BookError: Not even one can be made in time.
+        """
+        missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+        if missing and self.sweep.run.minutes:
+            self._make_what_fits(results, missing)
         else:
-            needed, judged = "answers", any(one.answers or not one.answerable for one in self.questions)
-        if not judged:
-            raise BookError(
-                f"No question of {self.sweep.questions} has {needed}, by which {headline} judges. Add some."
-            )
+            for trial in missing.values():
+                self._make_index(results, trial)
+        there = [one for one in self._trials if self._index(one.index_key).exists()]
+        if out := [one.number for one in self._trials if one not in there]:
+            row.settings["left_out"] = out
+            results.settle(self.name, row.settings)
+            self.note(f"There was no time to make the indexes of {_rows(out)}. The same command goes on.")
+        return there
 
-    def _refuse_missing(self) -> None:
-        """Raises: ModelError, when a model is not here; before documents are read, which may take long."""
-        for trial in self.sweep.trials:
-            registry.make("embedder", trial.recipe.embedder).fingerprint  # noqa: B018 - it is found or not
-            for step in STEPS:
-                if step not in INDEXED and (step not in ANSWERED or self.sweep.run.answers):
-                    for spec in trial.recipe.specs(step):
-                        _identity(step, spec, trial.recipe)
+    def _make_what_fits(self, results: Results, missing: Mapping[str, TrialRow]) -> None:
+        expected = Forecaster(results, self._ready).index_seconds(list(missing.values()))
+        there = len({one.index_key for one in self._trials}) - len(missing)
+        seconds, total, least = self._clock.left, sum(expected.values()), min(expected.values())
+        given = f"{self.sweep.run.minutes:g} of [run] minutes"
+        if not there and least > seconds:
+            raise BookError(f"Even one index takes about {_minutes(least)}, more than the {given}. Allow more.")
+        order = list(missing)
+        if total > seconds:
+            self.note(f"The indexes alone take about {_minutes(total)}, more than the {given}: some wait.")
+            order.sort(key=expected.__getitem__)
+            seconds = max(seconds / 2, least)  # the other half is for the questions of the rows that have theirs
+        for key in order:
+            if expected[key] <= seconds:
+                began = time.monotonic()
+                self._make_index(results, missing[key])
+                seconds -= time.monotonic() - began
 
-    def _read(self) -> dict[str, Path]:
-        """Reader and cleaners -> the folder of a book with the documents as they read them."""
-        found: dict[str, Path] = {}
-        for trial in self.sweep.trials:
-            recipe = trial.recipe
-            read_by = registry.fingerprint_of(recipe, READING)
-            if read_by in found:
-                continue
-            folder = self._folder / "documents" / digest(read_by, list(self.sweep.documents))
-            for step, spec in LIGHT.items():
-                recipe = recipe.with_step(step, spec)
-            with Book.open(folder, recipe, create=True) as book:
-                added = book.add(self.sweep.documents, report=self.report)
-                if not len(book.documents):
-                    why = f", such as {added.failed[0].path}: {added.failed[0].reason}" if added.failed else ""
-                    raise BookError(f"No document could be read{why}. Check: documents = {list(self.sweep.documents)}")
-            found[read_by] = folder
-        return found
+    def _pace(self, results: Results, key: str) -> Pace:
+        """Of a stage: as measured in this run, or by the questions it was asked before."""
+        if key not in self._paces:
+            seconds = [value["seconds"] for value in results.of(key).values() if "seconds" in value]
+            if not seconds:
+                return Pace()
+            self._paces[key] = Pace(each=median(seconds))
+        return self._paces[key]
 
-    def _documents(self, recipe: Recipe) -> Path:
-        return self._base[registry.fingerprint_of(recipe, READING)]
+    def _say_left(self, row: RunRow, results: Results) -> None:
+        """What there was no time for."""
+        out = {*row.settings.get("left_out", ()), *map(int, row.settings.get("dropped", {}))}
+        left = [self._left(results, self._key(one)) for one in self._trials if one.number not in out]
+        missing = {key_of(one) for questions in left for one in questions}
+        common = f"{len(self.questions) - len(missing):,} of {len(self.questions):,} questions"
+        self.note(f"Time is up: {common} were asked of every row. The same command goes on.")
 
-    def _found(self) -> dict[str, list[list[list[Any]]]]:
-        """Where the golds stand, in the documents as any of the readers reads them."""
-        gold: dict[str, list[list[list[Any]]]] = {one.id: [[] for _ in one.gold] for one in self.questions}
-        lost: set[str] | None = None
-        for folder in self._base.values():
-            with Book.open(folder) as book:
-                documents = documents_of(book.documents)
-            found = resolve(self.questions, documents)
-            lost = set(found.missing) if lost is None else lost & set(found.missing)
-            for question in self.questions:
-                for number, stretches in found.stretches[question.id].items():
-                    gold[question.id][number] += [[one.document_id, one.start, one.end, one.whole] for one in stretches]
-        if lost:
-            first = min(lost)
-            raise BookError(
-                f"{len(lost)} golds of {self.sweep.questions} are not in the documents, such as {first}. Correct them, "
-                "or see what was read with: openbook read FILE"
-            )
-        return gold
+    # Speeds that other work disturbed.
 
-    # Keys.
+    def _again(self, row: RunRow, results: Results) -> None:
+        """Time rows anew whose speeds are noisy, a few questions of each, while the machine is quiet."""
+        stages = {
+            key: (trial, kind)
+            for trial in self._trials
+            if str(trial.number) not in row.settings.get("dropped", {})
+            for kind in ("search", "answer")
+            for key in _keys(trial, [kind])
+        }
+        noisy = [key for key in stages if quiet.timed([*results.of(key).values()], results.measured(key)).noisy]
+        for place, key in enumerate(noisy):
+            trial, kind = stages[key]
+            if (busy := quiet.others_now()) > quiet.NOISY_SHARE:
+                rows = sorted({stages[one][0].number for one in noisy[place:]})
+                self.note(
+                    f"Other work keeps {busy:.0%} of the cores busy: the speeds of {_rows(rows)} are "
+                    "noisy. The same command measures them again when the machine is quiet."
+                )
+                return
+            expected = self._pace(results, key).seconds(AGAIN)
+            if self._clock.left < expected:
+                raise TimeUpError
+            known = results.done(key)
+            questions = [_task(one) for one in self.questions if key_of(one) in known][:AGAIN]
+            options = {
+                "of": kind,
+                "questions": questions,
+                "k": self.sweep.run.k,
+                "max_tokens": self.sweep.run.max_tokens,
+            }
+            with self._alone(key):
+                self._child(results, trial, "speeds", key, options)
 
-    def _row(self, number: int, trial: Trial) -> TrialRow:
-        recipe = trial.recipe
-        index = digest(
-            self._contents(self._documents(recipe)),
-            *(registry.fingerprint(step, spec) for step in MADE_OF for spec in recipe.specs(step)),
-            registry.make("embedder", recipe.embedder).fingerprint,
-        )
-        steps = [step for step in STEPS if step not in INDEXED]
-        searched = [
-            _identity(step, spec, recipe) for step in steps if step not in ANSWERED for spec in recipe.specs(step)
-        ]
-        search = digest("search", index, searched, self.sweep.run.k)
-        answer = ""
-        if self.sweep.run.answers:
-            asked = [_identity(step, spec, recipe) for step in steps for spec in recipe.specs(step)]
-            answer = digest("answer", index, asked, self.sweep.run.max_tokens)
-        return TrialRow(number, dict(trial.varied), recipe.to_dict(), index, search, answer)
-
-    def _contents(self, folder: Path) -> str:
-        with Book.open(folder) as book:
-            return digest(sorted(book.documents.sources().items()))
+    # Stages.
 
     def _index(self, key: str) -> Path:
         return self._folder / "indexes" / key
 
-    # Stages.
+    def _key(self, trial: TrialRow) -> str:
+        """Of the stage that the headline judges."""
+        return trial.answer_key if self._decides == "answer" else trial.search_key
 
     def _make_index(self, results: Results, trial: TrialRow) -> None:
         folder = self._index(trial.index_key)
@@ -210,19 +359,25 @@ class Runner:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with self._alone(trial.index_key):  # another comparison may be making the same one
             if not folder.exists():
-                documents = str(self._documents(Recipe.from_dict(trial.recipe)))
-                self._child(trial, "index", trial.index_key, {"documents": documents})
+                documents = str(self._ready.documents(Recipe.from_dict(trial.recipe)))
+                self._child(results, trial, "index", trial.index_key, {"documents": documents})
 
-    def _stage(self, results: Results, trial: TrialRow, kind: str, key: str, **options: int) -> None:
-        if not self._left(results, key):
+    def _stage(
+        self, results: Results, trial: TrialRow, kind: str, key: str, questions: Sequence[Question], **options: int
+    ) -> None:
+        """Raises: TimeUpError, when there is no time for all of them."""
+        if not self._left(results, key, questions):
+            self._tell(results, trial)
             return
+        if self._clock.left <= self._pace(results, key).start:
+            raise TimeUpError
         with self._alone(key):
-            left = [
-                {"key": key_of(one), "text": one.text, "history": [asdict(turn) for turn in one.history]}
-                for one in self._left(results, key)
-            ]
+            left = [_task(one) for one in self._left(results, key, questions)]
             if left:
-                self._child(trial, kind, key, {"questions": left, **options})
+                self._child(results, trial, kind, key, {"questions": left, "until": self._clock.deadline, **options})
+        if self._clock.left <= 0 and self._left(results, key, questions):
+            raise TimeUpError
+        self._tell(results, trial)
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         """While it is entered no other comparison does the stage of that key."""
@@ -230,19 +385,22 @@ class Runner:
         guard.mkdir(parents=True, exist_ok=True)
         return locked(guard, self.report)
 
-    def _left(self, results: Results, key: str) -> list[Question]:
+    def _left(self, results: Results, key: str, questions: Sequence[Question] | None = None) -> list[Question]:
         """Questions that were not asked yet, or that failed: a service may be there again."""
-        done = {name for name, value in results.of(key).items() if "error" not in value}
-        return list({key: one for one in self.questions if (key := key_of(one)) not in done}.values())
+        done = results.done(key)
+        wanted = self.questions if questions is None else questions
+        return list({key: one for one in wanted if (key := key_of(one)) not in done}.values())
 
-    def _child(self, trial: TrialRow, kind: str, key: str, options: Mapping[str, Any]) -> None:
+    def _child(self, results: Results, trial: TrialRow, kind: str, key: str, options: Mapping[str, Any]) -> None:
         """Run one stage in a process of its own.
 
         Raises:
             BookError: It failed; says why.
+            TimeUpError: An index takes far longer than there is time.
         """
         folder = self._index(trial.index_key)
         task = {"kind": kind, "key": key, "results": str(results_path()), "folder": str(folder), "recipe": trial.recipe}
+        began, starts, failure = time.monotonic(), list[float](), ""
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "openbook.bench.stages"],
             stdin=subprocess.PIPE,
@@ -254,15 +412,16 @@ class Runner:
             try:
                 process.stdin.write(json.dumps({**task, **options}) + "\n")
                 process.stdin.flush()
-                failure = ""
                 for line in process.stdout:
                     said = json.loads(line)
                     failure = said.get("error", failure)
-                    if self.report and "step" in said:
-                        label = f"{trial.number}/{len(self._trials)} {said['step']}"
-                        self.report(
-                            Progress(label, said["done"], said["total"], "questions" if kind != "index" else "chunks")
-                        )
+                    if "step" in said:
+                        starts.append(time.monotonic())
+                        part = said["done"] / said["total"] if kind == "index" and said["total"] else 0.0
+                        self._tell(results, trial, DOING[kind], part)
+                        self._report(trial, kind, said)
+                    if kind == "index" and self._clock.left < -LATE * 60 * self.sweep.run.minutes:
+                        raise TimeUpError
                 code = process.wait()
             except BaseException:
                 process.kill()
@@ -270,18 +429,66 @@ class Runner:
         if code:
             what = failure or f"its process ended with {code}; is there enough memory and disk?"
             raise BookError(f"Row {trial.number} ({trial.label}), {kind}: {what}")
+        if kind in {"search", "answer"} and (found := pace(began, starts, time.monotonic())):
+            self._paces[key] = found
+
+    # What is said meanwhile.
+
+    def _report(self, trial: TrialRow, kind: str, said: Mapping[str, Any]) -> None:
+        if self.report:
+            label = f"{trial.number}/{len(self._trials)} {said['step']}"
+            self.report(Progress(label, said["done"], said["total"], "chunks" if kind == "index" else "questions"))
+
+    def _tell(self, results: Results, trial: TrialRow, state: str = "", part: float = 0.0) -> None:
+        """Tell the watcher what a row does; '': it has just ended something."""
+        if not self.watch:
+            return
+        now, before = time.monotonic(), self._states[trial.number]
+        if state in DOING.values() and state == before.state and now - self._told < TOLD_SECONDS:
+            return
+        left = len(self._left(results, self._key(trial)))
+        ended = state or ("waiting" if left else "done")
+        scores = Scorer(results, self._run).scores(trial, self.sweep.headline)
+        mean = fmean(scores.values()) if scores else None
+        total = len(self.questions)
+        self._told, self._states[trial.number] = now, RowState(trial, ended, total - left, total, part, mean)
+        self.watch([*self._states.values()], self._seconds_left(results))
+
+    def _seconds_left(self, results: Results) -> float | None:
+        """For all rows, by the paces known so far; None while none is."""
+        keys = {
+            key: kind
+            for trial in self._trials
+            if self._states[trial.number].state != "dropped"
+            for kind in ("search", "answer")
+            for key in _keys(trial, [kind])
+        }
+        usual = {
+            kind: typical([self._paces[key] for key in keys if keys[key] == kind and key in self._paces])
+            for kind in ("search", "answer")
+        }
+        wanted = {key: len(self._left(results, key)) for key in keys}
+        if any(wanted[key] and usual[keys[key]].each is None for key in keys):
+            return None
+        seconds = sum(self._paces.get(key, usual[keys[key]]).seconds(wanted[key]) for key in keys)
+        return max(0.0, min(seconds, self._clock.left))
 
 
-def key_of(question: Question) -> str:
-    """Names what is asked, whatever its id and its gold."""
-    return digest(question.text, [(turn.role, turn.content) for turn in question.history])
+def _keys(trial: TrialRow, kinds: Sequence[str]) -> list[str]:
+    """Of those of its stages that it has."""
+    return [key for kind in kinds if (key := {"search": trial.search_key, "answer": trial.answer_key}[kind])]
 
 
-def _identity(step: str, spec: Spec, recipe: Recipe) -> list[str]:
-    """What a component does, the weights of the models it uses included."""
-    chosen = [registry.llm_spec(str(spec.options["llm"]))] if spec.options.get("llm") else []
-    if step == "llm":
-        chosen = [spec]
-    elif "llm" in registry.needs(step, spec.name) and not chosen:
-        chosen = [recipe.llm]
-    return [registry.fingerprint(step, spec), *(part for one in chosen for part in fingerprint(one))]
+def _task(question: Question) -> dict[str, Any]:
+    """As a stage is told of it."""
+    history = [asdict(turn) for turn in question.history]
+    return {"key": key_of(question), "text": question.text, "history": history}
+
+
+def _rows(numbers: Sequence[int]) -> str:
+    return f"row{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _minutes(seconds: float) -> str:
+    count = math.ceil(seconds / 60)
+    return f"{count:,} minute{'s' if count > 1 else ''}"

@@ -9,7 +9,7 @@ prompt    = "cited(passages=5)"
 splitter  = ["chars(size=500)", "chars(size=1000)"]
 retriever = ["bm25", "hybrid"]
 [run]
-mode = "grid"                                      # or one-at-a-time, random(n=20)
+mode = "grid"                                      # or one-at-a-time, random(n=20), race
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ import os
 import random
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from openbook import registry
+from openbook.bench.racing import RISK
 from openbook.bench.ranking import depth, measure
 from openbook.errors import OpenbookError, SpecError
 from openbook.recipe import Recipe, Spec, check_step, did_you_mean
 
+EXAMPLES = {"minutes": 60, "headline": "nDCG@10"}
 KEYS = ("documents", "questions", "baseline", "recipe", "vary", "run")
-MODES = ("grid", "one-at-a-time", "random(n=20)")
+MODES = ("grid", "one-at-a-time", "random(n=20)", "race")
 MOST = 10_000  # recipes; more is a mistyped list
 # Of answers, each a mean over questions: openbook.judging.
-ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "refused", "ended")
+ANSWER_MEASURES = ("clean", "contains", "exact", "f1", "numbers", "cited", "cited_recall", "refused", "ended", "judged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,19 @@ class Run:
     """How a sweep is run."""
 
     mode: str = "grid"
+    minutes: float = 0.0  # 0: as long as it takes
     headline: str = ""  # the measure that decides; '': 'clean' with answers, 'nDCG@10' without
     k: int = 10  # passages searched for
     answers: bool = True  # False: only the search is judged, no model is asked
     max_tokens: int = 200
+    judge: str = ""  # a model that says of each answer whether it is right, such as 'quote'; '': none
     seed: int = 1
+
+    @property
+    def risk(self) -> float | None:
+        """Of a race: the chance that it drops the row that would win; None where nothing is dropped."""
+        mode = Spec.parse(self.mode)
+        return float(mode.options.get("risk", RISK)) if mode.name == "race" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class Sweep:
     questions: Path
     trials: tuple[Trial, ...]  # the first is the baseline
     run: Run = field(default_factory=Run)
+    text: str = ""  # of the file
 
     @property
     def headline(self) -> str:
@@ -83,14 +94,15 @@ def read_sweep(path: Path) -> Sweep:
         SpecError: Not TOML, or a key, step, component or option that does not exist; says where.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SpecError(f"Cannot read {path}: {why}. Check the path.") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not TOML: {error}.") from error
     try:
-        return _sweep(table, path.parent)
+        return replace(_sweep(table, path.parent), text=text)
     except OpenbookError as error:
         raise SpecError(f"{path}: {error}") from error
 
@@ -135,9 +147,11 @@ def _run(table: Mapping[str, Any]) -> Run:
     _refuse_unknown(table, tuple(wanted), " of [run]")
     for key, value in table.items():
         kind = type(wanted[key].default)
-        if type(value) is not kind:
-            raise SpecError(f"[run] {key} = {value!r} must be like {wanted[key].default!r}.")
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise SpecError(f"[run] {key} = {value!r} must be like {EXAMPLES.get(key, wanted[key].default)!r}.")
     run = Run(**table)
+    if not 0 <= run.minutes < math.inf:
+        raise SpecError(f"[run] minutes = {run.minutes!r} is no time. Write how long it may take, such as 60.")
     if run.k < 1 or run.max_tokens < 1:
         raise SpecError("[run] k and max_tokens are 1 or more.")
     if run.headline and run.headline not in ANSWER_MEASURES:
@@ -146,6 +160,11 @@ def _run(table: Mapping[str, Any]) -> Run:
             raise SpecError(f"[run] headline = {run.headline!r} needs k = {depth(run.headline)} or more.")
     if run.headline in ANSWER_MEASURES and not run.answers:
         raise SpecError(f"[run] headline = {run.headline!r} needs answers = true.")
+    if run.judge and not run.answers:
+        raise SpecError("[run] judge judges answers: it needs answers = true.")
+    if run.headline == "judged" and (not run.judge or run.mode.startswith("race")):
+        why = "drops rows before it judges" if run.judge else 'needs one: judge = "llamacpp"'
+        raise SpecError(f"[run] headline = 'judged' is what the judge says, and this run {why}.")
     return run
 
 
@@ -170,9 +189,21 @@ def _trials(common: Recipe, baseline: Mapping[str, Any], vary: Mapping[str, list
     return tuple(Trial(one, {step: one.to_dict()[step] for step in steps}) for one in found)
 
 
+def _is_race(mode: Spec) -> bool:
+    """Whether its options are those of a race.
+
+    Raises:
+        SpecError: The risk is none.
+    """
+    risk = mode.options.get("risk", RISK)
+    if not isinstance(risk, float) or not 0 < risk < 0.5:
+        raise SpecError(f"[run] mode: risk = {risk!r} is none. Write a chance of losing the winner, such as {RISK}.")
+    return set(mode.options) <= {"risk"}
+
+
 def _chosen(start: Mapping[str, str], vary: Mapping[str, list[str]], run: Run) -> Iterator[dict[str, str]]:
     mode = Spec.parse(run.mode)
-    if mode.name == "grid" and not mode.options:
+    if (mode.name == "grid" and not mode.options) or (mode.name == "race" and _is_race(mode)):
         for picks in itertools.product(*vary.values()):
             yield dict(zip(vary, picks, strict=True))
     elif mode.name == "one-at-a-time" and not mode.options:

@@ -1,0 +1,70 @@
+"""`openbook compare sweep.toml`: runs a comparison, or says what it would come to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from openbook.app import show
+from openbook.app.leaving import Leaving
+from openbook.app.live import Live
+from openbook.bench.running import Runner
+from openbook.bench.sweep import read_sweep
+from openbook.models.catalogue import readable
+
+if TYPE_CHECKING:
+    from openbook.bench.forecasting import Forecast
+    from openbook.costing import Forecast as Cost
+
+
+def run(path: Path, name: str) -> None:
+    """Run the sweep of a file under that name."""
+    with Live() as live:
+        sweep = read_sweep(path)
+        runner = Runner(sweep, name, live.report, live.rows, live.note)
+        plan, leaving = runner.plan(), Leaving()
+        for trial in sweep.trials:
+            leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
+        runner.run()
+
+
+def forecast(path: Path, name: str, *, as_json: bool) -> None:
+    """Say what is still to do, how long it takes, how much disk and money."""
+    with Live() as live:
+        sweep = read_sweep(path)
+        runner = Runner(sweep, name, live.report, note=live.note)
+        plan, found = runner.plan(), runner.forecast()
+    if as_json:
+        said = asdict(found) | {"seconds": found.seconds}
+        said["services"] = [asdict(one) | {"dollars": one.dollars} for one in found.services]
+        show.as_json(asdict(plan) | said)
+        return
+    click.echo(
+        f"{show.count(plan.trials, 'recipe')}, {show.count(plan.questions, 'question')}. Still to do: "
+        f"{plan.indexes:,} indexes, {plan.searches:,} searches, {plan.answers:,} answers."
+    )
+    if plan.indexes or plan.searches or plan.answers:
+        click.echo(_seconds(found))
+        click.echo(f"About {readable(found.disk_bytes)} on the disk, which has {readable(found.free_bytes)} free.")
+    for one in found.services:
+        click.echo(_service(one))
+    if sweep.run.minutes:
+        click.echo(f"One run takes {sweep.run.minutes:g} minutes at most; the same command goes on.")
+    if sweep.run.risk is not None:
+        click.echo("A race: rows that clearly lose are dropped on the way, about half of the work where many do.")
+
+
+def _seconds(found: Forecast) -> str:
+    parts = {"indexes": found.index_seconds, "searches": found.search_seconds, "answers": found.answer_seconds}
+    each = ", ".join(f"{name} {show.duration(seconds)}" for name, seconds in parts.items() if seconds)
+    return f"About {show.duration(found.seconds)}: {each}. Known from: {', '.join(found.basis)}."
+
+
+def _service(one: Cost) -> str:
+    tokens = f"About {show.round_number(one.prompt_tokens)} tokens to {one.model} at {one.remote}"
+    answers = f" and at most {show.round_number(one.answer_tokens)} back" if one.answer_tokens else ""
+    price = "no price of it is known" if one.dollars is None else f"at most {show.dollars(one.dollars)}"
+    return f"{tokens}{answers}: {price}."

@@ -1,0 +1,126 @@
+"""What a model is told when it makes questions: it writes one with its answer, reads, answers from memory.
+
+All that is asked about a text begins with the same words and then the text, so that a server reads these once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from openbook.types import Message
+
+# All rules stand here and not beside the text: these words are read once, those again for every text.
+SYSTEM = """\
+You help to test a search engine for documents. You are shown a heading and a text, then a task. Always write in the \
+language of the text.
+Task "ask": somebody has never seen the text and looks for the answer. Write the question this person would ask. It \
+names in full what it is about, with names that the heading and the text use, so that it is clear without them and has \
+this one answer. It never says "this", "the text", "the following", and it does not say the answer. If no answer is \
+given, choose a short one from the sentence and write it below the question.
+Task "read": answer the question with a few words copied from the text. If the text does not answer it, write only: \
+Not in the text.
+Task "miss": write a question about what the text is about that the text does not answer. It asks for what is said \
+after "Ask", and names in full what it is about."""
+ASK = "Task: ask\nSentence: {sentence}"
+ASK_FOR = "Task: ask\nSentence: {sentence}\nAnswer: {answer}"
+READ = "Task: read\nQuestion: {question}"
+MISS = "Task: miss\nAsk: {aspect}"
+# What documents often leave out. Asked for something that a text does not say, a small model asks for what it says.
+ASPECTS = (
+    "in which year it began",
+    "who designed or made it",
+    "what it costs",
+    "how long it takes",
+    "how many of them there may be at most",
+    "which message or sign appears when it fails",
+    "what it was called before",
+    "which other one can be used instead",
+    "how it is undone",
+    "where it is kept",
+)
+SENTENCE = 100  # characters of the sentence that are said again, to point at it
+RECALL = "Answer in at most five words. If you do not know the answer, guess."
+NOTHING = "Not in the text."
+
+DESCALE = (
+    "Coffee maker KM 20, manual > Descaling",
+    "Descale the machine every three months, or when the red lamp blinks twice. Use only citric acid: vinegar damages "
+    "the seals. Fill the tank with 1.2 litres of water and 40 g of citric acid, then press both buttons for five "
+    "seconds.",
+)
+LAUNDRY = (
+    "Hausordnung > Waschküche",
+    "Die Waschküche ist werktags von 7 bis 20 Uhr offen. Wer einen Schlüssel braucht, bekommt ihn beim Hausmeister "
+    "gegen ein Pfand von 25 Euro.",
+)
+BACKUP = (
+    "backup.toml > keep_days",
+    "- keep_days\n\nHow long a snapshot is kept before the nightly job removes it. A snapshot that is pinned is never "
+    "removed.\n\nType: | int\nDefault: | 14",
+)
+# A small model learns from these what a question that stands alone is, and that it may say that a text is silent.
+EXAMPLES = (
+    (DESCALE, ASK_FOR.format(sentence="Use only citric acid: vinegar damages the seals.", answer="citric acid"),
+     "Question: What should I use to descale the KM 20 coffee maker?"),
+    (LAUNDRY, ASK_FOR.format(sentence="Wer einen Schlüssel braucht, bekommt ihn ...", answer="25 Euro"),
+     "Question: Wie viel Pfand muss ich für einen Schlüssel zur Waschküche geben?"),
+    (BACKUP, ASK_FOR.format(sentence="How long a snapshot is kept before the nightly ...", answer="keep_days"),
+     "Question: Which setting says how long the nightly backup job keeps a snapshot?"),
+    (BACKUP, ASK.format(sentence="A snapshot that is pinned is never removed."),
+     "Question: How can I keep the nightly backup job from removing a snapshot?\nAnswer: pinned"),
+    (BACKUP, READ.format(question="What does the nightly backup job remove?"), "a snapshot"),
+    (DESCALE, READ.format(question="What does a red lamp that stays on mean on the KM 20?"), NOTHING),
+    (LAUNDRY, MISS.format(aspect="what it costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
+    (BACKUP, MISS.format(aspect="where it is kept"), "Question: In which folder does the nightly backup job keep its "
+     "snapshots?"),
+)  # fmt: skip
+
+MOST_WORDS = 12  # of an answer: a longer one is never given word for word
+ASKED = """\
+root ::= "Question: " [^\\n?]+ "?"
+"""
+ASKED_BOTH = """\
+root ::= "Question: " [^\\n?]+ "?\\nAnswer: " [^\\n]+
+"""
+QUESTION = re.compile(r"^\W*(?:Question|Frage)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
+ANSWER = re.compile(r"^\W*(?:Answer|Antwort)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
+ASK_TOKENS, READ_TOKENS, RECALL_TOKENS = 90, 40, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a model wrote; a part is '' when it did not keep to the form."""
+
+    question: str
+    answer: str = ""
+
+
+def about(heading: str, text: str, task: str) -> list[Message]:
+    """Messages that ask a task about a text."""
+    said = [Message("system", SYSTEM)]
+    for example, asked, reply in EXAMPLES:
+        said += [Message("user", _shown(*example, asked)), Message("assistant", reply)]
+    return [*said, Message("user", _shown(heading, text, task))]
+
+
+def from_memory(question: str) -> list[Message]:
+    """Messages that ask a question without any text."""
+    return [Message("user", f"{question}\n{RECALL}")]
+
+
+def _shown(heading: str, text: str, task: str) -> str:
+    return f"Heading: {heading}\nText:\n{text}\n\n{task}"
+
+
+def draft(said: str) -> Draft:
+    r"""The question and the answer that a model wrote.
+
+    >>> draft("Answer: 25 Euro\nQuestion: What is the deposit?")
+    Draft(question='What is the deposit?', answer='25 Euro')
+    """
+    question, answer = QUESTION.search(said), ANSWER.search(said)
+    return Draft(
+        " ".join(question[1].split()) if question else "",
+        " ".join(answer[1].split()).strip("\"'`*“”„") if answer else "",
+    )

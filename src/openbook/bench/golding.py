@@ -1,0 +1,97 @@
+"""Where the answer of a made question stands, so that `gold.resolve` finds it however the text is cut.
+
+answer, span --the sentence that says it--> quote --widened until it stands once in its document--> Gold, and its copies
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import PurePath
+
+from openbook.bench.drafting import Draft
+from openbook.bench.picking import Pick
+from openbook.bench.proving import overlap, stands_in
+from openbook.bench.questions import Gold
+from openbook.bench.spans import Span
+from openbook.documents import Documents
+from openbook.refiners.stretches import sentences
+from openbook.types import Document, Store
+
+SHORTEST = 40  # characters of a quote: 'Default: 14' says nothing alone
+MOST_PLACES = 6  # documents that say the same word for word; in more of them it is a form, a licence, a heading
+LOOKED_AT = 30  # passages with most of a quote's words, among which copies are looked for
+
+
+def golds_of(span: Span, draft: Draft, pick: Pick | None, documents: Documents, store: Store) -> tuple[Gold, ...]:
+    """The smallest stretch that holds the answer, first in the span's own document, then wherever it is copied.
+
+    Empty when it stands more than once in the document, or in too many documents: then it tells no place.
+    """
+    document = documents.get(span.document_id)
+    if document is None:
+        return ()
+    quote = _quote(document, span, draft, pick)
+    if not quote:
+        return ()
+    copies = dict.fromkeys([span.document_id, *(one.chunk.document_id for one in store.match(quote, LOOKED_AT))])
+    holding = [name for name in copies if (other := documents.get(name)) and _pattern(quote).search(other.text)]
+    if len(holding) > MOST_PLACES:
+        return ()
+    sources = documents.sources()
+    origins = documents.origins(holding)
+    return tuple(Gold(short_name(origins[name].sources[0], sources), quote) for name in holding)
+
+
+def _quote(document: Document, span: Span, draft: Draft, pick: Pick | None) -> str:
+    """Widened by the sentence before and the one after it in the span; '' when even the span stands there twice."""
+    found = [one for one in sentences(document, span.start, span.end) if one[1] > one[0]]
+    holding = [
+        (first, last)
+        for first in range(len(found))
+        for last in range(first, min(first + 3, len(found)))
+        if stands_in(draft.answer, document.text[found[first][0] : found[last][1]])
+    ]
+    if not holding and pick is None:
+        return ""
+
+    def fits(stretch: tuple[int, int]) -> tuple[int, bool, float]:
+        first, last = stretch
+        text = document.text[found[first][0] : found[last][1]]
+        return first - last, found[first] == span.sentence, overlap(draft.question, text)
+
+    if pick:
+        inside = [number for number, one in enumerate(found) if pick.start < one[1] and one[0] < pick.end]
+        first, last = inside[0], inside[-1]
+    else:
+        first, last = max(holding, key=fits)
+    while True:
+        quote = " ".join(document.text[found[first][0] : found[last][1]].split())
+        if len(quote) >= SHORTEST and len(_pattern(quote).findall(document.text)) == 1:
+            return quote
+        if first > 0:
+            first -= 1
+        elif last < len(found) - 1:
+            last += 1
+        else:
+            return ""
+
+
+def short_name(source: str, sources: Collection[str]) -> str:
+    """The shortest end of a source, from a '/' on, that no other source ends with.
+
+    >>> short_name("/docs/a/index.html", ["/docs/a/index.html", "/docs/b/index.html"])
+    'a/index.html'
+    """
+    path, hash_, row = source.partition("#")
+    parts = PurePath(path.replace("\\", "/")).parts
+    plain = [one.replace("\\", "/") for one in sources]
+    for count in range(1, len(parts)):
+        name = "/".join(parts[-count:]) + hash_ + row
+        if sum(one == name or one.endswith(f"/{name}") for one in plain) == 1:
+            return name
+    return source
+
+
+def _pattern(quote: str) -> re.Pattern[str]:
+    return re.compile(r"\s+".join(map(re.escape, quote.split())), re.IGNORECASE)

@@ -1,0 +1,246 @@
+"""A race and a limit of time, run for real: what is dropped, what is left out, and what the next run makes of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contracts import Write
+from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.running import Runner, results_path
+from openbook.bench.scoring import Scorer
+from openbook.bench.sweep import read_sweep
+from openbook.errors import BookError
+
+COUNT = 30
+SWEEP = """
+documents = ["docs"]
+questions = "questions.jsonl"
+[recipe]
+embedder = "hashed(dim=4)"
+store = "flat"
+llm = "quote"
+[vary]
+retriever = ["dense", "bm25", "hybrid"]
+[run]
+mode = "race"
+answers = false
+headline = "recall@1"
+"""
+
+
+def word(number: int) -> str:
+    return "".join("bcdfghjklm"[int(digit)] + "aeiou"[int(digit) // 2] for digit in f"{number:03}")
+
+
+@pytest.fixture
+def sweep(write: Write) -> Path:
+    """By words each question finds its document; by vectors of four numbers hardly one does."""
+    for number in range(COUNT):
+        write(f"docs/{number}.txt", f"The harbour of {word(number)} was built by {word(number + 500)} in a dry year.")
+    questions = [
+        {"id": str(number), "question": f"Who built {word(number)}?", "answers": [word(number + 500)],
+         "gold": [{"source": f"docs/{number}.txt"}]}
+        for number in range(COUNT)
+    ]  # fmt: skip
+    write("questions.jsonl", "".join(json.dumps(one) + "\n" for one in questions))
+    return write("sweep.toml", SWEEP)
+
+
+def dropped(sweep: Path) -> dict[str, int]:
+    Runner(read_sweep(sweep), "race").run()
+    with Results(results_path()) as results:
+        found: dict[str, int] = results.run("race").settings["dropped"]
+    return found
+
+
+def asked(trial: TrialRow) -> int:
+    with Results(results_path()) as results:
+        return len(results.of(trial.search_key))
+
+
+@pytest.mark.slow
+def test_a_row_that_loses_is_dropped_and_asked_nothing_more(sweep: Path) -> None:
+    assert dropped(sweep) == {"1": 5}
+    with Results(results_path()) as results:
+        row = results.run("race")
+    assert [asked(one) for one in row.trials] == [5, COUNT, COUNT]
+
+
+def stopping(child: Callable[..., None], most: int) -> Callable[..., None]:
+    """Runs that many stages, then is interrupted."""
+    counted = itertools.count()
+
+    def some(*arguments: object) -> None:
+        if next(counted) == most:
+            raise KeyboardInterrupt
+        child(*arguments)
+
+    return some
+
+
+@pytest.mark.slow
+def test_a_race_that_is_stopped_ends_with_the_same_decisions(
+    sweep: Path, openbook_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = dropped(sweep)
+    for stopped_at in (2, 5):
+        shutil.rmtree(openbook_home)
+        with monkeypatch.context() as patch:
+            patch.setattr(Runner, "_child", stopping(Runner._child, stopped_at))
+            with pytest.raises(KeyboardInterrupt):
+                Runner(read_sweep(sweep), "race").run()
+        assert dropped(sweep) == fresh
+
+
+@pytest.mark.slow
+def test_what_a_grid_has_asked_does_not_change_a_race(sweep: Path) -> None:
+    sweep.write_text(SWEEP.replace('mode = "race"', 'mode = "grid"'), encoding="utf-8")
+    Runner(read_sweep(sweep), "grid").run()
+    sweep.write_text(SWEEP, encoding="utf-8")
+    assert dropped(sweep) == {"1": 5}
+
+
+@pytest.mark.slow
+def test_answers_race_by_answers(sweep: Path) -> None:
+    text = SWEEP.replace("answers = false", "answers = true").replace("recall@1", "contains")
+    sweep.write_text(text, encoding="utf-8")
+    runner = Runner(read_sweep(sweep), "race")
+    runner.run()
+    with Results(results_path()) as results:
+        row = results.run("race")
+        counts = [len(results.of(one.answer_key)) for one in row.trials]
+    assert row.settings["dropped"] == {"1": counts[0]}
+    assert counts[0] < COUNT
+    assert counts[1:] == [COUNT, COUNT]
+
+
+# A limit of time.
+
+SLOW = """
+import time
+from openbook.llms.quote import Quote
+real = Quote.stream
+def stream(self, *arguments, **options):
+    time.sleep(0.2)
+    yield from real(self, *arguments, **options)
+Quote.stream = stream
+"""
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages whose model takes a fifth of a second to answer."""
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "slow"), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slow")
+def test_minutes_are_kept_and_every_row_is_asked_the_same(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SWEEP.replace('mode = "race"', "minutes = 0.75").replace("answers = false", "answers = true")
+    sweep.write_text(text.replace("recall@1", "contains"), encoding="utf-8")
+    lines = (sweep.parent / "questions.jsonl").read_text("utf-8").splitlines()
+    more = [
+        line.replace('"id": "', f'"id": "{copy}-').replace('?"', "?" * copy + '"')
+        for copy in range(1, 20)
+        for line in lines
+    ]
+    (sweep.parent / "questions.jsonl").write_text("\n".join(more), encoding="utf-8")
+    notes: list[str] = []
+    began = time.monotonic()
+    runner = Runner(read_sweep(sweep), "minutes", note=notes.append)
+    runner.run()
+    assert 0.9 * 45 <= time.monotonic() - began <= 1.1 * 45
+    said = re.match(r"Time is up: (\d+) of 570 questions were asked of every row\. The same command", notes[0])
+    assert said
+    with Results(results_path()) as results:
+        counts = [len(results.of(one.answer_key)) for one in runner._trials]
+        before = {key: len(results.of(key)) for one in runner._trials for key in (one.search_key, one.answer_key)}
+    assert 0 < int(said[1]) <= min(counts)
+    assert min(counts) >= 0.75 * max(counts)
+    Runner(read_sweep(sweep), "minutes").run()
+    with Results(results_path()) as results:
+        assert all(len(results.of(key)) >= count for key, count in before.items())
+        assert min(len(results.of(one.answer_key)) for one in runner._trials) > min(counts)
+
+
+def test_an_index_that_does_not_fit_into_the_time_is_said_first(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep.write_text(SWEEP.replace('mode = "race"', "minutes = 5"), encoding="utf-8")
+    monkeypatch.setattr(
+        "openbook.bench.running.Forecaster.index_seconds", lambda _, rows: {one.index_key: 2000.0 for one in rows}
+    )
+    with pytest.raises(
+        BookError, match=r"^Even one index takes about 34 minutes, more than the 5 of \[run\] minutes\."
+    ):
+        Runner(read_sweep(sweep), "minutes").run()
+
+
+@pytest.mark.slow
+def test_of_indexes_that_do_not_all_fit_some_are_made_and_their_rows_asked(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SWEEP.replace('mode = "race"', "minutes = 1").replace(
+        "[vary]", '[vary]\nsplitter = ["chars(size=60)", "chars"]'
+    )
+    sweep.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(
+        "openbook.bench.running.Forecaster.index_seconds",
+        lambda _, rows: {one.index_key: 10.0 + 100.0 * number for number, one in enumerate(rows)},
+    )
+    notes: list[str] = []
+    runner = Runner(read_sweep(sweep), "minutes", note=notes.append)
+    row = runner.run()
+    assert notes[0] == "The indexes alone take about 2 minutes, more than the 1 of [run] minutes: some wait."
+    assert row.settings["left_out"] == [4, 5, 6]
+    assert [asked(one) for one in row.trials] == [COUNT, COUNT, COUNT, 0, 0, 0]
+    assert notes[1] == "There was no time to make the indexes of rows 4, 5, 6. The same command goes on."
+
+
+# Speeds that are noisy.
+
+
+def disturbed(row: RunRow) -> list[object]:
+    """Make all that was timed noisy; the passages of the first row."""
+    (key,) = {one.search_key for one in row.trials}
+    with Results(results_path()) as results:
+        for question, value in results.of(key).items():
+            results.add(key, question, value | {"others": 5.0})
+        return [value["passages"] for value in results.of(key).values()]
+
+
+@pytest.mark.slow
+def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "bm25", "hybrid"', "")
+    sweep.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)  # whatever else this machine does
+    row = Runner(read_sweep(sweep), "run").run()
+    passages, (trial,), notes = disturbed(row), row.trials, list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr("openbook.bench.quiet.others_now", lambda: 3.0)
+        Runner(read_sweep(sweep), "run", note=notes.append).run()
+    assert notes == [
+        "Other work keeps 300% of the cores busy: the speeds of row 1 are noisy. The same command measures them again "
+        "when the machine is quiet."
+    ]
+    with Results(results_path()) as results:
+        assert Scorer(results, row).noisy(trial)
+    monkeypatch.setattr("openbook.bench.quiet.others_now", lambda: 0.0)
+    Runner(read_sweep(sweep), "run").run()
+    with Results(results_path()) as results:
+        assert len(results.measured(trial.search_key)["speeds"]) == 7  # of eight, the first loads the index
+        assert not Scorer(results, row).noisy(trial)
+        assert [value["passages"] for value in results.of(trial.search_key).values()] == passages
+    monkeypatch.setattr(Runner, "_child", lambda *_: pytest.fail("nothing is left to do"))
+    Runner(read_sweep(sweep), "run").run()
