@@ -22,6 +22,7 @@ import numpy as np
 from measure import table
 from picture import COLOURS, STYLE, Line, picture
 
+from openbook.bench.racing import race
 from openbook.bench.statistics import POWER, SURE, holm, interval, needed, p_value, p_values, together
 
 KEPT = Path(__file__).with_name("luck.json")
@@ -110,6 +111,20 @@ def repeated(ways: int, questions: int = 100, seed: int = 5) -> float:
         first, second = (row * ways for row in simulated(random, questions // ways, 2))
         wrong += p_value(first, second, rounds=ROUNDS) < 0.05
     return wrong / RUNS
+
+
+def raced(rows: int, questions: int = 100, seed: int = 8) -> float:
+    """Share of races of equal rows that leave a single one."""
+    random, single = np.random.default_rng(seed), 0
+    for _ in range(RUNS):
+        scores = simulated(random, questions, rows)
+
+        def ask(row: int, count: int, scores: Scores = scores) -> list[float]:
+            return scores[row][:count]
+
+        *_, last = race(rows, questions, ask)
+        single += len(last.left) == 1
+    return single / RUNS
 
 
 # The example.
@@ -291,6 +306,8 @@ def simulations() -> list[list[str]]:
         ["two recipes called different, 100 questions", _share(repeated(1))],
         ["20 questions, each asked 5 ways", _share(repeated(5))],
         ["5 questions, each asked 20 ways", _share(repeated(20))],
+        ["two recipes, a race of 100 questions leaves one", _share(raced(2))],
+        [f"{ROWS} recipes, a race of 100 questions leaves one", _share(raced(ROWS))],
     ]  # fmt: skip
 
 

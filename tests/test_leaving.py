@@ -36,6 +36,16 @@ def test_ask_says_what_goes_where_and_who_answered(
     assert f"Jonah [1].\n\nAnswered by tiny at {HOST}.\n\nCited\n" in out
 
 
+def test_questions_make_says_what_goes_where(book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more.txt").write_text("The ship of the men of Tarshish was bound for Spain, and it was a year. " * 4, "utf-8")
+    assert run(["add", "-b", book, "more.txt"]) == 0
+    capsys.readouterr()
+    assert run(["questions", "make", "-b", book, "-n", "1", "--llm", remote(speaker)]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith(f"Questions and parts of the documents go to {HOST}.\n")
+    assert out.startswith("sea-questions.jsonl: 0 questions")
+
+
 def test_compare_says_what_goes_where_unless_all_is_known(
     book: str, speaker: Speaker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,6 @@ All that is asked about a text begins with the same words and then the text, so 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from openbook.types import Message
 
@@ -16,14 +15,12 @@ You help to test a search engine for documents. You are shown a heading and a te
 language of the text.
 Task "ask": somebody has never seen the text and looks for the answer. Write the question this person would ask. It \
 names in full what it is about, with names that the heading and the text use, so that it is clear without them and has \
-this one answer. It never says "this", "the text", "the following", and it does not say the answer. If no answer is \
-given, choose a short one from the sentence and write it below the question.
+this one answer. It never says "this", "the text", "the following", and it does not say the answer.
 Task "read": answer the question with a few words copied from the text. If the text does not answer it, write only: \
 Not in the text.
 Task "miss": write a question about what the text is about that the text does not answer. It asks for what is said \
 after "Ask", and names in full what it is about."""
-ASK = "Task: ask\nSentence: {sentence}"
-ASK_FOR = "Task: ask\nSentence: {sentence}\nAnswer: {answer}"
+ASK = "Task: ask\nSentence: {sentence}\nAnswer: {answer}"
 READ = "Task: read\nQuestion: {question}"
 MISS = "Task: miss\nAsk: {aspect}"
 # What documents often leave out. Asked for something that a text does not say, a small model asks for what it says.
@@ -61,14 +58,14 @@ BACKUP = (
 )
 # A small model learns from these what a question that stands alone is, and that it may say that a text is silent.
 EXAMPLES = (
-    (DESCALE, ASK_FOR.format(sentence="Use only citric acid: vinegar damages the seals.", answer="citric acid"),
+    (DESCALE, ASK.format(sentence="Use only citric acid: vinegar damages the seals.", answer="citric acid"),
      "Question: What should I use to descale the KM 20 coffee maker?"),
-    (LAUNDRY, ASK_FOR.format(sentence="Wer einen Schlüssel braucht, bekommt ihn ...", answer="25 Euro"),
+    (LAUNDRY, ASK.format(sentence="Wer einen Schlüssel braucht, bekommt ihn ...", answer="25 Euro"),
      "Question: Wie viel Pfand muss ich für einen Schlüssel zur Waschküche geben?"),
-    (BACKUP, ASK_FOR.format(sentence="How long a snapshot is kept before the nightly ...", answer="keep_days"),
+    (BACKUP, ASK.format(sentence="How long a snapshot is kept before the nightly ...", answer="keep_days"),
      "Question: Which setting says how long the nightly backup job keeps a snapshot?"),
-    (BACKUP, ASK.format(sentence="A snapshot that is pinned is never removed."),
-     "Question: How can I keep the nightly backup job from removing a snapshot?\nAnswer: pinned"),
+    (BACKUP, ASK.format(sentence="Type: | int Default: | 14", answer="14"),
+     "Question: How many days does the nightly backup job keep a snapshot by default?"),
     (BACKUP, READ.format(question="What does the nightly backup job remove?"), "a snapshot"),
     (DESCALE, READ.format(question="What does a red lamp that stays on mean on the KM 20?"), NOTHING),
     (LAUNDRY, MISS.format(aspect="what it costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
@@ -76,24 +73,11 @@ EXAMPLES = (
      "snapshots?"),
 )  # fmt: skip
 
-MOST_WORDS = 12  # of an answer: a longer one is never given word for word
 ASKED = """\
 root ::= "Question: " [^\\n?]+ "?"
 """
-ASKED_BOTH = """\
-root ::= "Question: " [^\\n?]+ "?\\nAnswer: " [^\\n]+
-"""
 QUESTION = re.compile(r"^\W*(?:Question|Frage)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
-ANSWER = re.compile(r"^\W*(?:Answer|Antwort)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
 ASK_TOKENS, READ_TOKENS, RECALL_TOKENS = 90, 40, 20
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a model wrote; a part is '' when it did not keep to the form."""
-
-    question: str
-    answer: str = ""
 
 
 def about(heading: str, text: str, task: str) -> list[Message]:
@@ -113,14 +97,11 @@ def _shown(heading: str, text: str, task: str) -> str:
     return f"Heading: {heading}\nText:\n{text}\n\n{task}"
 
 
-def draft(said: str) -> Draft:
-    r"""The question and the answer that a model wrote.
+def written(said: str) -> str:
+    r"""The question that a model wrote, '' when it wrote none.
 
-    >>> draft("Answer: 25 Euro\nQuestion: What is the deposit?")
-    Draft(question='What is the deposit?', answer='25 Euro')
+    >>> written("**Question:** What is the deposit?\nAnswer: 25 Euro")
+    'What is the deposit?'
     """
-    question, answer = QUESTION.search(said), ANSWER.search(said)
-    return Draft(
-        " ".join(question[1].split()) if question else "",
-        " ".join(answer[1].split()).strip("\"'`*“”„") if answer else "",
-    )
+    found = QUESTION.search(said)
+    return " ".join(found[1].split()) if found else ""

@@ -38,6 +38,9 @@ NAME = re.compile(r"(?<=[a-zäöüß,;] )[A-Z][\w-]+(?: [A-Z][\w-]+)*(?!['’\w-
 NAME_AMONG_NOUNS = re.compile(r"\b(?:aus|von|mit|bei|nach|zu|an|in) (?P<answer>[A-ZÄÖÜ][\w-]{2,})(?!['’\w-])")
 ALL_NOUNS = frozenset({"de"})
 HEADED = re.compile(r"(?:.* > )?(?P<answer>[A-Za-z_][\w-]*(?:[._][\w-]+)+)")  # a section on one option
+# One of several: 'such as Scribe and Apache Flume'. A question for one of them has two answers.
+AND_BEFORE = re.compile(r"(?:\b(?:and|or|und|oder|to|bis)|/|&)[\s\"“„'`(]+$")
+AND_AFTER = re.compile(r"[\s\"”“'`)]*(?:,\s*[\w\"“`]+\b(?=,| and| or| und| oder)|(?:and|or|und|oder|to|bis)\b|/|&)")
 SHORTEST = 4  # characters of a name: not 'e.g'
 TELLING, PLAIN = (NUMBER, OPTION, DEFAULT, REASON), (CAMEL, QUOTED)
 COMMON = 8  # times that a name stands in its document: 'Kafka' in Kafka's says nothing
@@ -73,7 +76,7 @@ def pick(document: Document, span: Span) -> Pick | None:
             plain += [
                 Pick(one, start, end)
                 for one in _found(sentence, names)
-                if _asks(one, span) and document.text.count(one) <= COMMON
+                if _asks(one, span) and _names(one, document.text)
             ]
     # Drawn by what the span says: whatever else is in the book, it is asked the same.
     return Random(span.text).choice(telling or plain) if telling or plain else None
@@ -91,8 +94,14 @@ def _found(sentence: str, forms: tuple[re.Pattern[str], ...]) -> Iterator[str]:
     for form in forms:
         for match in form.finditer(sentence):
             said = " ".join((match.groupdict().get("answer") or match[0]).split())
-            if said[0].isdigit() or len(said) >= SHORTEST:
+            alone = not (AND_BEFORE.search(sentence, 0, match.start()) or AND_AFTER.match(sentence, match.end()))
+            if (alone or form in {REASON, DEFAULT}) and (said[0].isdigit() or len(said) >= SHORTEST):
                 yield said
+
+
+def _names(name: str, text: str) -> bool:
+    """Whether a word tells one thing in a document: not what it is all about, nor a plain word with a capital."""
+    return text.count(name) <= COMMON and name.lower() not in text
 
 
 def _asks(answer: str, span: Span) -> bool:
