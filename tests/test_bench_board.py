@@ -87,18 +87,21 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     assert not found.verdict.startswith("So far")
 
 
-def test_a_race_that_leaves_one_row_has_a_winner() -> None:
-    kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
-    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
-    assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
-    assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
-
-
 def test_against_a_baseline_that_was_dropped_only_the_questions_it_was_asked_count() -> None:
     kept([right(0)[:4] + [None] * 8, right(12), right(11)], ASKED, dropped={"1": 4})
     found = shown()
     assert (found.questions, found.paired) == (12, 4)
     assert "Differences and p are over the 4 questions that the baseline was asked too." in found.unfinished
+
+
+def test_a_race_that_leaves_one_row_has_a_winner_and_does_not_call_it_better() -> None:
+    kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
+    assert shown().verdict == (
+        "Row 1 won the race: by these questions no other row would have caught up. Whether it is better by more than "
+        "luck, a race does not say."
+    )
+    assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
+    assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
 
 
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:

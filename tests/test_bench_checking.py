@@ -78,7 +78,7 @@ def test_check_and_import_are_commands(write: Write, tmp_path: Path, capsys: pyt
 def kept(recipe: dict[str, str]) -> None:
     trial = TrialRow(1, {}, recipe, "i", "s", "")
     with Results(results_path()) as results:
-        results.begin(RunRow("sweep", "2026-01-01", {}, [], {}, (trial,)))
+        results.begin(RunRow("sweep", "2026-01-01", {"headline": "clean", "answers": False, "k": 5}, [], {}, (trial,)))
 
 
 @pytest.mark.parametrize("step", ["retriever=bm25", "splitter=chars(size=40)"])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +22,7 @@ from openbook import Book
 from openbook.app.cli import run
 from openbook.bench import proving
 from openbook.bench.checking import check_questions
-from openbook.bench.drafting import NOTHING, Draft, draft
+from openbook.bench.drafting import NOTHING, written
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.golding import short_name
 from openbook.bench.making import Made, Maker
@@ -31,13 +35,11 @@ from openbook.recipe import Spec
 from openbook.types import Document, Message, Stream, Usage
 
 NAMES = ["Ahab", "Boaz", "Caleb", "Dinah", "Esau", "Felix", "Gaius", "Hagar", "Isaac", "Jonah", "Korah", "Lydia"]
-FISH = re.compile(r"The fish that (\w+) caught near the harbour weighed (\w+ pounds)\.")
-NUMBERS = ["ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "three", "nine", "six"]
-WEIGHTS = dict(zip(NAMES, NUMBERS, strict=True))
+FISH = re.compile(r"The fish that (\w+) caught near the harbour weighed (\d+) pounds\.")
+WEIGHTS = {name: str(100 + sum(map(ord, name))) for name in NAMES}
 
 
 def story(name: str) -> str:
-    """In words without a form: the model chooses what to ask for."""
     return (
         f"# The catch of {name}\n\nThe fish that {name} caught near the harbour weighed {WEIGHTS[name]} pounds. "
         f"It was sold on the market of the town before the evening came, and all the people of {name} were glad."
@@ -49,7 +51,7 @@ class Writer(Quote):
     """Asks for the weight of the fish in a text, and knows it only from there. Each answer may be another's."""
 
     slots: int = 1
-    write: Callable[[str, str], str] | None = None  # (name, weight) -> what it writes
+    write: str = "Question: How heavy was the fish of {name}?"
     read: Callable[[str, str], str] | None = None  # (text, question) -> what it reads
     known: str = "I guess 3."
     missed: str = "Question: What did {name} of Joppa pay for the boat?"
@@ -78,10 +80,7 @@ class Writer(Quote):
         fish = FISH.search(" ".join(text.split()))
         if "\nSentence: " in asked:
             assert fish is not None
-            written = self.write or (
-                lambda name, weight: f"Question: How heavy was the fish of {name}?\nAnswer: {weight}"
-            )
-            return written(*fish.groups())
+            return self.write.format(name=fish[1], weight=fish[2])
         if "\nAsk: " in asked:
             assert fish is not None
             return self.missed.format(name=fish[1])
@@ -177,26 +176,15 @@ def test_the_seed_decides_what_is_asked_about(book: Book, tmp_path: Path) -> Non
 # What is not kept.
 
 
-def written(question: str, answer: str) -> Writer:
-    return Writer(write=lambda name, weight: f"Question: {question}\nAnswer: {answer}".format(name=name, weight=weight))
-
-
 @pytest.mark.parametrize(
     ("writer", "reason"),
     [
-        (written("I cannot.", ""), proving.FORM),
-        (written("How heavy was the fish of {name}?", "3 stones"), proving.COPIED),
-        (written("Was the fish of {name} heavy?", "{weight}"), proving.CLOSED),
-        (written("How heavy was this fish near Joppa?", "{weight}"), proving.ALONE),
-        (written("Did the fish of {name} have {weight} or less?", "{weight}"), proving.ITSELF),
-        (written("Wie schwer war denn nun der Fisch des {name} von Joppe?", "{weight}"), proving.LANGUAGE),
-        (
-            written(
-                "How heavy, {name}?",
-                "fish that {name} caught near the harbour weighed {weight}. It was sold on the market",
-            ),
-            proving.LONG,
-        ),
+        (Writer(write="I cannot."), proving.FORM),
+        (Writer(write="Question: Tell how heavy the fish of {name} was."), proving.FORM),
+        (Writer(write="Question: Was the fish of {name} heavy?"), proving.CLOSED),
+        (Writer(write="Question: How heavy was this fish near Joppa?"), proving.ALONE),
+        (Writer(write="Question: What of {name} weighed {weight} pounds?"), proving.ITSELF),
+        (Writer(write="Question: Wie schwer war denn nun der Fisch des {name} von Joppe?"), proving.LANGUAGE),
         (Writer(read=lambda *_: NOTHING), proving.READER),
         (Writer(read=lambda *_: "3 stones"), proving.READER),
         (Writer(known="About 3 pounds."), ""),
@@ -209,26 +197,19 @@ def test_what_is_wrong_with_a_question_is_named(book: Book, out: Path, writer: W
 
 
 def test_what_the_model_knows_without_the_text_is_not_kept(book: Book, out: Path) -> None:
-    found = made(book, out, Writer(known="Ten pounds, twenty pounds or thirty pounds."), n=12)
+    found = made(book, out, Writer(known=" or ".join([WEIGHTS[name] for name in NAMES[:3]])), n=12)
     assert found.rejected == {proving.MEMORY: 3}
-    assert not {"ten pounds", "twenty pounds", "thirty pounds"} & {one.answers[0] for one in found.questions}
+    assert not {WEIGHTS[name] for name in NAMES[:3]} & {one.answers[0] for one in found.questions}
 
 
 def test_a_question_is_not_asked_twice(book: Book, out: Path) -> None:
-    def write(name: str, weight: str) -> str:
-        return f"Question: How heavy was that big fish of the good man {name} of Joppa?\nAnswer: {weight}".replace(
-            "that ", ""
-        )
-
-    found = made(book, out, Writer(write=write), n=12)
+    found = made(book, out, Writer(write="Question: How heavy was the big fish of the good man {name} of Joppa?"), n=12)
     assert len(found.questions) == 1
     assert found.rejected == {proving.DOUBLED: 11}
 
 
 def test_what_stands_in_many_documents_is_no_gold(tmp_path: Path, write: Write, out: Path) -> None:
-    licence = (
-        "The fish that Jonah caught near the harbour weighed fifty pounds. So it is said here, and all may say so."
-    )
+    licence = "The fish that Jonah caught near the harbour weighed 50 pounds. So it is said here, and all may say so."
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         book.add(
             [
@@ -259,7 +240,8 @@ def test_a_question_that_the_documents_answer_is_not_called_unanswerable(book: B
 
 def test_a_model_that_cannot_do_it_is_given_up(tmp_path: Path, write: Write, out: Path) -> None:
     text = "\n\n".join(
-        f"# Day {number}\n\n{story('Ahab').partition('pounds.')[2]} It was day {number}." for number in range(90)
+        f"# Day {number}\n\n{story('Ahab').partition('pounds. ')[2]} {1000 + number} of them were men of the town."
+        for number in range(90)
     )
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         book.add([write("days.md", text)])
@@ -277,7 +259,7 @@ def test_a_model_that_cannot_do_it_is_given_up(tmp_path: Path, write: Write, out
 def test_what_has_a_form_is_asked_for(tmp_path: Path, write: Write, out: Path) -> None:
     text = (
         "# server.keep\n\nHow long the server of the harbour keeps a connection that is idle. Connections are closed "
-        "because each of them takes memory. The limit is 30 seconds, and --forever lifts it for all of them."
+        "because each of them takes memory. The limit is 30 seconds; the option --forever lifts it for them."
     )
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         book.add([write("a.md", text)])
@@ -360,6 +342,51 @@ def test_a_full_disk_is_one_line_and_costs_nothing(book: Book, out: Path, monkey
     assert len(made(book, out).questions) == 5
 
 
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from openbook import Book
+from openbook.bench.journal import Journal
+from test_bench_making import Writer, made
+
+folder, out, what, after = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+count = 0
+
+def counted(work):
+    def run(*given):
+        global count
+        count += 1
+        if count > after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*given)
+    return run
+
+if what == "call":
+    Writer.says = counted(Writer.says)
+else:
+    Journal._write = counted(Journal._write)
+with Book.open(folder) as book:
+    made(book, out, n=4, share=0.25)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "after"), [("call", 4), ("write", 1), ("write", 4)])
+def test_killed_again_and_again_it_comes_to_the_same(folder: Path, out: Path, what: str, after: int) -> None:
+    with Book.open(folder) as book:
+        whole = made(book, out.with_name("whole.jsonl"), n=4, share=0.25)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", DYING, str(folder), str(out), what]
+    codes: list[int] = []
+    while 0 not in codes:
+        # One more each time, as an answer that was heard but not written is asked for again.
+        run = subprocess.run([*command, str(after + len(codes))], env=environment, check=False, capture_output=True)
+        codes.append(run.returncode)
+        assert codes[-1] in {0, -signal.SIGKILL}, run.stderr
+    assert len(codes) > 1
+    assert tuple(read_questions(out)) == whole.questions
+
+
 # What is refused.
 
 
@@ -371,6 +398,11 @@ def test_a_file_of_another_origin_is_left_alone(book: Book, out: Path) -> None:
     made(book, other := out.with_name("b.jsonl"))
     with pytest.raises(BookError, match=r"was begun otherwise \(by writer, seed 1\)"):
         made(book, other, seed=2)
+
+
+def test_a_folder_that_is_not_there_is_said(book: Book, tmp_path: Path) -> None:
+    with pytest.raises(BookError, match=r"^Cannot write .*: No such file or directory\. Name another file: -o FILE"):
+        made(book, tmp_path / "none" / "q.jsonl")
 
 
 def test_an_empty_book_and_a_model_without_words_are_refused(tmp_path: Path, out: Path) -> None:
@@ -396,7 +428,6 @@ def test_too_few_documents_give_what_they_can(book: Book, out: Path) -> None:
         (["--llm", "llamacpp(model='none.gguf')"], "none.gguf"),
         (["-n", "0"], "0"),
         (["--unanswerable", "2"], "2"),
-        (["--llm", "smollm2", "-o", "/nowhere/at/all/q.jsonl"], ""),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -436,8 +467,7 @@ def test_a_span_is_a_stretch_of_its_document(book: Book) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Introduction\nQuick start\nThe consumer\nThe producer\nConfiguration\nSecurity\nMonitoring\nUpgrading\nGlossary\nIndex"
-        * 2,
+        "Introduction\nQuick start\nThe consumer\nThe producer\nSecurity\nMonitoring\nUpgrading\nGlossary\nIndex\n" * 2,
         "short text.",
     ],
 )
@@ -490,18 +520,46 @@ def test_a_question_that_names_what_it_is_about_stands_alone(question: str) -> N
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        ("**Question:** Who fled?\n**Answer:** \"Jonah\"", Draft("Who fled?", "Jonah")),
-        ("Frage: Wer floh?\nAntwort: Jona", Draft("Wer floh?", "Jona")),
-        ("Who fled? Jonah.", Draft("", "")),
+        ('**Question:** Who fled?\n**Answer:** "Jonah"', "Who fled?"),
+        ("Frage:  Wer   floh?", "Wer floh?"),
+        ("Who fled? Jonah.", ""),
     ],
-)  # fmt: skip
-def test_what_a_model_writes_without_a_grammar_is_read_too(said: str, found: Draft) -> None:
-    assert draft(said) == found
+)
+def test_what_a_model_writes_without_a_grammar_is_read_too(said: str, found: str) -> None:
+    assert written(said) == found
 
 
 def test_a_source_is_named_by_what_tells_it_apart() -> None:
     sources = ["/home/a/docs/x.html", "/home/a/docs/y.html", "/home/a/old/y.html", "/home/a/c.jsonl#1"]
     assert [short_name(one, sources) for one in sources] == ["x.html", "docs/y.html", "old/y.html", "c.jsonl#1"]
+
+
+def test_ctrl_c_says_how_to_go_on(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(_: Maker) -> Made:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Maker, "__post_init__", lambda _: None)
+    monkeypatch.setattr(Maker, "run", stopped)
+    assert run(["questions", "make", "-b", str(folder), "-o", str(out)]) == 130
+    assert capsys.readouterr().err.strip() == "Stopped. The same command goes on where it stopped."
+
+
+def test_what_was_made_is_said_with_what_comes_next(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(out.parent)
+    monkeypatch.setattr(Book, "llm", property(lambda _: Writer()))
+    assert run(["questions", "make", "-b", str(folder), "-n", "4", "--unanswerable", "0.5", "-o", "q.jsonl"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("q.jsonl: 4 questions, 2 of them without an answer. Tried: 4 stretches.\n")
+    assert f"$ openbook questions check q.jsonl -b {folder}" in shown.out
+    assert not shown.err
+    assert run(["questions", "make", "-b", str(folder), "-n", "40", "-o", "q.jsonl"]) == 0
+    shown = capsys.readouterr()
+    assert "Not kept: " in shown.out or "12 stretches" in shown.out
+    assert shown.err == "Fewer than 40: all 12 stretches that can be asked about were tried.\n"
 
 
 @pytest.mark.models

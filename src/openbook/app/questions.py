@@ -51,7 +51,7 @@ def questions_make(
     with open_book(folder, with_llm((), llm)) as book, show.Bar() as report:
         maker = Maker(book, out, wanted, unanswerable, seed, report)
         leaving = Leaving()
-        leaving.say("Parts of the documents", book.llm.remote)
+        leaving.say("Questions and parts of the documents", book.llm.remote)
         if unanswerable:
             leaving.search(book)
         made = maker.run()
@@ -60,7 +60,7 @@ def questions_make(
         return
     click.echo(
         f"{show.path(str(made.path))}: {show.count(len(made.questions), 'question')}, {made.unanswerable:,} of them "
-        f"without an answer. Tried: {show.count(made.tried, 'stretch of text').replace('texts', 'text')}."
+        f"without an answer. Tried: {made.tried:,} {'stretch' if made.tried == 1 else 'stretches'}."
     )
     if made.rejected:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in made.rejected.items())

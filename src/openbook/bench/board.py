@@ -122,7 +122,11 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     verdict = _verdict(first, list(values.values()), at_once, len(common))
     raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
     if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
-        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
+        # A race of two equal rows leaves one of them in two of five: benchmarks/luck.py.
+        verdict = (
+            f"Row {first[0].trial.number} won the race: by these questions no other row would have caught up. Whether "
+            "it is better by more than luck, a race does not say."
+        )
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:

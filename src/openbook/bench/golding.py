@@ -9,9 +9,7 @@ import re
 from collections.abc import Collection
 from pathlib import PurePath
 
-from openbook.bench.drafting import Draft
 from openbook.bench.picking import Pick
-from openbook.bench.proving import overlap, stands_in
 from openbook.bench.questions import Gold
 from openbook.bench.spans import Span
 from openbook.documents import Documents
@@ -23,15 +21,15 @@ MOST_PLACES = 6  # documents that say the same word for word; in more of them it
 LOOKED_AT = 30  # passages with most of a quote's words, among which copies are looked for
 
 
-def golds_of(span: Span, draft: Draft, pick: Pick | None, documents: Documents, store: Store) -> tuple[Gold, ...]:
-    """The smallest stretch that holds the answer, first in the span's own document, then wherever it is copied.
+def golds_of(span: Span, pick: Pick, documents: Documents, store: Store) -> tuple[Gold, ...]:
+    """The sentence that an answer was picked from, first in the span's own document, then wherever it is copied.
 
     Empty when it stands more than once in the document, or in too many documents: then it tells no place.
     """
     document = documents.get(span.document_id)
     if document is None:
         return ()
-    quote = _quote(document, span, draft, pick)
+    quote = _quote(document, span, pick)
     if not quote:
         return ()
     copies = dict.fromkeys([span.document_id, *(one.chunk.document_id for one in store.match(quote, LOOKED_AT))])
@@ -43,28 +41,11 @@ def golds_of(span: Span, draft: Draft, pick: Pick | None, documents: Documents, 
     return tuple(Gold(short_name(origins[name].sources[0], sources), quote) for name in holding)
 
 
-def _quote(document: Document, span: Span, draft: Draft, pick: Pick | None) -> str:
+def _quote(document: Document, span: Span, pick: Pick) -> str:
     """Widened by the sentence before and the one after it in the span; '' when even the span stands there twice."""
-    found = [one for one in sentences(document, span.start, span.end) if one[1] > one[0]]
-    holding = [
-        (first, last)
-        for first in range(len(found))
-        for last in range(first, min(first + 3, len(found)))
-        if stands_in(draft.answer, document.text[found[first][0] : found[last][1]])
-    ]
-    if not holding and pick is None:
-        return ""
-
-    def fits(stretch: tuple[int, int]) -> tuple[int, bool, float]:
-        first, last = stretch
-        text = document.text[found[first][0] : found[last][1]]
-        return first - last, found[first] == span.sentence, overlap(draft.question, text)
-
-    if pick:
-        inside = [number for number, one in enumerate(found) if pick.start < one[1] and one[0] < pick.end]
-        first, last = inside[0], inside[-1]
-    else:
-        first, last = max(holding, key=fits)
+    found = sentences(document, span.start, span.end)
+    inside = [number for number, (start, end) in enumerate(found) if pick.start < end and start < pick.end]
+    first, last = inside[0], inside[-1]
     while True:
         quote = " ".join(document.text[found[first][0] : found[last][1]].split())
         if len(quote) >= SHORTEST and len(_pattern(quote).findall(document.text)) == 1:

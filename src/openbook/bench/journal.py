@@ -79,7 +79,6 @@ class Journal:
         if path.exists() and path.stat().st_size:
             self.questions = {one.id: one for one in read_questions(path)}
         if not lines:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(_line(self._made_by), encoding="utf-8")
         self._files: list[BinaryIO] = [self._questions_path.open("ab"), self.path.open("ab")]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePath
 from random import Random
@@ -21,11 +21,9 @@ from threading import Lock
 from typing import Any
 
 from openbook.bench.drafting import (
+    AS_IT_LIKES,
     ASK,
-    ASK_FOR,
     ASK_TOKENS,
-    ASKED,
-    ASKED_BOTH,
     ASPECTS,
     MISS,
     READ,
@@ -33,8 +31,9 @@ from openbook.bench.drafting import (
     RECALL_TOKENS,
     SENTENCE,
     about,
-    draft,
+    asked,
     from_memory,
+    written,
 )
 from openbook.bench.golding import golds_of
 from openbook.bench.journal import Journal, Tried
@@ -47,7 +46,6 @@ from openbook.bench.proving import (
     READER,
     doubled,
     fault,
-    fault_of_question,
     overlap,
     right,
 )
@@ -121,7 +119,7 @@ class Maker:
     share: float = UNANSWERABLE
     seed: int = 1
     report: Report | None = None
-    _searching: Lock = field(default_factory=Lock, init=False)
+    _looking: Lock = field(default_factory=Lock, init=False)  # one thread at a time looks into the book
 
     def __post_init__(self) -> None:
         self.path = absolute(self.path)
@@ -157,6 +155,7 @@ class Maker:
         """Try spans until there are enough questions; why there are not, or ''."""
         left = self._left({one.id for one in journal.tried})
         began, before, vain = time.monotonic(), len(journal.questions), 0
+        self._tell(before, before, 0.0)
         while len(journal.questions) < self.wanted:
             kinds = self._kinds(journal)
             tasks = list(zip(islice(left, len(kinds)), kinds, strict=False))
@@ -175,12 +174,15 @@ class Maker:
                 return f"of {vain} stretches one after the other nothing was kept; a larger model may do better"
         return ""
 
-    def _left(self, known: set[str]) -> Iterator[Span]:
-        """Spans whose words were not tried yet: many documents may have the same."""
+    def _left(self, known: set[str]) -> Iterator[_Work]:
+        """What was not tried yet, each span's words once: many documents may have the same."""
         for span in spans(self.book.documents, self.seed):
-            if (name := _id(span)) not in known:
+            document = self.book.documents.get(span.document_id)
+            if document is not None and (name := _id(span)) not in known and (picked := pick(document, span)):
                 known.add(name)
-                yield span
+                sources = self.book.documents.origins([span.document_id])[span.document_id].sources
+                heading = span.about if document.title else f"{PurePath(min(sources)).stem} > {span.about}".rstrip(" >")
+                yield _Work(self._llm, span, picked, heading, document.language)
 
     def _kinds(self, journal: Journal) -> list[bool]:
         """Whether each of the next spans, one for each slot of the model, is for a question with an answer."""
@@ -205,33 +207,29 @@ class Maker:
             left = each * (self.wanted - done) if each is not None else None
             self.report(Progress("making", done, self.wanted, "questions", left))
 
-    def _try(self, span: Span, answerable: bool, journal: Journal) -> tuple[Tried, Question | None]:
-        document = self.book.documents.get(span.document_id)
-        source = min(self.book.documents.origins([span.document_id])[span.document_id].sources)
-        heading = span.about if document and document.title else f"{PurePath(source).stem} > {span.about}".rstrip(" >")
-        picked = pick(document, span) if document else None
-        work = _Work(self._llm, span, heading, document.language if document else "", picked)
-        tried = Tried(_id(span), answerable, heading)
+    def _try(self, work: _Work, answerable: bool, journal: Journal) -> tuple[Tried, Question | None]:
+        tried = Tried(_id(work.span), answerable, work.heading)
         return self._answerable(work, tried, journal) if answerable else self._silent(work, tried, journal)
 
     def _answerable(self, work: _Work, tried: Tried, journal: Journal) -> tuple[Tried, Question | None]:
-        if work.pick is None:
-            found = draft(work.ask(ASK.format(sentence=work.sentence), ASK_TOKENS, ASKED_BOTH))
-        else:
-            task = ASK_FOR.format(sentence=work.sentence, answer=work.pick.answer)
-            found = replace(draft(work.ask(task, ASK_TOKENS, ASKED)), answer=work.pick.answer)
-        tried = tried.wrote(found.question, found.answer)
-        if reason := fault(found, work.span.text, work.heading, work.language):
+        picked = work.pick
+        start, end = picked.start - work.span.start, picked.end - work.span.start
+        sentence = beginning(work.span.text[start:end], SENTENCE)
+        begin = "|".join(picked.begins) or AS_IT_LIKES
+        question = work.write(ASK.format(sentence=sentence, answer=picked.answer, begin=begin), picked.begins)
+        tried = tried.wrote(question, picked.answer)
+        if reason := fault(question, work.heading, work.language, picked.answer):
             return tried.rejected(reason), None
-        if doubled(found.question, journal.asked):
+        if doubled(question, journal.asked):
             return tried.rejected(DOUBLED), None
-        read = work.read(found.question)
-        if not right(read, found.answer):
+        read = work.read(question)
+        if not right(read, picked.answer):
             return tried.rejected(READER, reader=read), None
-        guess = work.recall(found.question)
-        if right(guess, found.answer):
+        guess = work.recall(question)
+        if right(guess, picked.answer):
             return tried.rejected(MEMORY, reader=read, memory=guess), None
-        golds = golds_of(work.span, found, work.pick, self.book.documents, self.book.store)
+        with self._looking:
+            golds = golds_of(work.span, picked, self.book.documents, self.book.store)
         if not golds:
             return tried.rejected(COMMON, reader=read, memory=guess), None
         said = {
@@ -239,23 +237,23 @@ class Maker:
             "heading": work.heading,
             "reader": read,
             "memory": guess,
-            "overlap": round(overlap(found.question, golds[0].quote), 2),
+            "overlap": round(overlap(question, golds[0].quote), 2),
         }
         tried = tried.kept(reader=read, memory=guess)
-        return tried, Question(tried.id, found.question, (found.answer,), golds, made=said)
+        return tried, Question(tried.id, question, (picked.answer,), golds, made=said)
 
     def _silent(self, work: _Work, tried: Tried, journal: Journal) -> tuple[Tried, Question | None]:
         """A question that neither the span answers nor what a search finds, as far as the reader tells."""
         aspect = Random(work.span.text).choice(ASPECTS)
-        question = draft(work.ask(MISS.format(aspect=aspect), ASK_TOKENS, ASKED)).question
+        question = work.write(MISS.format(aspect=aspect))
         tried = tried.wrote(question)
-        if reason := fault_of_question(question, work.heading, work.language):
+        if reason := fault(question, work.heading, work.language):
             return tried.rejected(reason), None
         if doubled(question, journal.asked):
             return tried.rejected(DOUBLED), None
         if not refuses(read := work.read(question)):
             return tried.rejected(ANSWERED, reader=read), None
-        with self._searching:
+        with self._looking:
             passages = [one for one in self.book.search(question, FOUND + 1) if not _within(one, work.span)][:FOUND]
         text = "\n\n".join(one.chunk.indexed[:FOUND_CHARACTERS] for one in passages)
         if text and not refuses(read := work.read(question, heading="", text=text)):
@@ -270,19 +268,13 @@ class _Work:
 
     llm: LLM
     span: Span
+    pick: Pick
     heading: str
     language: str
-    pick: Pick | None  # None: the model chooses the answer
 
-    @property
-    def sentence(self) -> str:
-        """The beginning of the one that the question shall be about."""
-        first, last = (self.pick.start, self.pick.end) if self.pick else self.span.sentence
-        start, end = first - self.span.start, last - self.span.start
-        return beginning(self.span.text[start:end], SENTENCE)
-
-    def ask(self, task: str, most: int, grammar: str = "") -> str:
-        return complete(self.llm, about(self.heading, self.span.text, task), most, grammar)[0]
+    def write(self, task: str, begins: Sequence[str] = ()) -> str:
+        """The question that the model writes."""
+        return written(complete(self.llm, about(self.heading, self.span.text, task), ASK_TOKENS, asked(begins))[0])
 
     def read(self, question: str, *, heading: str | None = None, text: str = "") -> str:
         """What the reader answers from the span, or from another text."""

@@ -270,7 +270,7 @@ def _front(found: Board, lines: Sequence[Line]) -> str:
 
 
 def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
-    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep"}}
+    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep", "dropped"}}
     parts = [_facts("Settings", settings)]
     if made_with := row.settings.get("made_with"):
         parts.append(_facts("Made with", made_with))
@@ -291,6 +291,7 @@ def _facts(title: str, facts: Mapping[str, Any]) -> str:
     rows = [
         f'<tr><th scope="row">{escaped(_said(str(key)))}</th><td class="text">{escaped(_said(value))}</td></tr>'
         for key, value in facts.items()
+        if value not in ([], {}, "")
     ]
     return f'<table class="facts"><caption>{escaped(title)}</caption><tbody>{"".join(rows)}</tbody></table>'
 
