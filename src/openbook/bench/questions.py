@@ -13,6 +13,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,7 @@ class Question:
         return found | ({"made": dict(self.made)} if self.made else {})
 
 
+@lru_cache(maxsize=100_000)
 def key_of(question: Question) -> str:
     """Names what is asked, whatever its id and its gold."""
     return digest(question.text, [(turn.role, turn.content) for turn in question.history])

@@ -264,11 +264,15 @@ def chunks_of(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
 
 
 def _also(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
-    """Where each of them stands too, for which it was shown once."""
+    """Where each of them stands too, for which it was shown once; empty when none does."""
+    if all(len(span) < 5 for span in spans):
+        return []
     return [chunks_of(span[4]) if len(span) > 4 else [] for span in spans]
 
 
 def holding(spans: Sequence[Sequence[Any]], golds: Sequence[Sequence[Stretch]]) -> list[bool]:
     """Of each kept passage whether it has one of the golds, where it stands or in other places."""
-    places = ([chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans), strict=True))
+    places = (
+        [chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans) or [[]] * len(spans), strict=True)
+    )
     return [has_gold(found, golds) for found in places]
