@@ -211,6 +211,13 @@ def more() -> list[list[str]]:
     return [*lines, ["times as many questions", *(f"{((z + POWER) / (SURE + POWER)) ** 2:.1f}" for z in found)]]
 
 
+def unseen() -> list[list[str]]:
+    """What the share of right answers may be where none was: in nineteen of twenty such cases no more than this."""
+    counts = (6, 20, 50)
+    lines = [["questions, all of them wrong", *map(str, counts)]]
+    return [*lines, ["right for, at most", *(_share(1 - 0.05 ** (1 / count)) for count in counts)]]
+
+
 # Pictures.
 
 
@@ -314,7 +321,7 @@ def simulations() -> list[list[str]]:
 def said() -> str:
     """All numbers, as Markdown."""
     found = example()
-    return "\n".join(table(lines) for lines in (compared(found), wanted(found), more(), simulations()))
+    return "\n".join(table(lines) for lines in (compared(found), unseen(), wanted(found), more(), simulations()))
 
 
 def main() -> None:

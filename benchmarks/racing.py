@@ -69,12 +69,16 @@ RULES: Mapping[str, Losing] = {
 }
 
 
-def raced(better: Sequence[float], questions: int, rule: Losing) -> str:
-    """'99, 48 %': how often of 100 times the winner is among the rows left, and the mean share of the work."""
+def raced(better: Sequence[float], questions: int, rule: Losing, *, graded: bool = False) -> str:
+    """'99, 48 %': how often of 100 times the winner is among the rows left, and the mean share of the work.
+
+    `graded`: scores between 0 and 1, half of each drawn by chance, as of a ranking.
+    """
     random, same, work = np.random.default_rng(1), 0, 0
     with patch.object(racing, "losing", rule):
         for _ in range(SEEDS):
-            scores = drawn(random, questions, better).tolist()
+            drawn_ = drawn(random, questions, better)
+            scores = ((drawn_ + random.random(drawn_.shape)) / 2 if graded else drawn_).tolist()
             means = [fmean(row) for row in scores]
             *_, last = racing.race(ROWS, questions, lambda row, count, of=scores: of[row][:count])  # type: ignore[misc]
             same += any(means[row] == max(means) for row in last.left)
@@ -85,11 +89,16 @@ def raced(better: Sequence[float], questions: int, rule: Losing) -> str:
 def main() -> None:
     """Print the table."""
     rows = [
-        [name, questions, *(raced(better, questions, rule) for rule in RULES.values())]
+        [
+            name,
+            questions,
+            *(raced(better, questions, rule) for rule in RULES.values()),
+            raced(better, questions, racing.losing, graded=True),
+        ]
         for name, better in SETS.items()
         for questions in (60, 100, 200)
     ]
-    print(table([["recipes", "questions", *RULES], *rows]))
+    print(table([["recipes", "questions", *RULES, "taken, graded scores"], *rows]))
 
 
 if __name__ == "__main__":

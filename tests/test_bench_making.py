@@ -259,7 +259,7 @@ def test_a_model_that_cannot_do_it_is_given_up(tmp_path: Path, write: Write, out
 def test_what_has_a_form_is_asked_for(tmp_path: Path, write: Write, out: Path) -> None:
     text = (
         "# server.keep\n\nHow long the server of the harbour keeps a connection that is idle. Connections are closed "
-        "because each of them takes memory. The limit is 30 seconds, and --forever lifts it for all of them."
+        "because each of them takes memory. The limit is 30 seconds; the option --forever lifts it for them."
     )
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         book.add([write("a.md", text)])

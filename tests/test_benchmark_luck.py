@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "statistics.md"
 
 def test_the_tables_of_the_page_are_those_of_the_kept_example() -> None:
     page, found = PAGE.read_text("utf-8"), luck.example()
-    for lines in (luck.compared(found), luck.wanted(found), luck.more()):
+    for lines in (luck.compared(found), luck.wanted(found), luck.more(), luck.unseen()):
         for line in table(lines).strip().splitlines():
             assert line in page  # python benchmarks/luck.py prints what belongs there
 

@@ -6,6 +6,7 @@ All that is asked about a text begins with the same words and then the text, so 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from openbook.types import Message
 
@@ -15,12 +16,14 @@ You help to test a search engine for documents. You are shown a heading and a te
 language of the text.
 Task "ask": somebody has never seen the text and looks for the answer. Write the question this person would ask. It \
 names in full what it is about, with names that the heading and the text use, so that it is clear without them and has \
-this one answer. It never says "this", "the text", "the following", and it does not say the answer.
+this one answer. It never says "this", "the text", "the following", and it does not say the answer. It begins with one \
+of the words after "Begin".
 Task "read": answer the question with a few words copied from the text. If the text does not answer it, write only: \
 Not in the text.
 Task "miss": write a question about what the text is about that the text does not answer. It asks for what is said \
 after "Ask", and names in full what it is about."""
-ASK = "Task: ask\nSentence: {sentence}\nAnswer: {answer}"
+ASK = "Task: ask\nSentence: {sentence}\nAnswer: {answer}\nBegin: {begin}"
+AS_IT_LIKES = "What|Which|Who|When|Where|Why|How"
 READ = "Task: read\nQuestion: {question}"
 MISS = "Task: miss\nAsk: {aspect}"
 # What documents often leave out. Asked for something that a text does not say, a small model asks for what it says.
@@ -42,9 +45,9 @@ NOTHING = "Not in the text."
 
 DESCALE = (
     "Coffee maker KM 20, manual > Descaling",
-    "Descale the machine every three months, or when the red lamp blinks twice. Use only citric acid: vinegar damages "
-    "the seals. Fill the tank with 1.2 litres of water and 40 g of citric acid, then press both buttons for five "
-    "seconds.",
+    "Descale the machine every three months, or when the red lamp blinks twice. Use only citric acid because vinegar "
+    "damages the seals. Fill the tank with 1.2 litres of water and 40 g of citric acid, then press both buttons for "
+    "five seconds.",
 )
 LAUNDRY = (
     "Hausordnung > Waschküche",
@@ -58,14 +61,16 @@ BACKUP = (
 )
 # A small model learns from these what a question that stands alone is, and that it may say that a text is silent.
 EXAMPLES = (
-    (DESCALE, ASK.format(sentence="Use only citric acid: vinegar damages the seals.", answer="citric acid"),
-     "Question: What should I use to descale the KM 20 coffee maker?"),
-    (LAUNDRY, ASK.format(sentence="Wer einen Schlüssel braucht, bekommt ihn ...", answer="25 Euro"),
-     "Question: Wie viel Pfand muss ich für einen Schlüssel zur Waschküche geben?"),
-    (BACKUP, ASK.format(sentence="How long a snapshot is kept before the nightly ...", answer="keep_days"),
+    (DESCALE, ASK.format(sentence="Use only citric acid because vinegar damages the seals.",
+     answer="vinegar damages the seals", begin="Why"),
+     "Question: Why must only citric acid be used to descale the KM 20 coffee maker?"),
+    (LAUNDRY, ASK.format(sentence="Wer einen Schlüssel braucht, bekommt ihn ...", answer="25 Euro",
+     begin="Wie viele|Wie viel|Wie hoch"), "Question: Wie hoch ist das Pfand für einen Schlüssel zur Waschküche?"),
+    (BACKUP, ASK.format(sentence="keep_days How long a snapshot is kept before ...", answer="keep_days",
+     begin="Which setting|Which option"),
      "Question: Which setting says how long the nightly backup job keeps a snapshot?"),
-    (BACKUP, ASK.format(sentence="Type: | int Default: | 14", answer="14"),
-     "Question: How many days does the nightly backup job keep a snapshot by default?"),
+    (BACKUP, ASK.format(sentence="Type: | int Default: | 14", answer="14", begin="What is the default"),
+     "Question: What is the default of keep_days in backup.toml?"),
     (BACKUP, READ.format(question="What does the nightly backup job remove?"), "a snapshot"),
     (DESCALE, READ.format(question="What does a red lamp that stays on mean on the KM 20?"), NOTHING),
     (LAUNDRY, MISS.format(aspect="what it costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
@@ -73,9 +78,6 @@ EXAMPLES = (
      "snapshots?"),
 )  # fmt: skip
 
-ASKED = """\
-root ::= "Question: " [^\\n?]+ "?"
-"""
 QUESTION = re.compile(r"^\W*(?:Question|Frage)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
 ASK_TOKENS, READ_TOKENS, RECALL_TOKENS = 90, 40, 20
 
@@ -86,6 +88,12 @@ def about(heading: str, text: str, task: str) -> list[Message]:
     for example, asked, reply in EXAMPLES:
         said += [Message("user", _shown(*example, asked)), Message("assistant", reply)]
     return [*said, Message("user", _shown(heading, text, task))]
+
+
+def asked(begins: Sequence[str] = ()) -> str:
+    """A grammar of a question that begins with one of these."""
+    beginning = f"({' | '.join(f'{chr(34)}{one} {chr(34)}' for one in begins)}) " if begins else ""
+    return f'root ::= "Question: " {beginning}[^\\n?]+ "?"\n'
 
 
 def from_memory(question: str) -> list[Message]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,9 +21,9 @@ from threading import Lock
 from typing import Any
 
 from openbook.bench.drafting import (
+    AS_IT_LIKES,
     ASK,
     ASK_TOKENS,
-    ASKED,
     ASPECTS,
     MISS,
     READ,
@@ -31,6 +31,7 @@ from openbook.bench.drafting import (
     RECALL_TOKENS,
     SENTENCE,
     about,
+    asked,
     from_memory,
     written,
 )
@@ -214,7 +215,8 @@ class Maker:
         picked = work.pick
         start, end = picked.start - work.span.start, picked.end - work.span.start
         sentence = beginning(work.span.text[start:end], SENTENCE)
-        question = work.write(ASK.format(sentence=sentence, answer=picked.answer))
+        begin = "|".join(picked.begins) or AS_IT_LIKES
+        question = work.write(ASK.format(sentence=sentence, answer=picked.answer, begin=begin), picked.begins)
         tried = tried.wrote(question, picked.answer)
         if reason := fault(question, work.heading, work.language, picked.answer):
             return tried.rejected(reason), None
@@ -270,9 +272,9 @@ class _Work:
     heading: str
     language: str
 
-    def write(self, task: str) -> str:
+    def write(self, task: str, begins: Sequence[str] = ()) -> str:
         """The question that the model writes."""
-        return written(complete(self.llm, about(self.heading, self.span.text, task), ASK_TOKENS, ASKED)[0])
+        return written(complete(self.llm, about(self.heading, self.span.text, task), ASK_TOKENS, asked(begins))[0])
 
     def read(self, question: str, *, heading: str | None = None, text: str = "") -> str:
         """What the reader answers from the span, or from another text."""

@@ -31,6 +31,7 @@ it its itself they them their theirs he him his himself she her hers
 er ihn ihm sein seine seinen seinem seiner sie ihr ihre ihren ihrem ihrer es
 """
 PRONOUNS = frozenset(PRONOUNS_OF_BOTH.split())
+EXPLETIVE = re.compile(r"\bit(?= takes? )|(?<=dauert )es\b|(?<=gibt )es\b", re.IGNORECASE)
 ASKING = frozenset({"wohin", "woher", "wozu", "worauf", "worin", "womit", "wodurch", "weshalb", "wofür"})
 # 'Does it ...?', 'Ist es ...?': half of the guesses are right.
 YES_OR_NO = re.compile(
@@ -73,6 +74,7 @@ def stands_alone(question: str, about: str = "", language: str = "") -> bool:
     >>> stands_alone("What does the line split program read?", "Tutorial > Line Split")
     True
     """
+    question = EXPLETIVE.sub("", question)
     if AT_TEXT.search(question) or "{{" in question:  # of a page whose template was never filled in
         return False
     words = WORD.findall(question)

@@ -17,6 +17,7 @@ DOING: Mapping[str, str] = {
     "search": "searching",
     "answer": "answering",
     "speeds": "timing",
+    "judge": "judging",
 }  # by the kind of stage
 
 
