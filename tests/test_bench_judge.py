@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
 from openbook.errors import OpenbookError
 from openbook.recipe import digest
-from openbook.types import Message, Stream, Usage
+from openbook.types import LLM, Message, Stream, Usage
 
 
 class Says:
@@ -30,12 +31,8 @@ class Says:
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
         self.asked.append((messages, grammar))
-
-        def words() -> Iterator[str | Usage]:
-            yield from self.words
-            yield Usage(1, 1)
-
-        return words()  # type: ignore[return-value]
+        yield from self.words
+        yield Usage(1, 1)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +40,7 @@ class Says:
 )
 def test_only_yes_is_right(words: list[str], right: bool) -> None:
     llm = Says(*words)
-    assert verdict(llm, [Message("user", "?")])[0] is right  # type: ignore[arg-type]
+    assert verdict(cast("LLM", llm), [Message("user", "?")])[0] is right
     assert llm.asked[0][1] == GRAMMAR
 
 
