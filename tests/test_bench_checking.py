@@ -62,6 +62,7 @@ def test_a_set_without_gold_or_answers_is_said() -> None:
         ": No question has gold: only answers can be judged, not what a search finds."
     ]
     assert "2 questions: differences below about" in found[-1]
+    assert "1 question: differences below about" in said([Question("a", "Who fled to Tarshish?", ("Jonah",))])[-1]
 
 
 def test_check_and_import_are_commands(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

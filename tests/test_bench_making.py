@@ -405,6 +405,33 @@ def test_a_folder_that_is_not_there_is_said(book: Book, tmp_path: Path) -> None:
         made(book, tmp_path / "none" / "q.jsonl")
 
 
+@pytest.mark.parametrize(
+    "line", [b"[1]", b"null", b'{"by": 1}', b"\xff", b"[" * 100_000, b'{"by": "writer"}\n{"tried": 1}']
+)
+def test_a_damaged_journal_is_one_line(book: Book, out: Path, line: bytes) -> None:
+    out.with_name(f"{out.stem}.tried.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(BookError, match=r"^[^\n]+ (is damaged|was begun otherwise|is not as it was written)[^\n]+$"):
+        made(book, out)
+
+
+def test_a_journal_that_lost_a_key_is_one_line(book: Book, out: Path) -> None:
+    made(book, out, n=1)
+    journal = out.with_name(f"{out.stem}.tried.jsonl")
+    journal.write_text(f"{journal.read_text('utf-8').splitlines()[0]}\n{{}}\n", "utf-8")
+    with pytest.raises(BookError, match="is not as it was written"):
+        made(book, out)
+
+
+def test_a_file_without_a_name_is_refused(book: Book, out: Path) -> None:
+    with pytest.raises(BookError, match="is no name of a file"):
+        made(book, Path(out.anchor))
+
+
+def test_any_seed_draws_all_stretches(book: Book, tmp_path: Path) -> None:
+    for seed in (10**18, 10**400):
+        assert len(made(book, tmp_path / f"{seed % 7}.jsonl", n=200, seed=seed).questions) == len(NAMES)
+
+
 def test_an_empty_book_and_a_model_without_words_are_refused(tmp_path: Path, out: Path) -> None:
     with Book.open(tmp_path / "book", LIGHT, create=True) as book:
         with pytest.raises(ModelError, match="^quote has no words of its own"):
@@ -428,6 +455,7 @@ def test_too_few_documents_give_what_they_can(book: Book, out: Path) -> None:
         (["--llm", "llamacpp(model='none.gguf')"], "none.gguf"),
         (["-n", "0"], "0"),
         (["--unanswerable", "2"], "2"),
+        (["--unanswerable", "nan"], "nan"),
     ],
 )
 def test_a_mistake_is_one_line(

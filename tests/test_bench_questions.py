@@ -59,7 +59,7 @@ def test_a_question_without_an_id_is_called_by_its_line(write: Write) -> None:
         ('{"question": "Who?", "gold": [{"source": "a", "start": true, "end": 3}]}', "from True to 3"),
         ('{"question": "Who?", "answerable": false, "answers": ["x"]}', "false only without"),
         ('{"question": "Who?", "history": [{"text": "x"}]}', "'history' is a list"),
-        ('{"id": 1, "question": "Who?"}\n{"id": 1, "question": "Where?"}', "twice, such as '1'"),
+        ('{"id": 1, "question": "Who?"}\n{"id": 1, "question": "Where?"}', "1 id of more than one question, such as '1'"),
     ],
 )
 def test_a_line_that_is_none_is_said_in_one(write: Write, line: str, said: str) -> None:
@@ -114,6 +114,17 @@ def test_a_squad_file(write: Write) -> None:
     ]
 
 
+def test_what_squad_leaves_empty_is_left_out_and_what_is_written_is_read(write: Write, tmp_path: Path) -> None:
+    asked = [
+        {"id": "1", "question": " ", "answers": []},
+        {"id": "2", "question": "Who?", "answers": [{"text": "", "answer_start": 0}]},
+    ]
+    article = {"title": "T", "paragraphs": [{"context": "abc", "qas": asked}]}
+    found = import_questions(write("q.json", "\ufeff" + json.dumps({"data": [article]})))
+    write_questions(found, tmp_path / "q.jsonl")
+    assert read_questions(tmp_path / "q.jsonl") == [Question("2", "Who?", answerable=False)]
+
+
 def test_the_gold_of_squad_is_the_sentence_of_each_answer(write: Write) -> None:
     context = "Jonah rose up. He fled to Tarshish from Joppa. A storm rose."
     answers = [
@@ -141,6 +152,7 @@ def test_a_table(write: Write) -> None:
         ("q.csv", "id,text\n1,Who?\n"),
         ("q.json", "[1, 2]"),
         ("q.json", "{"),
+        ("q.json", "[" * 100_000),
         ("q.xlsx", "x"),
         ("q.json", '{"data": []}'),
     ],

@@ -186,6 +186,27 @@ def test_an_index_that_does_not_fit_into_the_time_is_said_first(sweep: Path, mon
         Runner(read_sweep(sweep), "minutes").run()
 
 
+def only(seconds: dict[str, float]) -> Callable[..., dict[str, float]]:
+    """What the indexes of these rows take."""
+    return lambda _, rows: {one.index_key: seconds[one.index_key] for one in rows}
+
+
+@pytest.mark.slow
+def test_time_that_is_left_makes_further_indexes(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SWEEP.replace('mode = "race"', "minutes = 10").replace(', "bm25", "hybrid"', "")
+    text = text.replace("[vary]", '[vary]\nsplitter = ["chars(size=60)", "chars(size=90)", "chars"]')
+    sweep.write_text(text, encoding="utf-8")
+    notes: list[str] = []
+    runner = Runner(read_sweep(sweep), "minutes", note=notes.append)
+    takes = {one.index_key: 10.0 if one.number == 1 else 310.0 for one in runner._trials}
+    monkeypatch.setattr("openbook.bench.running.Forecaster.index_seconds", only(takes))
+    row = runner.run()
+    assert notes[0] == "The indexes alone take about 11 minutes, more than the 10 of [run] minutes: some wait."
+    assert not any("There was no time" in one for one in notes)
+    assert row.settings["left_out"] == []
+    assert [asked(one) for one in row.trials] == [COUNT] * 3
+
+
 @pytest.mark.slow
 def test_of_indexes_that_do_not_all_fit_some_are_made_and_their_rows_asked(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,12 +215,10 @@ def test_of_indexes_that_do_not_all_fit_some_are_made_and_their_rows_asked(
         "[vary]", '[vary]\nsplitter = ["chars(size=60)", "chars"]'
     )
     sweep.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(
-        "openbook.bench.running.Forecaster.index_seconds",
-        lambda _, rows: {one.index_key: 10.0 + 100.0 * number for number, one in enumerate(rows)},
-    )
     notes: list[str] = []
     runner = Runner(read_sweep(sweep), "minutes", note=notes.append)
+    takes = {one.index_key: 10.0 if one.number < 4 else 110.0 for one in runner._trials}
+    monkeypatch.setattr("openbook.bench.running.Forecaster.index_seconds", only(takes))
     row = runner.run()
     assert notes[0] == "The indexes alone take about 2 minutes, more than the 1 of [run] minutes: some wait."
     assert row.settings["left_out"] == [4, 5, 6]

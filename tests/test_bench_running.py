@@ -16,10 +16,12 @@ import pytest
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.board import board
+from openbook.bench.pacing import Clock
 from openbook.bench.results import Results, RunRow
 from openbook.bench.running import Runner, key_of, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
+from openbook.bench.telling import Teller
 from openbook.book import Book
 from openbook.errors import BookError
 from processes import running
@@ -149,7 +151,9 @@ def test_a_bad_sweep_is_said_in_one_line_before_anything_starts(
 
 def test_gold_that_is_not_in_the_documents_is_said_first(sweep: Path) -> None:
     (sweep.parent / "docs" / "ruth.txt").write_text("And Ruth gleaned.", encoding="utf-8")
-    with pytest.raises(BookError, match=r"^1 golds of [^\n]+ are not in the documents, such as barley: ruth\.txt"):
+    with pytest.raises(
+        BookError, match=r"^1 gold of [^\n]+ cannot be found in the documents, such as barley: ruth\.txt"
+    ):
         Runner(read_sweep(sweep), "run")
 
 
@@ -164,6 +168,30 @@ def kept(sweep: Path, answers: dict[str, dict[str, str]]) -> RunRow:
             if one.id in answers:
                 results.add(row.trials[0].answer_key, key_of(one), {"cold": True, **answers[one.id]})
     return row
+
+
+def test_half_of_a_pair_of_utf_16_is_kept_as_a_question_mark_in_answers_and_names(sweep: Path) -> None:
+    row = kept(sweep, {"fish": {"text": "three \ud83d days"}})
+    runner = Runner(read_sweep(sweep), "run \udcff")
+    with Results(results_path()) as results:
+        assert results.of(row.trials[0].answer_key)[key_of(runner.questions[0])]["text"] == "three ? days"
+        results.begin(RunRow(runner.name, "2027", row.settings, row.questions, {}, row.trials))
+        assert results.run("run \udcff").name == results.run("").name == "run ?"
+
+
+def test_rows_that_were_done_before_are_told_once_and_as_done(sweep: Path) -> None:
+    row, told = (
+        kept(sweep, {one: {"text": "three days"} for one in ("fish", "wood", "barley", "none")}),
+        list[list[str]](),
+    )
+    with Results(results_path()) as results:
+        runner = Runner(read_sweep(sweep), "run")
+        row = RunRow("run", "2026", row.settings, row.questions, {}, tuple(runner._trials))
+        teller = Teller(lambda states, _: told.append([one.state for one in states]), row, results, "answer",
+                        lambda key: len(runner._left(results, key)), {}, Clock())  # fmt: skip
+        teller.tell(row.trials[1], "answering")
+        teller.tell(row.trials[0])
+    assert told == [["done", "answering", "waiting", "waiting"]]
 
 
 def test_an_answer_that_failed_is_wrong_and_said_and_asked_again(

@@ -98,6 +98,7 @@ def test_the_headline_is_what_can_be_measured(write: Write, run: str, headline: 
     ("text", "said"),
     [
         ("x = ", "is not TOML"),
+        ("x = " + "[" * 5000, "is not TOML"),
         ("question = 'x'", "Did you mean 'questions'"),
         ("[vary]\nspliter = ['chars']", "Did you mean 'splitter'"),
         ("[vary]\nsplitter = 'chars'", "is a list of specs"),
@@ -107,6 +108,7 @@ def test_the_headline_is_what_can_be_measured(write: Write, run: str, headline: 
         ("vary = 3", "is no table"),
         ("[run]\nmode = 'gird'", "Did you mean 'grid'"),
         ("[run]\nmode = 'random'", "Modes: grid"),
+        ("[run]\nmode = 'random(n=0)'", "1 or more"),
         ("[run]\nmode = 'grid('", "is not a component"),
         ("[run]\nminute = 60", "no key of [run] is called 'minute'. Did you mean 'minutes'"),
         ("[run]\nminutes = '60'", "minutes = '60' must be like 60."),
@@ -131,7 +133,8 @@ def test_what_is_wrong_is_said_in_one_line_with_the_file(write: Write, text: str
 
 
 def test_documents_and_questions_must_be_named(write: Write) -> None:
-    for text in ("", 'documents = []\nquestions = "q"', 'documents = ["a"]', 'documents = ["a"]\nquestions = 3'):
+    nul = 'documents = ["a"]\nquestions = "q\\u0000"'
+    for text in ("", nul, 'documents = []\nquestions = "q"', 'documents = ["a"]', 'documents = ["a"]\nquestions = 3'):
         with pytest.raises(SpecError, match=r"^[^\n]+such as"):
             read_sweep(write("sweep.toml", text))
     with pytest.raises(SpecError, match="Cannot read"):

@@ -173,6 +173,15 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """A number with its noun; `nouns` is its plural where that is not an s more.
+
+    >>> count(1, "chunk"), count(8494, "chunk"), count(0, "index", "indexes")
+    ('1 chunk', '8,494 chunks', '0 indexes')
+    """
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
 def beginning(text: str, characters: int) -> str:
     """A text in one line, cut after a word within so many characters.
 

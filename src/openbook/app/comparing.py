@@ -47,7 +47,8 @@ def forecast(path: Path, name: str, *, as_json: bool) -> None:
         return
     click.echo(
         f"{show.count(plan.trials, 'recipe')}, {show.count(plan.questions, 'question')}. Still to do: "
-        f"{plan.indexes:,} indexes, {plan.searches:,} searches, {plan.answers:,} answers."
+        f"{show.count(plan.indexes, 'index', 'indexes')}, {show.count(plan.searches, 'search', 'searches')}, "
+        f"{show.count(plan.answers, 'answer')}."
     )
     if plan.indexes or plan.searches or plan.answers:
         click.echo(_seconds(found))
@@ -55,7 +56,8 @@ def forecast(path: Path, name: str, *, as_json: bool) -> None:
     for one in found.services:
         click.echo(_service(one))
     if sweep.run.minutes:
-        click.echo(f"One run takes {sweep.run.minutes:g} minutes at most; the same command goes on.")
+        minutes = "a minute" if sweep.run.minutes == 1 else f"{sweep.run.minutes:g} minutes"
+        click.echo(f"One run takes {minutes} at most; the same command goes on.")
     if sweep.run.risk is not None:
         click.echo("A race: rows that clearly lose are dropped on the way, about half of the work where many do.")
 

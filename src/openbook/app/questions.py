@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,14 @@ from openbook.app.opening import open_book, with_llm
 from openbook.app.options import BookFolder, Sorted, book_option, json_option
 
 USER_ERROR = 1
+
+
+class Share(click.FloatRange):
+    """Of something: 'nan', which is in no range and out of none, is refused too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        share = float(super().convert(value, param, ctx))
+        return share if share == share else self.fail(f"{value!r} is no number.", param, ctx)
 
 
 @click.group(cls=Sorted)
@@ -27,7 +36,7 @@ def questions() -> None:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model than the book's to write and to read.")
 @click.option(
     "--unanswerable",
-    type=click.FloatRange(0, 1),
+    type=Share(0, 1),
     default=0.2,
     show_default=True,
     help="The share of questions that the documents do not answer.",

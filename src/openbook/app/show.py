@@ -17,6 +17,7 @@ import click
 
 from openbook.errors import OpenbookError
 from openbook.phrases import phrases
+from openbook.text import count as count  # every command counts
 from openbook.text import well_formed
 from openbook.types import Answer, Passage, Progress, Searched, Thought, Timing
 
@@ -58,15 +59,6 @@ def note(line: str) -> None:
 def command(line: str) -> None:
     """A command as it could be typed."""
     click.secho(f"$ {line}", bold=True)
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "chunk"), count(8494, "chunk")
-    ('1 chunk', '8,494 chunks')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:

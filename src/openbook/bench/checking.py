@@ -10,6 +10,7 @@ from openbook.bench.questions import Question
 from openbook.bench.statistics import SURE
 from openbook.book import Book
 from openbook.judging import plain
+from openbook.text import count
 
 ALIKE = 0.8  # of the words of two questions are the same: they ask one thing twice
 FEW = 100  # questions: with fewer, ten points are not found
@@ -43,7 +44,7 @@ def check_questions(questions: Sequence[Question], book: Book | None = None) -> 
         found.append(Finding("", "Every question has an answer: an invented one is never caught. Add some without."))
     if len(questions) < FEW:
         points = 100 * SURE * (0.2 / max(1, len(questions))) ** 0.5
-        said = f"{len(questions)} questions: differences below about {points:.0f} points are not found."
+        said = f"{count(len(questions), 'question')}: differences below about {points:.0f} points are not found."
         found.append(Finding("", said))
     return found
 

@@ -56,6 +56,8 @@ class Journal:
         Raises:
             BookError: The file of questions is another's, or one of the files cannot be read or written.
         """
+        if not path.name:
+            raise BookError(f"{path} is no name of a file. Name one: -o FILE")
         self._questions_path, self.path = path, path.with_name(path.stem + SUFFIX)
         self._made_by = made_by
         with _disk(self.path):
@@ -69,8 +71,11 @@ class Journal:
         if lines and {key: lines[0].get(key) for key in self._made_by} != self._made_by:
             other = ", ".join(f"{key} {lines[0].get(key)}" for key in ("by", "seed"))
             raise BookError(f"{path} was begun otherwise ({other}). Name another file: -o FILE, or delete {self.path}")
-        kept = {str(one["question"]["id"]): one["question"] for one in lines[1:] if one["question"]}
-        self.tried = [Tried(**one["tried"]) for one in lines[1:]]
+        try:
+            kept = {str(one["question"]["id"]): one["question"] for one in lines[1:] if one["question"]}
+            self.tried = [Tried(**one["tried"]) for one in lines[1:]]
+        except (LookupError, TypeError) as error:
+            raise BookError(f"{self.path} is not as it was written ({error}). Name another file: -o FILE") from error
         self.asked = [one.question for one in self.tried if not one.reason]
         if not path.exists() and kept:  # moved away, perhaps: all is known but what a person changed
             path.write_text("".join(map(_line, kept.values())), encoding="utf-8")
@@ -141,12 +146,13 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     _mend(path)
-    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         if not line:
             continue
         try:
-            yield json.loads(line)
-        except ValueError as error:
+            found = json.loads(line)
+            yield {**found}
+        except (ValueError, TypeError, RecursionError) as error:
             raise BookError(
                 f"{path}, line {number} is damaged. Delete that line, then run the command again."
             ) from error

@@ -21,6 +21,7 @@ from openbook.errors import BookError
 from openbook.manifest import MADE_OF, READING
 from openbook.recipe import STEPS, Recipe, Spec, digest
 from openbook.remembering import fingerprint
+from openbook.text import count
 from openbook.types import Report
 
 INDEXED = (*READING, *MADE_OF)  # what an index depends on
@@ -128,8 +129,8 @@ def _found(sweep: Sweep, questions: Sequence[Question], base: Mapping[str, Path]
     if lost:
         first = min(lost)
         raise BookError(
-            f"{len(lost)} golds of {sweep.questions} are not in the documents, such as {first}. Correct them, "
-            "or see what was read with: openbook read FILE"
+            f"{count(len(lost), 'gold')} of {sweep.questions} cannot be found in the documents, such as {first}. "
+            "Correct the file, or see what was read with: openbook read FILE"
         )
     return gold
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from openbook.errors import BookError
 from openbook.recipe import did_you_mean, digest
-from openbook.text import sentence_ends, well_formed
+from openbook.text import count, sentence_ends, well_formed
 from openbook.types import Message
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
@@ -88,7 +88,7 @@ def read_questions(path: Path) -> list[Question]:
     twice = [name for name, count in Counter(one.id for one in found).items() if count > 1]
     if twice:
         raise BookError(
-            f"{path}: {len(twice)} ids stand there twice, such as {twice[0]!r}. Give each question its own."
+            f"{path}: {count(len(twice), 'id')} of more than one question, such as {twice[0]!r}. Give each its own."
         )
     return found
 
@@ -244,18 +244,20 @@ def _squad(path: Path) -> list[Question]:
     """{'data': [{'title', 'paragraphs': [{'context', 'qas': [...]}]}]}: gold are the answers' sentences as quotes."""
     found = []
     try:
-        articles = json.loads(path.read_text("utf-8"))["data"]
+        articles = json.loads(path.read_text("utf-8-sig"))["data"]
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for one in paragraph["qas"]:
-                    texts = list(dict.fromkeys(answer["text"] for answer in one.get("answers", [])))
+                    if not one["question"].strip():
+                        continue  # a few of SQuAD 2.0 are empty
+                    texts = list(dict.fromkeys(text for answer in one.get("answers", []) if (text := answer["text"])))
                     possible = bool(texts) and not one.get("is_impossible", False)
                     quotes = dict.fromkeys(_around(paragraph["context"], answer) for answer in one.get("answers", []))
                     gold = tuple(Gold(article["title"], quote) for quote in quotes) if possible else ()
                     found.append(Question(str(one["id"]), one["question"].strip(), tuple(texts), gold, possible))
     except OSError as error:
         raise BookError(f"Cannot read {path}: {error.strerror}. Check the path.") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BookError(f"{path} is not a SQuAD file ({type(error).__name__} {error}).") from error
     return found
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from openbook.errors import BookError
+from openbook.text import well_formed
 
 BUSY_SECONDS = 60.0
 SCHEMA = """
@@ -124,7 +125,7 @@ class Results:
             BookError: There is none; says which there are.
         """
         known = self.runs()
-        wanted = name or (known[-1] if known else "")
+        wanted = well_formed(name) or (known[-1] if known else "")
         with self._errors():
             row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
             trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
@@ -188,7 +189,7 @@ class Results:
     def add(self, key: str, question: str, value: Mapping[str, Any]) -> None:
         """Keep what a stage gave for one question; on the disk when this returns."""
         with self._errors():
-            text = json.dumps(value, ensure_ascii=False)
+            text = well_formed(json.dumps(value, ensure_ascii=False))  # a model may stop within a pair of UTF-16
             self._db.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (key, question, text))
 
     def of(self, key: str) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,7 @@ from openbook.home import home
 from openbook.lock import locked
 from openbook.models.catalogue import readable
 from openbook.recipe import Recipe
+from openbook.text import count, well_formed
 from openbook.types import Progress, Report
 
 __all__ = ["Plan", "Runner", "key_of", "results_path"]
@@ -80,6 +81,7 @@ class Runner:
     note: Callable[[str], None] = lambda _: None  # what the user should know, a line each
 
     def __post_init__(self) -> None:
+        self.name = well_formed(self.name)  # of a file whose name is no UTF-8
         self._clock = Clock(self.sweep.run.minutes)
         self._folder = home() / FOLDER
         self._ready = prepare(self.sweep, self._folder, self.report)
@@ -191,13 +193,20 @@ class Runner:
                 self._make_index(results, trial)
                 self._ask(results, trial, ("search", "answer"), self.questions)
             return
-        trials = self._indexed(row, results)
-        if run.risk is not None:
-            trials = self._raced(row, results, trials, run.risk)
         order = shuffled(self.questions, run.seed)
         kinds = [("search", "answer")] if self._decides == "answer" else [("search",), ("answer",)]
-        for each in kinds:
-            self._in_blocks(results, trials, each, order)
+        asked = -1
+        try:
+            while len(trials := self._indexed(row, results)) > asked:  # what time is left makes further indexes
+                asked = len(trials)
+                if run.risk is not None:
+                    trials = self._raced(row, results, trials, run.risk)
+                for each in kinds:
+                    self._in_blocks(results, trials, each, order)
+        except TimeUpError:
+            self._say_left_out(row)
+            raise
+        self._say_left_out(row)
 
     def _raced(self, row: RunRow, results: Results, trials: Sequence[TrialRow], risk: float) -> list[TrialRow]:
         """The rows that a race leaves; what it drops, and after how many questions, goes into the run's settings."""
@@ -257,27 +266,34 @@ class Runner:
         """
         missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
         if missing and self.sweep.run.minutes:
-            self._make_what_fits(results, missing)
+            self._make_what_fits(results, missing, again="left_out" in row.settings)
         else:
             for trial in missing.values():
                 self._make_index(results, trial)
         there = [one for one in self._trials if self._index(one.index_key).exists()]
-        if out := [one.number for one in self._trials if one not in there]:
+        out = [one.number for one in self._trials if one not in there]
+        if out != row.settings.get("left_out", []):
             row.settings["left_out"] = out
             results.settle(self.name, row.settings)
-            self.note(f"There was no time to make the indexes of {_rows(out)}. The same command goes on.")
         return there
 
-    def _make_what_fits(self, results: Results, missing: Mapping[str, TrialRow]) -> None:
+    def _say_left_out(self, row: RunRow) -> None:
+        if out := row.settings.get("left_out"):
+            self.note(f"There was no time to make the indexes of {_rows(out)}. The same command goes on.")
+
+    def _make_what_fits(self, results: Results, missing: Mapping[str, TrialRow], *, again: bool) -> None:
         expected = Forecaster(results, self._ready).index_seconds(list(missing.values()))
         there = len({one.index_key for one in self._trials}) - len(missing)
         seconds, total, least = self._clock.left, sum(expected.values()), min(expected.values())
         given = f"{self.sweep.run.minutes:g} of [run] minutes"
-        if not there and least > seconds:
+        if least > seconds:
+            if there:
+                return
             raise BookError(f"Even one index takes about {_minutes(least)}, more than the {given}. Allow more.")
         order = list(missing)
         if total > seconds:
-            self.note(f"The indexes alone take about {_minutes(total)}, more than the {given}: some wait.")
+            if not again:
+                self.note(f"The indexes alone take about {_minutes(total)}, more than the {given}: some wait.")
             order.sort(key=expected.__getitem__)
             seconds = max(seconds / 2, least)  # the other half is for the questions of the rows that have theirs
         for key in order:
@@ -446,5 +462,4 @@ def _rows(numbers: Sequence[int]) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    count = math.ceil(seconds / 60)
-    return f"{count:,} minute{'s' if count > 1 else ''}"
+    return count(math.ceil(seconds / 60), "minute")

@@ -27,6 +27,7 @@ PROSE = 0.4  # of a span's characters at least are not code
 GOLDEN = (5**0.5 - 1) / 2
 # Of as many points as spans fit into the documents, a few are looked at more: then hardly any was missed.
 ROUNDS, MORE = 3, 20
+SEEDS = 2**32  # larger ones would leave no digits for the points
 WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -51,7 +52,7 @@ def spans(documents: Documents, seed: int) -> Iterator[Span]:
     ends = list(accumulate(size for _, size in sizes))
     total = ends[-1] if ends else 0
     given: set[tuple[str, int]] = set()
-    first = seed * GOLDEN * GOLDEN
+    first = seed % SEEDS * GOLDEN * GOLDEN
     for number in range(ROUNDS * ceil(total / SIZE) + (MORE if total else 0)):
         point = min(total - 1, int(((first + number * GOLDEN) % 1.0) * total))
         index = bisect_right(ends, point)

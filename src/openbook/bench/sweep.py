@@ -18,6 +18,7 @@ import itertools
 import math
 import os
 import random
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -99,7 +100,7 @@ def read_sweep(path: Path) -> Sweep:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SpecError(f"Cannot read {path}: {why}. Check the path.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpecError(f"{path} is not TOML: {error}.") from error
     try:
         return replace(_sweep(table, path.parent), text=text)
@@ -113,7 +114,7 @@ def _sweep(table: Mapping[str, Any], folder: Path) -> Sweep:
     if not isinstance(documents, list) or not documents or not all(isinstance(one, str) and one for one in documents):
         raise SpecError('documents is a list of paths, such as documents = ["reports/*.pdf"].')
     questions = table.get("questions")
-    if not isinstance(questions, str) or not questions:
+    if not isinstance(questions, str) or not questions or "\0" in questions:
         raise SpecError('questions is a path, such as questions = "questions.jsonl".')
     run = _run(_table(table, "run"))
     common = Recipe.from_dict(_table(table, "recipe"))
@@ -212,8 +213,12 @@ def _chosen(start: Mapping[str, str], vary: Mapping[str, list[str]], run: Run) -
     elif mode.name == "random" and set(mode.options) == {"n"} and isinstance(mode.options["n"], int):
         chance, sizes = random.Random(run.seed), [len(specs) for specs in vary.values()]
         total = math.prod(sizes)
+        if mode.options["n"] < 1 or total > sys.maxsize:
+            raise SpecError(
+                f"[run] mode = {run.mode!r} cannot be drawn from {total:,} recipes. Take 1 or more of fewer."
+            )
         # Numbered like the grid, so that none is drawn twice and none is made that is not drawn.
-        for number in sorted(chance.sample(range(total), min(total, max(1, mode.options["n"])))):
+        for number in sorted(chance.sample(range(total), min(total, mode.options["n"]))):
             picked = {}
             for step, specs in vary.items():
                 number, which = divmod(number, len(specs))

@@ -64,23 +64,27 @@ class Teller:
         now, before = time.monotonic(), self._states[trial.number]
         if state in DOING.values() and state == before.state and now - self._told < EVERY_SECONDS:
             return
+        if first := not self._open:
+            for one in self.run.trials:
+                self._look(one)  # those that an earlier run has done need not be told one by one
+        elif not state and before.state == "done":
+            return
+        if not first or state:
+            self._look(trial, state, part)
+        self._told = now
+        self.watch([*self._states.values()], self._seconds_left())
+
+    def _look(self, trial: TrialRow, state: str = "", part: float = 0.0) -> None:
         for key in keys_of(trial, ("search", "answer")):  # those of other rows are as they were
             self._open[key] = self.left(key)
-        left = [self._open[key] for key in keys_of(trial, [self.decides])]
+        left, total = sum(self._open[key] for key in keys_of(trial, [self.decides])), len(self.run.questions)
+        if left == total and not state:
+            return  # nothing is known of it
         scores = Scorer(self.results, self.run).scores(trial, self.run.settings["headline"])
-        total = len(self.run.questions)
-        self._told, self._states[trial.number] = (
-            now,
-            RowState(
-                trial,
-                state or ("waiting" if any(left) else "done"),
-                total - sum(left),
-                total,
-                part,
-                fmean(scores.values()) if scores else None,
-            ),
+        mean = fmean(scores.values()) if scores else None
+        self._states[trial.number] = RowState(
+            trial, state or ("waiting" if left else "done"), total - left, total, part, mean
         )
-        self.watch([*self._states.values()], self._seconds_left())
 
     def _seconds_left(self) -> float | None:
         """For all rows, by the paces known so far; None while none is."""
