@@ -59,7 +59,7 @@ def test_a_question_without_an_id_is_called_by_its_line(write: Write) -> None:
         ('{"question": "Who?", "gold": [{"source": "a", "start": true, "end": 3}]}', "from True to 3"),
         ('{"question": "Who?", "answerable": false, "answers": ["x"]}', "false only without"),
         ('{"question": "Who?", "history": [{"text": "x"}]}', "'history' is a list"),
-        ('{"id": 1, "question": "Who?"}\n{"id": 1, "question": "Where?"}', "1 id of more than one question, such as '1'"),
+        ('{"id": 1, "question": "Who?"}\n{"id": 1, "question": "Where?"}', "1 id of more than one"),
     ],
 )
 def test_a_line_that_is_none_is_said_in_one(write: Write, line: str, said: str) -> None:
