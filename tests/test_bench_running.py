@@ -170,6 +170,19 @@ def kept(sweep: Path, answers: dict[str, dict[str, str]]) -> RunRow:
     return row
 
 
+@pytest.mark.slow
+def test_what_a_library_prints_disturbs_no_stage(
+    sweep: Path, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sweep.write_text(SWEEP.partition("[vary]")[0] + "[run]\nanswers = false\n", encoding="utf-8")
+    write("loud/sitecustomize.py", "print('Loading weights', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "loud"), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr("openbook.bench.quiet.others_now", lambda: 3.0)
+    row = Runner(read_sweep(sweep), "run").run()
+    with Results(results_path()) as results:
+        assert len(results.of(row.trials[0].search_key)) == len(QUESTIONS)
+
+
 def test_half_of_a_pair_of_utf_16_is_kept_as_a_question_mark_in_answers_and_names(sweep: Path) -> None:
     row = kept(sweep, {"fish": {"text": "three \ud83d days"}})
     runner = Runner(read_sweep(sweep), "run \udcff")

@@ -424,6 +424,8 @@ class Runner:
                 process.stdin.write(json.dumps({**task, **options}) + "\n")
                 process.stdin.flush()
                 for line in process.stdout:
+                    if not line.startswith("{"):
+                        continue  # what some library has to say
                     said = json.loads(line)
                     failure = said.get("error", failure)
                     if "step" in said:
