@@ -125,14 +125,14 @@ class Results:
         """
         known = self.runs()
         wanted = name or (known[-1] if known else "")
-        with self._errors():
-            row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
-            trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
-        if row is None:
+        if wanted not in known:  # asked first: SQLite takes no lone surrogates, which a command line may hold
             there = f"Runs: {', '.join(known)}." if known else "Begin with: openbook compare init -b BOOK"
             raise BookError(
                 f"No comparison is called {name!r}. {there}" if name else f"Nothing was compared yet. {there}"
             )
+        with self._errors():
+            row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
+            trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
         settings, questions, gold = map(json.loads, row[2:5])
         return RunRow(
             row[0],
@@ -150,7 +150,7 @@ class Results:
             BookError: There is no such row.
         """
         name, sign, number = row.rpartition(":")
-        if not sign or not number.isdigit():
+        if not sign or not number.isdecimal():
             raise BookError(f"{row!r} is no row. Write the run and the row's number, such as sweep:3.")
         run = self.run(name)
         for one in run.trials:
@@ -214,7 +214,8 @@ class Results:
 
 def no_row(run: RunRow, number: int | str) -> BookError:
     """The error that a run has no row of that number."""
-    return BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+    rows = f"but 1 to {len(run.trials)}" if len(run.trials) > 1 else "but row 1 alone"
+    return BookError(f"The comparison {run.name} has no row {number}, {rows}.")
 
 
 def _keys(trial: TrialRow) -> tuple[str, str, str]:
