@@ -333,6 +333,22 @@ def test_what_another_passage_says_too_was_shown(bench: Bench, write: Write) -> 
     assert "as [1], which says it too though it is not the gold" in found.because
 
 
+def test_a_gold_that_is_shown_as_its_copy_in_another_document_was_found(bench: Bench, write: Write) -> None:
+    salt = GUIDE["island.md"].split("\n\n")[2]
+    write("docs/a-copy.md", f"# Orvane\n\n{salt}\n\n{'Gulls came in spring. ' * 6}\n")
+    write("docs/island.md", f"# Orvane\n\n{salt}\n\n{'Snow fell in winter. ' * 6}\n")
+    bench.compare({"llm": scripted(), **QUICK}, ask=["salt"], answers=False)
+    with Results(results_path()) as results:
+        scorer = Scorer(results, results.run("run"))
+        [trial], [asked] = scorer.run.trials, scorer.questions
+        shown = scorer.found(trial, key_of(asked))["passages"][0]
+        assert shown[0] != shown[4][0][0] == scorer.golds(asked)[0][0].document_id
+        assert scorer.scores(trial, "recall@1") == {"salt": 1.0}
+    found = bench.why("salt")
+    assert found.because == "Nothing is lost: the row has it right."
+    assert "duplicates: number 2 -> number 1" in dict(found.steps)["refiners"]
+
+
 def test_a_refusal_where_there_is_no_answer_is_right(bench: Bench) -> None:
     bench.compare({"llm": scripted(says="Not in these documents."), **QUICK}, ask=["mayor"])
     assert bench.why("mayor").lost == ""
