@@ -121,7 +121,10 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
         *(heading(name, more=True) for name in measures),
         heading("difference", more=True),
         heading("p"),
-        *(heading(_named(name), more=QUANTITIES[name].more, title=QUANTITIES[name].told) for name in quantities),
+        *(
+            heading(QUANTITIES[name].label, more=QUANTITIES[name].more, title=QUANTITIES[name].told)
+            for name in quantities
+        ),
     ]
     rows = []
     for line in lines:
@@ -145,13 +148,6 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
     return f"{table(caption, heads, rows)}<p>{' '.join(filter(None, said))}</p>"
 
 
-NAMES = {"cost": "$ for 1000", "first_token": "first word", "index": "to index"}
-
-
-def _named(name: str) -> str:
-    return NAMES.get(name, QUANTITIES[name].label)
-
-
 def _without_equal(
     lines: Sequence[Line], headline: str, measures: Sequence[str], quantities: Sequence[str]
 ) -> tuple[list[str], list[str], list[str]]:
@@ -168,7 +164,7 @@ def _without_equal(
     for name in quantities:
         values = {line.quantities.get(name) for line in lines}
         if several and len(values) == 1:
-            equal.append(f"{_named(name)} {written(name, values.pop() or 0.0)}")
+            equal.append(f"{QUANTITIES[name].label} {written(name, values.pop() or 0.0)}")
         else:
             kept[1].append(name)
     return *kept, equal
