@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from openbook.errors import BookError
+from openbook.text import well_formed
 
 BUSY_SECONDS = 60.0
 SCHEMA = """
@@ -124,15 +125,15 @@ class Results:
             BookError: There is none; says which there are.
         """
         known = self.runs()
-        wanted = name or (known[-1] if known else "")
-        if wanted not in known:  # asked first: SQLite takes no lone surrogates, which a command line may hold
+        wanted = well_formed(name) or (known[-1] if known else "")
+        with self._errors():
+            row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
+            trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
+        if row is None:
             there = f"Runs: {', '.join(known)}." if known else "Begin with: openbook compare init -b BOOK"
             raise BookError(
                 f"No comparison is called {name!r}. {there}" if name else f"Nothing was compared yet. {there}"
             )
-        with self._errors():
-            row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
-            trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
         settings, questions, gold = map(json.loads, row[2:5])
         return RunRow(
             row[0],
