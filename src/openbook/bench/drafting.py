@@ -71,7 +71,7 @@ EXAMPLES = (
      "Question: Which setting says how long the nightly backup job keeps a snapshot?"),
     (BACKUP, ASK.format(sentence="Type: | int Default: | 14", answer="14", begin="What is the default"),
      "Question: What is the default of keep_days in backup.toml?"),
-    (BACKUP, READ.format(question="What does the nightly backup job remove?"), "a snapshot"),
+    (BACKUP, READ.format(question="Which setting says when the nightly backup job removes a snapshot?"), "keep_days"),
     (DESCALE, READ.format(question="What does a red lamp that stays on mean on the KM 20?"), NOTHING),
     (LAUNDRY, MISS.format(aspect="what it costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
     (BACKUP, MISS.format(aspect="where it is kept"), "Question: In which folder does the nightly backup job keep its "
@@ -80,6 +80,10 @@ EXAMPLES = (
 
 QUESTION = re.compile(r"^\W*(?:Question|Frage)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
 ASK_TOKENS, READ_TOKENS, RECALL_TOKENS = 90, 40, 20
+
+
+# Words that these alone are about: where a question has one that its text has not, the model repeats an example.
+SUBJECTS = "coffee descale vinegar citric seals Waschküche Hausmeister Wäsche nightly backup snapshot"
 
 
 def about(heading: str, text: str, task: str) -> list[Message]:
