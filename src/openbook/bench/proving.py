@@ -76,6 +76,8 @@ def stands_alone(question: str, about: str = "", language: str = "") -> bool:
     True
     """
     question = EXPLETIVE.sub("", question)
+    if re.search(r"\bX\b", question):  # the thing itself was not named
+        return False
     if AT_TEXT.search(question) or "{{" in question:  # of a page whose template was never filled in
         return False
     words = WORD.findall(question)
