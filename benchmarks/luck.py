@@ -22,6 +22,7 @@ import numpy as np
 from measure import table
 from picture import COLOURS, STYLE, Line, picture
 
+from openbook.bench.racing import race
 from openbook.bench.statistics import POWER, SURE, holm, interval, needed, p_value, p_values, together
 
 KEPT = Path(__file__).with_name("luck.json")
@@ -112,6 +113,20 @@ def repeated(ways: int, questions: int = 100, seed: int = 5) -> float:
     return wrong / RUNS
 
 
+def raced(rows: int, questions: int = 100, seed: int = 8) -> float:
+    """Share of races of equal rows that leave a single one."""
+    random, single = np.random.default_rng(seed), 0
+    for _ in range(RUNS):
+        scores = simulated(random, questions, rows)
+
+        def ask(row: int, count: int, scores: Scores = scores) -> list[float]:
+            return scores[row][:count]
+
+        *_, last = race(rows, questions, ask)
+        single += len(last.left) == 1
+    return single / RUNS
+
+
 # The example.
 
 
@@ -194,6 +209,13 @@ def more() -> list[list[str]]:
     found = [NormalDist().inv_cdf(1 - 0.05 / 2 / tests) for tests in (1, 3, 8, 23)]
     lines = [["rows tested against the baseline", "1", "3", "8", "23"]]
     return [*lines, ["times as many questions", *(f"{((z + POWER) / (SURE + POWER)) ** 2:.1f}" for z in found)]]
+
+
+def unseen() -> list[list[str]]:
+    """What the share of right answers may be where none was: in nineteen of twenty such cases no more than this."""
+    counts = (6, 20, 50)
+    lines = [["questions, all of them wrong", *map(str, counts)]]
+    return [*lines, ["right for, at most", *(_share(1 - 0.05 ** (1 / count)) for count in counts)]]
 
 
 # Pictures.
@@ -291,13 +313,15 @@ def simulations() -> list[list[str]]:
         ["two recipes called different, 100 questions", _share(repeated(1))],
         ["20 questions, each asked 5 ways", _share(repeated(5))],
         ["5 questions, each asked 20 ways", _share(repeated(20))],
+        ["two recipes, a race of 100 questions leaves one", _share(raced(2))],
+        [f"{ROWS} recipes, a race of 100 questions leaves one", _share(raced(ROWS))],
     ]  # fmt: skip
 
 
 def said() -> str:
     """All numbers, as Markdown."""
     found = example()
-    return "\n".join(table(lines) for lines in (compared(found), wanted(found), more(), simulations()))
+    return "\n".join(table(lines) for lines in (compared(found), unseen(), wanted(found), more(), simulations()))
 
 
 def main() -> None:

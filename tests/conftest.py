@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from contracts import Write
+    from speaking import Speaker
 
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -39,6 +40,37 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speaker]:
+    """A service that counts as another machine; its key would be MY_KEY, which is not set."""
+    from speaking import speaking, words
+
+    monkeypatch.setattr("openbook.address.LOOPBACK", frozenset())
+    monkeypatch.setattr("openbook.retrying.sleep", lambda seconds: None)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with speaking("/v1") as talk:
+        talk.script = [words("Jonah [1].")]
+        yield talk
+
+
+@pytest.fixture
+def book_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Given a text, a book of it by its name; the text lies in whale.txt, in the current folder."""
+    from contracts import WEIGHTLESS
+    from openbook.app.cli import run
+
+    def book_of(text: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        Path("whale.txt").write_text(text, encoding="utf-8")
+        assert run(["add", "-b", "sea", "whale.txt", *WEIGHTLESS]) == 0
+        capsys.readouterr()
+        return "sea"
+
+    return book_of
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,9 @@ WORDS = [
     "David",
 ]
 
+WEIGHTLESS = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
+"""Options of a command: components that need no model."""
+
 RANDOM = settings(
     max_examples=60,
     # A promise is inherited by many test classes, each with a fixture of its own.

@@ -81,6 +81,11 @@ def vectors(texts: int) -> Reply:
     return Reply([json.dumps({"data": rows})], chunked=False)
 
 
+def remote(speaker: Speaker) -> str:
+    """The spec of an LLM or embedder that is this service."""
+    return f"openai(url='{speaker.url}', model='tiny', key_env='MY_KEY')"
+
+
 @contextmanager
 def speaking(path: str = "") -> Generator[Speaker]:
     """A server; `path` is added to its address."""

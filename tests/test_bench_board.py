@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from boards import answered, kept, questions
-from openbook.bench.board import Board, board
+from openbook.bench.board import Board, board, numbered
 from openbook.bench.constraints import constraints
 from openbook.bench.results import Results
 from openbook.bench.running import results_path
@@ -81,15 +81,25 @@ def test_rows_dropped_by_a_race_are_not_unfinished() -> None:
     kept([right(12), right(11), right(0)[:4] + [None] * 8], ASKED, dropped={"3": 4})
     found = shown()
     assert found.questions == 12
-    assert found.unfinished == "Row 3 was dropped as losing, after 4 questions."
+    assert found.unfinished == "Dropped as losing: row 3 after 4 questions."
     assert found.lines[-1].state == "dropped"
     assert found.lines[-1].difference == -1.0  # over the four
     assert not found.verdict.startswith("So far")
 
 
-def test_a_race_that_leaves_one_row_has_a_winner() -> None:
+def test_against_a_baseline_that_was_dropped_only_the_questions_it_was_asked_count() -> None:
+    kept([right(0)[:4] + [None] * 8, right(12), right(11)], ASKED, dropped={"1": 4})
+    found = shown()
+    assert (found.questions, found.paired) == (12, 4)
+    assert "Differences and p are over the 4 questions that the baseline was asked too." in found.unfinished
+
+
+def test_a_race_that_leaves_one_row_has_a_winner_and_does_not_call_it_better() -> None:
     kept([right(12), right(0)[:4] + [None] * 8, right(1)[:6] + [None] * 6], ASKED, dropped={"2": 4, "3": 6})
-    assert shown().verdict == "Row 1 won the race: each other row was clearly losing when it was dropped."
+    assert shown().verdict == (
+        "Row 1 won the race: by these questions no other row would have caught up. Whether it is better by more than "
+        "luck, a race does not say."
+    )
     assert [line.state for line in shown().lines] == ["done", "dropped", "dropped"]
     assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
 
@@ -133,5 +143,17 @@ def test_citations_are_judged_both_ways() -> None:
 
 
 def test_speeds_on_a_busy_machine_are_said_to_be() -> None:
-    kept([[answered(one, others=0.9) for one in ASKED], [answered(one, others=0.01) for one in ASKED]], ASKED)
-    assert {line.trial.number: line.noisy for line in shown().lines} == {1: True, 2: False}
+    busy = [answered(one, others=0.9) for one in ASKED]
+    kept([busy, right(12)], ASKED)
+    lines = {line.trial.number: line for line in shown().lines}
+    assert lines[1].spoiled == {"first_token", "answer", "tokens_per_second"}  # the search was quiet
+    assert (lines[1].noisy, lines[2].noisy) == (True, False)
+
+
+def test_rows_are_numbered_as_one_says_them() -> None:
+    kept([right(12) for _ in range(7)], ASKED)
+    lines = sorted(shown().lines, key=lambda line: line.trial.number)
+    assert numbered(lines) == "Rows 1 to 7"
+    assert numbered(lines[:1]) == "Row 1"
+    assert numbered([lines[5], lines[1], lines[2]]) == "Rows 6, 2 and 3"
+    assert numbered([lines[0], *lines[3:]]) == "Rows 1 and 4 to 7"

@@ -78,14 +78,14 @@ def test_check_and_import_are_commands(write: Write, tmp_path: Path, capsys: pyt
 def kept(recipe: dict[str, str]) -> None:
     trial = TrialRow(1, {}, recipe, "i", "s", "")
     with Results(results_path()) as results:
-        results.begin(RunRow("sweep", "2026-01-01", {}, [], {}, (trial,)))
+        results.begin(RunRow("sweep", "2026-01-01", {"headline": "clean", "answers": False, "k": 5}, [], {}, (trial,)))
 
 
 @pytest.mark.parametrize("step", ["retriever=bm25", "splitter=chars(size=40)"])
 def test_the_recipe_of_a_row_becomes_the_books(book: Book, step: str, capsys: pytest.CaptureFixture[str]) -> None:
     name, _, spec = step.partition("=")
     kept(book.recipe.with_step(name, spec).to_dict())
-    assert run(["compare", "use", ":1", "-b", str(book.folder)]) == 0
+    assert run(["use", ":1", "-b", str(book.folder)]) == 0
     with Book.open(book.folder) as again:
         assert again.recipe.to_dict()[name] == spec
         assert (max(len(chunk.text) for chunk in again.store.chunks()) <= 40) is ("40" in spec)
@@ -96,5 +96,5 @@ def test_the_recipe_of_a_row_becomes_the_books(book: Book, step: str, capsys: py
 @pytest.mark.parametrize("row", ["3", "sweep", "sweep:9", "none:1", ":x"])
 def test_a_row_that_is_none_is_said_in_one_line(book: Book, row: str, capsys: pytest.CaptureFixture[str]) -> None:
     kept(book.recipe.to_dict())
-    assert run(["compare", "use", row, "-b", str(book.folder)]) == 1
+    assert run(["use", row, "-b", str(book.folder)]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -114,6 +114,19 @@ def test_a_squad_file(write: Write) -> None:
     ]
 
 
+def test_the_gold_of_squad_is_the_sentence_of_each_answer(write: Write) -> None:
+    context = "Jonah rose up. He fled to Tarshish from Joppa. A storm rose."
+    answers = [
+        {"text": said, "answer_start": context.index(said)} for said in ("Tarshish", "fled to Tarshish", "rose up")
+    ]
+    answers.append({"text": "Nineveh", "answer_start": 3})  # stands elsewhere than the file says
+    qas = [{"id": "1", "question": "Where?", "answers": answers}]
+    said = {"data": [{"title": "Jonah", "paragraphs": [{"context": context, "qas": qas}]}]}
+    (found,) = import_questions(write("dev.json", json.dumps(said)))
+    quotes = ["He fled to Tarshish from Joppa.", "Jonah rose up.", context]
+    assert found.gold == tuple(Gold("Jonah", quote) for quote in quotes)
+
+
 def test_a_table(write: Write) -> None:
     path = write("q.csv", "question,answer,source,quote\nWho?,Jonah | he,kjv.txt,Jonah rose\nWhy?,,,\n")
     assert import_questions(path) == [

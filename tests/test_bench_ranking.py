@@ -32,7 +32,7 @@ def test_measures_equal_those_of_ir_measures_also_where_scores_are_equal(
         assert measure(f"{name}@{k}")(ranking, relevant) == pytest.approx(expected[theirs @ k], abs=1e-6)
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(max_examples=30)
 @given(
     run=st.lists(SCORES, min_size=1, max_size=5),
     graded=st.lists(st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), min_size=1), min_size=1, max_size=5),

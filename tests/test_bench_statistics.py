@@ -95,3 +95,15 @@ def test_two_rows_are_tested_as_a_pair_is() -> None:
     first, second = random.random(30), random.random(30) + 0.15  # p is about .61
     p = p_value(first.tolist(), second.tolist())
     assert together([first.tolist(), second.tolist()]).pairs[0][1] == pytest.approx(p, abs=0.03)
+
+
+def test_the_numbers_are_those_of_scipy_and_statsmodels() -> None:
+    # SciPy 1.17 with 200,000 draws, statsmodels 0.15; benchmarks/statistics_check.py compares more.
+    first, second = [((7 * n) % 11) / 10 for n in range(40)], [((5 * n) % 13) / 12 for n in range(40)]
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    assert interval(differences) == pytest.approx((-0.1108, 0.1458), abs=0.003)  # bootstrap, percentile
+    assert p_value(first, second) == pytest.approx(0.7954, abs=0.015)  # permutation_test, samples
+    at_once = together([first, second, [0.8 * score for score in first]])
+    assert min(map(min, at_once.pairs)) == pytest.approx(0.1344, abs=0.02)  # the same, of the widest pair of three
+    assert holm([0.01, 0.02, 0.03, 0.005, 0.2]) == pytest.approx([0.04, 0.06, 0.06, 0.025, 0.2])  # multipletests
+    assert needed(differences, 0.1) == pytest.approx(139.5, abs=2)  # TTestPower: of a t test, so some two more

@@ -14,7 +14,7 @@ import pytest
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.gold import documents_of, resolve
-from openbook.bench.questions import Question, question_of
+from openbook.bench.questions import Question, key_of, question_of
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
@@ -163,8 +163,6 @@ class Bench:
 
 
 def _asked(question: Question) -> dict[str, Any]:
-    from openbook.bench.running import key_of
-
     return {"key": key_of(question), "text": question.text, "history": []}
 
 
@@ -324,6 +322,14 @@ def test_what_is_right_is_said_and_how_it_came(bench: Bench) -> None:
     assert found.right_in == (2,)
     bench.compare({"llm": scripted(says="Nine days."), **QUICK, "splitter": "chars(size=30)"}, ask=["salt"])
     assert "the model guessed well" in bench.why("salt").because
+
+
+def test_what_another_passage_says_too_was_shown(bench: Bench, write: Write) -> None:
+    write("docs/salt.md", "Salt dries slowly. Blue salt is long in the sun: nine days, says the keeper of the bay.")
+    bench.compare({"llm": scripted(), **QUICK, "prompt": "cited(passages=1)"}, ask=["salt"])
+    found = bench.why("salt")
+    assert found.lost == "model"
+    assert "as [1], which says it too though it is not the gold" in found.because
 
 
 def test_a_refusal_where_there_is_no_answer_is_right(bench: Bench) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from openbook.bench.questions import question_of
+from openbook.bench.questions import key_of, question_of
 from openbook.bench.results import Results, RunRow, TrialRow
-from openbook.bench.running import key_of, results_path
+from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.why import STEPS, lost
 from openbook.recipe import Recipe
@@ -103,6 +103,11 @@ def test_pieces_of_a_chat_format_in_the_answer_are_the_formats_fault(ask: Ask, t
 def test_right_in_other_words_is_the_questions_fault(ask: Ask) -> None:
     question = {**ASKED, "answers": ["in the year 1911, before the war"]}
     assert ask(said("Before the war, in 1911 [1].", THERE), found=(THERE,), question=question) == "question"
+
+
+def test_another_form_of_the_word_is_the_questions_fault_and_another_number_is_not(ask: Ask) -> None:
+    assert ask(said("By Calvinism.", THERE), found=(THERE,), question={**ASKED, "answers": ["Calvinist"]}) == "question"
+    assert ask(said("In 19110.", THERE), found=(THERE,)) == "model"
 
 
 def test_an_answer_that_is_not_in_its_gold_is_the_questions_fault(ask: Ask) -> None:

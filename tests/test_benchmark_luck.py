@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "statistics.md"
 
 def test_the_tables_of_the_page_are_those_of_the_kept_example() -> None:
     page, found = PAGE.read_text("utf-8"), luck.example()
-    for lines in (luck.compared(found), luck.wanted(found), luck.more()):
+    for lines in (luck.compared(found), luck.wanted(found), luck.more(), luck.unseen()):
         for line in table(lines).strip().splitlines():
             assert line in page  # python benchmarks/luck.py prints what belongs there
 
@@ -58,3 +58,8 @@ def test_each_simulated_number_of_the_page_is_printed() -> None:
     ways = [said[name] for name in ("two recipes called different, 100 questions", "20 questions, each asked 5 ways")]
     assert "{} are called different; of 20 facts asked five ways each, {}".format(*ways) in page
     assert f"of 5 facts asked twenty ways, {said['5 questions, each asked 20 ways']}" in page
+    two, many = (
+        said["two recipes, a race of 100 questions leaves one"],
+        said["24 recipes, a race of 100 questions leaves one"],
+    )
+    assert f"between two equal recipes {two} end with one row left, of those between 24 {many}" in page

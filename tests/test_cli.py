@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
+from openbook.home import books_folder
 from openbook.watching import changes
 from processes import PATIENCE, line_of, running
-
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def book(text: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    assert run(["add", "-b", "sea", str(text), *WEIGHTLESS]) == 0
     capsys.readouterr()
     return "sea"
 
@@ -46,7 +46,7 @@ def failing(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) 
 
 
 def test_add_says_what_came_of_it(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["add", "-b", "sea", str(text), *NEW]) == 0
+    assert run(["add", "-b", "sea", str(text), *WEIGHTLESS]) == 0
     assert capsys.readouterr().out.startswith("Documents: 1 added. 1 chunk in ")
     assert run(["add", "-b", "sea", str(text)]) == 0
     assert capsys.readouterr().out.startswith("Documents: 0 added, 1 unchanged. 0 chunks in ")
@@ -132,7 +132,7 @@ def test_remove_takes_a_document_out(book: str, capsys: pytest.CaptureFixture[st
 
 
 def test_a_book_can_be_any_folder(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["add", "-b", "./here", str(text), *NEW]) == 0
+    assert run(["add", "-b", "./here", str(text), *WEIGHTLESS]) == 0
     assert (text.parent / "here" / "book.toml").is_file()
     assert run(["search", "-b", "./here", "fish"]) == 0
 
@@ -225,6 +225,15 @@ def test_components_lists_every_entry(capsys: pytest.CaptureFixture[str]) -> Non
         for name, entry in registry.entries(kind).items():
             assert name in out
             assert entry.purpose in out
+
+
+def test_a_chat_format_that_is_none_is_refused_before_anything_is_read_or_found(
+    book: str, text: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (["ask", "-b", book, "Who?"], ["add", "-b", "new", str(text)]):
+        said = failing(capsys, *command, "--set", "llm=llamacpp(template='chatmll')")
+        assert "No chat format is called 'chatmll'. Did you mean 'chatml'?" in said
+    assert "new" not in [one.name for one in books_folder().iterdir()]
 
 
 def test_help_needs_no_heavy_import() -> None:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
 from processes import PATIENCE, running
-
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
 Type = Callable[..., tuple[str, str]]
 """Runs `openbook chat` with lines on stdin; what it prints on stdout and stderr."""
@@ -27,7 +26,7 @@ Type = Callable[..., tuple[str, str]]
 def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "whale.txt").write_text("Now the LORD had prepared a great fish to swallow up Jonah.", "utf-8")
-    assert run(["add", "-b", "sea", "whale.txt", *NEW]) == 0
+    assert run(["add", "-b", "sea", "whale.txt", *WEIGHTLESS]) == 0
     capsys.readouterr()
     return "sea"
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
 from openbook.home import books_folder
 from openbook.recipe import Recipe
-
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def add(folder: Path, book: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["add", "-b", book, str(folder), *NEW]) == 0
+    assert run(["add", "-b", book, str(folder), *WEIGHTLESS]) == 0
     capsys.readouterr()
 
 

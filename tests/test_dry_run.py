@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
 from openbook.prices import own_prices
-from speaking import Speaker, speaking, vectors, words
+from speaking import Speaker, remote, vectors, words
 
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 HOST = "127.0.0.1"
 PRICE = (
     f'[[price]]\nhost = "{HOST}"\nmodel = "tiny"\ninput = 2.0\noutput = 8.0\nread = 2026-11-23\nsource = "their page"\n'
@@ -21,32 +21,15 @@ PRICE = (
 
 
 @pytest.fixture
-def speaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speaker]:
-    """A service that counts as another machine; no key is set."""
-    monkeypatch.setattr("openbook.address.LOOPBACK", frozenset())
-    monkeypatch.delenv("MY_KEY", raising=False)
-    with speaking("/v1") as talk:
-        yield talk
-
-
-@pytest.fixture
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    monkeypatch.chdir(tmp_path)
-    Path("whale.txt").write_text("Now the LORD had prepared a great fish to swallow up Jonah. " * 40, encoding="utf-8")
-    assert run(["add", "-b", "sea", "whale.txt", *NEW]) == 0
-    capsys.readouterr()
-    return "sea"
-
-
-def remote(speaker: Speaker) -> str:
-    return f"openai(url='{speaker.url}', model='tiny', key_env='MY_KEY')"
+def book(book_of: Callable[[str], str]) -> str:
+    return book_of("Now the LORD had prepared a great fish to swallow up Jonah. " * 40)
 
 
 def test_a_question_to_a_service_has_tokens_and_a_price(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own_prices().write_text(PRICE, encoding="utf-8")
-    dry = ["ask", "-b", book, "Who was swallowed?", "--llm", remote(speaker), "--dry-run"]
+    dry = ["ask", "-b", book, "Who was swallowed?", "--llm", remote(elsewhere), "--dry-run"]
     assert run([*dry, "--max-tokens", "100"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -62,13 +45,13 @@ def test_a_question_to_a_service_has_tokens_and_a_price(
     said = json.loads(capsys.readouterr().out)
     assert said["tokens"] == {"prompt": int(found[1]), "longest_answer": 100}
     assert said["dollars"] == pytest.approx((int(found[1]) * 2 + 100 * 8) / 1e6)
-    assert speaker.bodies == []
+    assert elsewhere.bodies == []
 
 
 def test_without_a_price_it_says_where_to_write_one(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker), "--dry-run"]) == 0
+    assert run(["ask", "-b", book, "Who?", "--llm", remote(elsewhere), "--dry-run"]) == 0
     assert f"No price of it is known: write one into {own_prices()}. Nothing was sent.\n" in capsys.readouterr().out
 
 
@@ -82,42 +65,42 @@ def test_a_model_of_this_machine_is_not_loaded(book: str, capsys: pytest.Capture
 
 
 def test_it_shows_the_prompt_that_would_be_sent(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker), "--dry-run", "--show-prompt"]) == 0
+    assert run(["ask", "-b", book, "Who?", "--llm", remote(elsewhere), "--dry-run", "--show-prompt"]) == 0
     assert '"model": "tiny"' in capsys.readouterr().out
 
 
 def test_what_would_ask_a_model_is_left_out_and_said(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refiners = f'refiners=duplicates + llm-rerank(llm="{remote(speaker)}")'
+    refiners = f'refiners=duplicates + llm-rerank(llm="{remote(elsewhere)}")'
     assert run(["ask", "-b", book, "Who?", "--set", refiners, "--dry-run"]) == 0
     assert capsys.readouterr().err == (
         "The refiner llm-rerank is left out here, as it asks a model: what it asks comes on top.\n"
     )
-    assert speaker.bodies == []
+    assert elsewhere.bodies == []
 
 
 def test_the_price_of_an_answer_is_shown(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "x")
     own_prices().write_text(PRICE, encoding="utf-8")
-    speaker.script = [words("Jonah [1].")]
-    assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker), "-v"]) == 0
+    elsewhere.script = [words("Jonah [1].")]
+    assert run(["ask", "-b", book, "Who?", "--llm", remote(elsewhere), "-v"]) == 0
     assert "9 prompt tokens (4 of them cached), 3 answer tokens; tiny; $0.000042\n" in capsys.readouterr().out
-    assert run(["ask", "-b", book, "Who?", "--llm", remote(speaker), "--json"]) == 0
+    assert run(["ask", "-b", book, "Who?", "--llm", remote(elsewhere), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dollars"] == pytest.approx(42e-6)
     assert run(["ask", "-b", book, "Who?", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dollars"] is None
 
 
 def test_adding_with_a_service_has_tokens_and_a_price(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own_prices().write_text(PRICE, encoding="utf-8")
-    dry = ["add", "-b", "far", "whale.txt", *NEW, "--set", f"embedder={remote(speaker)}", "--dry-run"]
+    dry = ["add", "-b", "far", "whale.txt", *WEIGHTLESS, "--set", f"embedder={remote(elsewhere)}", "--dry-run"]
     assert run(dry) == 0
     out = capsys.readouterr().out
     assert re.fullmatch(
@@ -129,22 +112,22 @@ def test_adding_with_a_service_has_tokens_and_a_price(
     said = json.loads(capsys.readouterr().out)
     assert (said["files"], said["chunks"], said["remote"]) == (1, 5, HOST)
     assert said["dollars"] == pytest.approx(said["tokens"]["prompt"] * 2 / 1e6)
-    assert speaker.bodies == []
+    assert elsewhere.bodies == []
 
 
 def test_a_book_of_a_service_can_be_asked_dry(
-    book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "x")
-    speaker.script = [vectors(1)]
+    elsewhere.script = [vectors(1)]
     Path("short.txt").write_text("A great fish swallowed Jonah.", encoding="utf-8")
-    assert run(["add", "-b", "far", "short.txt", *NEW, "--set", f"embedder={remote(speaker)}"]) == 0
+    assert run(["add", "-b", "far", "short.txt", *WEIGHTLESS, "--set", f"embedder={remote(elsewhere)}"]) == 0
     capsys.readouterr()
-    asked = len(speaker.bodies)
+    asked = len(elsewhere.bodies)
     assert run(["ask", "-b", "far", "Who was swallowed?", "--dry-run"]) == 0
     out, err = capsys.readouterr()
     assert err == f"Passages are found by words alone here: to find them by meaning, {HOST} is asked.\n"
     assert "Sources" in out
     assert run(["add", "-b", "far", "short.txt", "--dry-run"]) == 0
     assert capsys.readouterr().out == "No file to read: all are as they were. Nothing was changed.\n"
-    assert len(speaker.bodies) == asked
+    assert len(elsewhere.bodies) == asked

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from contracts import WEIGHTLESS
 from openbook.app.cli import run
-from speaking import Speaker, failure, speaking, vectors, words
+from speaking import Speaker, failure, remote, vectors, words
 
 KEY = "sk-proj-0123456789abcdef"
-NEW = ("--set", "embedder=hashed", "--set", "store=flat", "--set", "llm=quote")
 HOST = "127.0.0.1"
 
 
 @pytest.fixture
-def speaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Speaker]:
-    """A service that counts as another machine."""
-    monkeypatch.setattr("openbook.address.LOOPBACK", frozenset())
-    monkeypatch.setattr("openbook.retrying.sleep", lambda seconds: None)
+def speaker(elsewhere: Speaker, monkeypatch: pytest.MonkeyPatch) -> Speaker:
     monkeypatch.setenv("MY_KEY", KEY)
-    with speaking("/v1") as talk:
-        talk.script = [words("Jonah [1].")]
-        yield talk
+    return elsewhere
 
 
 @pytest.fixture
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    monkeypatch.chdir(tmp_path)
-    Path("whale.txt").write_text("Now the LORD had prepared a great fish to swallow up Jonah.", encoding="utf-8")
-    assert run(["add", "-b", "sea", "whale.txt", *NEW]) == 0
-    capsys.readouterr()
-    return "sea"
-
-
-def remote(speaker: Speaker) -> str:
-    return f"openai(url='{speaker.url}', model='tiny', key_env='MY_KEY')"
+def book(book_of: Callable[[str], str]) -> str:
+    return book_of("Now the LORD had prepared a great fish to swallow up Jonah.")
 
 
 def test_ask_says_what_goes_where_and_who_answered(
@@ -120,7 +107,7 @@ def test_documents_that_go_to_a_service_are_said_before(
 ) -> None:
     speaker.script = [vectors(1)]
     embedder = f"embedder={remote(speaker)}"
-    assert run(["add", "-b", "far", "whale.txt", *NEW, "--set", embedder]) == 0
+    assert run(["add", "-b", "far", "whale.txt", *WEIGHTLESS, "--set", embedder]) == 0
     assert f"The text of the documents goes to {HOST}.\n" in capsys.readouterr().err
     assert run(["search", "-b", "far", "Who?"]) == 0
     assert capsys.readouterr().err == f"The question goes to {HOST}.\n"

@@ -12,7 +12,7 @@ import pytest
 
 from openbook.app.live import Live, drawing
 from openbook.bench.results import TrialRow
-from openbook.bench.running import RowState
+from openbook.bench.telling import RowState
 
 
 def row(

@@ -336,7 +336,15 @@ class TestLlamaCppWithoutWeights:
 
     @pytest.mark.parametrize(
         "options",
-        [{"context": 100}, {"threads": -1}, {"gpu_layers": -2}, {"temperature": -0.1}, {"keep_minutes": -1.0}],
+        [
+            {"context": 100},
+            {"threads": -1},
+            {"gpu_layers": -2},
+            {"temperature": -0.1},
+            {"keep_minutes": -1.0},
+            {"template": "nope"},
+            {"template": "no.jinja"},
+        ],
     )
     def test_wrong_options_are_refused(self, options: dict[str, Any]) -> None:
         with pytest.raises(SpecError, match=r"^llamacpp\("):
@@ -421,7 +429,7 @@ class TestLlamaCpp(LLMContract):
         answer(warm, Cited().messages("Who went up?", passages), 4)
         _, usage = answer(warm, Cited().messages("Why did he?", passages), 4)
         assert usage.cached_tokens > 200
-        assert usage.prompt_tokens - usage.cached_tokens < 30
+        assert usage.prompt_tokens - usage.cached_tokens < 60
 
     def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
         stream = warm.stream(HELLO, 1500)

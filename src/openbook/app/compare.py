@@ -34,7 +34,10 @@ class _Compare(Sorted):
 
 @click.group(cls=_Compare)
 def compare() -> None:
-    """Compare recipes over the same questions: `compare sweep.toml` runs them, `compare show` shows the table."""
+    """Compare recipes over the same questions: `compare init -b BOOK` writes a sweep, `compare sweep.toml` runs it.
+
+    `compare show` shows the table. Then: `openbook report`, `openbook why` and `openbook use`.
+    """
 
 
 compare.add_command(compare_init)
@@ -109,7 +112,7 @@ def compare_list(as_json: bool) -> None:
     if as_json:
         show.as_json(found)
     elif not found:
-        click.echo("Nothing was compared yet. Make a comparison with: openbook compare sweep.toml")
+        click.echo("Nothing was compared yet. Begin with: openbook compare init -b BOOK")
     else:
         rows = [[str(value) for value in one.values()] for one in found]
         for row in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,11 @@ def forecast(path: Path, name: str, *, as_json: bool) -> None:
         runner = Runner(sweep, name, live.report, note=live.note)
         plan, found = runner.plan(), runner.forecast()
     if as_json:
-        said = asdict(found) | {"seconds": found.seconds}
-        said["services"] = [asdict(one) | {"dollars": one.dollars} for one in found.services]
+        services = [
+            {name: getattr(one, name) for name in ("model", "remote", "prompt_tokens", "answer_tokens", "dollars")}
+            for one in found.services
+        ]
+        said = asdict(replace(found, services=())) | {"seconds": found.seconds, "services": services}
         show.as_json(asdict(plan) | said)
         return
     click.echo(

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from openbook.app import show
-from openbook.bench.running import RowState
+from openbook.bench.telling import RowState
 from openbook.text import well_formed
 from openbook.types import Progress
 

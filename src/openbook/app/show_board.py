@@ -15,7 +15,7 @@ import click
 from openbook.app import show
 from openbook.bench.board import Board, Line, numbered
 from openbook.bench.labels import factors
-from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
+from openbook.bench.quantities import QUANTITIES, p_value, written
 
 WIDTH, LEAST = 100, 80  # columns where no terminal says how many it has, and those that are counted on
 LONG = 20  # characters of an option; longer ones stand below the table when there is no room
@@ -63,9 +63,8 @@ def table(found: Board, *, wide: bool = False) -> None:
             f"{show.count(len(found.failures), 'answer')} failed and counted as wrong; the same comparison asks again. "
             f"The first: {found.failures[0]}"
         )
-    for line in found.lines:
-        if line.misfits:
-            click.echo(f"Row {line.trial.number} does not fit: {', '.join(line.misfits)}.")
+    for line in _misfits(found):
+        click.echo(line)
     click.echo(f"\n{show.count(found.questions, 'question')}, judged by {found.headline}. {found.verdict}")
     if found.unfinished:
         click.echo(found.unfinished)
@@ -78,6 +77,17 @@ def table(found: Board, *, wide: bool = False) -> None:
         "p: against the baseline, Holm's correction." if any(line.p is not None for line in lines) else "",
     ]
     click.echo(" ".join([*filter(None, said), "More: openbook compare show --help"]))
+
+
+def _misfits(found: Board) -> list[str]:
+    """Rows that do not fit, those with the same reasons together."""
+    alike: dict[str, list[Line]] = {}
+    for line in sorted(found.lines, key=lambda line: line.trial.number):
+        if line.misfits:
+            alike.setdefault(", ".join(line.misfits), []).append(line)
+    return [
+        f"{numbered(lines)} {'do' if len(lines) > 1 else 'does'} not fit: {reason}." for reason, lines in alike.items()
+    ]
 
 
 def _print(found: Board, lines: Sequence[Line], *, wide: bool) -> None:
@@ -143,7 +153,7 @@ def _quantity(name: str, line: Line) -> str:
         return EMPTY
     if name == "cost":
         return f"{1000 * value:.2f}"
-    return f"{'~' if line.noisy and name in SPEEDS else ''}{written(name, value)}"
+    return f"{'~' if name in line.spoiled else ''}{written(name, value)}"
 
 
 def _without_equal(columns: Sequence[Column], headline: str) -> tuple[list[Column], list[str]]:
@@ -214,7 +224,7 @@ def as_json(found: Board) -> dict[str, Any]:
                 "front": line.front,
                 "misfits": line.misfits,
                 "quantities": line.quantities,
-                "noisy": line.noisy,
+                "noisy": sorted(line.spoiled),
                 "measured": line.measured,
             }
             for line in found.lines

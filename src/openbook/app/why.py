@@ -106,7 +106,7 @@ def named(questions: list[Question], asked: str) -> Question:
 
 
 def _key(question: Question) -> str:
-    from openbook.bench.running import key_of
+    from openbook.bench.questions import key_of
 
     return key_of(question)
 

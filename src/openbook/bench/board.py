@@ -38,7 +38,7 @@ class Line:
     means: Mapping[str, float]  # measure -> mean over questions, 0 to 1; of the headline, over those of all rows tested
     quantities: Mapping[str, float]  # by the names of quantities.QUANTITIES
     measured: Mapping[str, Mapping[str, Any]]
-    noisy: bool = False  # its speeds were measured while other work kept the cores busy
+    spoiled: frozenset[str] = frozenset()  # quantities that were measured while other work kept the cores busy
     low: float = 0.0  # 95 % bootstrap interval of the headline
     high: float = 0.0
     difference: float | None = None  # of the headline, to the baseline; None: no question in common with it
@@ -48,8 +48,10 @@ class Line:
     front: bool | None = None  # on Pareto's front of quality, speed and memory; None: one of them is not known
     misfits: tuple[str, ...] = ()  # why it is not what was asked for
 
-    def __str__(self) -> str:
-        return f"row {self.trial.number}"
+    @property
+    def noisy(self) -> bool:
+        """Whether any of its speeds was measured while other work kept the cores busy."""
+        return bool(self.spoiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Board:
     verdict: str  # what it says, in a sentence
     failures: tuple[str, ...]  # why answers are missing, a line for each
     fit: tuple[Constraint, ...] = ()
+    paired: int = 0  # questions that all tested rows have in common with the baseline too: those of p
     judge: Mapping[str, Any] = field(default_factory=dict)  # the model that judges; empty without one
 
     @property
@@ -74,7 +77,10 @@ class Board:
     @property
     def unfinished(self) -> str:
         """Which rows are not done, in sentences; '' when all are."""
-        return " ".join([*_unfinished(self.lines, self.asked), *_dropped(self.lines)])
+        said = [*_unfinished(self.lines, self.asked), *_dropped(self.lines)]
+        if 0 < self.paired < self.questions:
+            said.append(f"Differences and p are over the {self.paired} questions that the baseline was asked too.")
+        return " ".join(said)
 
     def best(self) -> tuple[Line, tuple[Line, ...]]:
         """The row with the highest headline, and all that cannot be told from it, itself included.
@@ -116,23 +122,19 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     verdict = _verdict(first, list(values.values()), at_once, len(common))
     raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
     if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
-        verdict = f"Row {first[0].trial.number} won the race: each other row was clearly losing when it was dropped."
+        # A race of two equal rows leaves one of them in two of five: benchmarks/luck.py.
+        verdict = (
+            f"Row {first[0].trial.number} won the race: by these questions no other row would have caught up. Whether "
+            "it is better by more than luck, a race does not say."
+        )
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
         verdict = _of_fitting(lines, fit, verdict)
     failures = tuple(why for trial in run.trials for why in scorer.failures(trial))
-    return Board(
-        run.name,
-        headline,
-        len(common),
-        len(scorer.questions),
-        tuple(lines),
-        verdict,
-        failures,
-        tuple(fit),
-        _judge(run, scorer),
-    )
+    paired = sum(name in scores[against] for name in common)
+    judge, asked = _judge(run, scorer), len(scorer.questions)
+    return Board(run.name, headline, len(common), asked, tuple(lines), verdict, failures, tuple(fit), paired, judge)
 
 
 def _judge(run: RunRow, scorer: Scorer) -> dict[str, Any]:
@@ -227,7 +229,7 @@ def _against(
     others = [number for number in values if number != against and pairs[number]]
     found: dict[int, float] = {}
     if others:
-        same = [name for name in base if all(name in scores[number] for number in others)]
+        same = [name for name in base if all(name in scores[number] for number in values)]
         found = dict(zip(others, holm(_p_values(scores, base, others, same)), strict=True)) if same else {}
     return [
         replace(
@@ -285,12 +287,19 @@ def _of_fitting(lines: Sequence[Line], fit: Sequence[Constraint], verdict: str) 
 
 
 def numbered(lines: Iterable[Line]) -> str:
-    """'Rows 2, 3 and 5', in the order given; 'Row 2' alone; 'Rows 2 to 7' where each comes after the other."""
-    numbers = [line.trial.number for line in lines]
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"Rows {numbers[0]} to {numbers[-1]}"
-    *all_but, last = map(str, numbers)
-    return f"Rows {', '.join(all_but)} and {last}" if all_but else f"Row {last}"
+    """'Rows 6, 2 and 5', in the order given; 'Row 2' alone; 'Rows 2 and 4 to 7' where some follow on each other."""
+    parts: list[list[int]] = []
+    for number in (line.trial.number for line in lines):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    said: list[str] = []
+    for part in parts:
+        said += [f"{part[0]} to {part[-1]}"] if len(part) > 2 else map(str, part)
+    *all_but, last = said
+    one = not all_but and " " not in last
+    return f"Rows {', '.join(all_but)} and {last}" if all_but else f"Row{'' if one else 's'} {last}"
 
 
 def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
@@ -314,10 +323,10 @@ def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
 
 def _dropped(lines: Sequence[Line]) -> list[str]:
     dropped = sorted((line for line in lines if line.state == "dropped"), key=lambda line: line.trial.number)
-    if not dropped:
-        return []
-    after = ", ".join(str(line.asked) for line in dropped)
-    return [f"{numbered(dropped)} {'were' if len(dropped) > 1 else 'was'} dropped as losing, after {after} questions."]
+    said = []
+    for count, lines_of in itertools.groupby(sorted(dropped, key=lambda line: line.asked), key=lambda line: line.asked):
+        said.append(f"r{numbered(lines_of)[1:]} after {count} question{'s' if count != 1 else ''}")
+    return [f"Dropped as losing: {', '.join(said)}."] if said else []
 
 
 def _more(values: Sequence[Sequence[float]], count: int) -> str:

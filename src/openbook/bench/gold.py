@@ -156,25 +156,24 @@ def units(
     wanted. Else passages, of which the first that has a gold is right. `also[i]` are places where the text of chunks[i]
     stands too.
     """
-    places = [(chunk, *others) for chunk, others in zip(chunks, also or [()] * len(chunks), strict=True)]
+    places = (
+        [(chunk, *others) for chunk, others in zip(chunks, also, strict=True)] if also else [(one,) for one in chunks]
+    )
     if golds and all(one.whole for stretches in golds for one in stretches):
         names = {one.document_id: f"gold {number}" for number, found in enumerate(golds) for one in found}
-        documents = (one.document_id for found in places for one in found)
+        documents = dict.fromkeys([one.document_id for found in places for one in found])
         ranking = list(dict.fromkeys(names.get(name, name) for name in documents))
         return ranking, dict.fromkeys(names.values(), 1)
-    ranking = []
-    for number, (chunk, *others) in enumerate(places, 1):
-        if has_gold((chunk, *others), golds):
-            ranking.append(f"{AGAIN}{number}" if "gold" in ranking else "gold")
-        else:
-            ranking.append(f"{number}: {chunk.document_id}:{chunk.start}-{chunk.end}")
+    ranking = [f"wrong {number}" for number in range(1, len(places) + 1)]
+    right = [number for number, found in enumerate(places) if has_gold(found, golds)]
+    for number in right:
+        ranking[number] = "gold" if number == right[0] else f"{AGAIN}{number}"
     return ranking, {"gold": 1} if golds else {}
 
 
-def has_gold(places: Iterable[Chunk], golds: Iterable[Iterable[Stretch]]) -> bool:
+def has_gold(places: Iterable[Chunk], golds: Sequence[Sequence[Stretch]]) -> bool:
     """Whether a passage that stands at these places answers a question with these golds."""
-    found = list(places)
-    return any(one.is_in(place) for stretches in golds for one in stretches for place in found)
+    return any(one.is_in(place) for place in places for stretches in golds for one in stretches)
 
 
 def elsewhere(passage: Passage, ids: Mapping[str, str], text_of: Callable[[str], str]) -> list[Chunk]:

@@ -13,12 +13,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from openbook.errors import BookError
 from openbook.recipe import did_you_mean, digest
-from openbook.text import well_formed
+from openbook.text import sentence_ends, well_formed
 from openbook.types import Message
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
@@ -69,6 +70,7 @@ class Question:
         return found | ({"made": dict(self.made)} if self.made else {})
 
 
+@lru_cache(maxsize=100_000)
 def key_of(question: Question) -> str:
     """Names what is asked, whatever its id and its gold."""
     return digest(question.text, [(turn.role, turn.content) for turn in question.history])
@@ -248,13 +250,28 @@ def _squad(path: Path) -> list[Question]:
                 for one in paragraph["qas"]:
                     texts = list(dict.fromkeys(answer["text"] for answer in one.get("answers", [])))
                     possible = bool(texts) and not one.get("is_impossible", False)
-                    gold = (Gold(article["title"], paragraph["context"].strip()),) if possible else ()
+                    quotes = dict.fromkeys(_around(paragraph["context"], answer) for answer in one.get("answers", []))
+                    gold = tuple(Gold(article["title"], quote) for quote in quotes) if possible else ()
                     found.append(Question(str(one["id"]), one["question"].strip(), tuple(texts), gold, possible))
     except OSError as error:
         raise BookError(f"Cannot read {path}: {error.strerror}. Check the path.") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise BookError(f"{path} is not a SQuAD file ({type(error).__name__} {error}).") from error
     return found
+
+
+def _around(context: str, answer: Mapping[str, Any]) -> str:
+    """The sentence an answer stands in; the whole paragraph where the file does not say which.
+
+    Not always the paragraph: of small chunks many lie in it that do not have the answer.
+    """
+    start = answer.get("answer_start", -1)
+    end = start + len(answer["text"])
+    if start < 0 or context[start:end] != answer["text"]:
+        return context.strip()
+    ends = list(sentence_ends(context))
+    first = max((one for one in ends if one <= start), default=0)
+    return context[first : min((one for one in ends if one >= end), default=len(context))].strip()
 
 
 def _csv(path: Path) -> list[Question]:

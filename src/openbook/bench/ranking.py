@@ -45,7 +45,7 @@ def ndcg(ranking: Sequence[str], relevant: Relevant, k: int) -> float:
     def gain(grades: Sequence[int]) -> float:
         return sum(grade / log2(rank + 1) for rank, grade in enumerate(grades[:k], 1))
 
-    return gain([relevant.get(one, 0) for one in ranking]) / gain(sorted(relevant.values(), reverse=True))
+    return gain([relevant.get(one, 0) for one in ranking[:k]]) / gain(sorted(relevant.values(), reverse=True))
 
 
 FAMILIES: Mapping[str, Callable[[Sequence[str], Relevant, int], float]] = {

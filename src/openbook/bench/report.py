@@ -17,7 +17,7 @@ from typing import Any
 from openbook.bench.board import Board, Line, board, numbered, point
 from openbook.bench.constraints import Constraint
 from openbook.bench.labels import factors, file_name, label, without_folders
-from openbook.bench.quantities import QUANTITIES, SPEEDS, p_value, written
+from openbook.bench.quantities import QUANTITIES, p_value, written
 from openbook.bench.report_parts import cell, escaped, heading, points, table
 from openbook.bench.report_pictures import interval, picture, scale_of
 from openbook.bench.report_questions import questions
@@ -187,7 +187,7 @@ def _state(line: Line, against: int) -> str:
 
 
 def _quantity(line: Line, name: str) -> str:
-    sign = "~" if line.noisy and name in SPEEDS else ""
+    sign = "~" if name in line.spoiled else ""
     if name == "cost":
         return cell(line.quantities.get(name), lambda value: f"{1000 * value:.2f}")
     return cell(line.quantities.get(name), lambda value: f"{sign}{written(name, value)}")
@@ -270,7 +270,7 @@ def _front(found: Board, lines: Sequence[Line]) -> str:
 
 
 def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
-    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep"}}
+    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep", "dropped"}}
     parts = [_facts("Settings", settings)]
     if made_with := row.settings.get("made_with"):
         parts.append(_facts("Made with", made_with))
@@ -291,6 +291,7 @@ def _facts(title: str, facts: Mapping[str, Any]) -> str:
     rows = [
         f'<tr><th scope="row">{escaped(_said(str(key)))}</th><td class="text">{escaped(_said(value))}</td></tr>'
         for key, value in facts.items()
+        if value not in ([], {}, "")
     ]
     return f'<table class="facts"><caption>{escaped(title)}</caption><tbody>{"".join(rows)}</tbody></table>'
 

@@ -129,7 +129,7 @@ class Results:
             row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
             trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
         if row is None:
-            there = f"Runs: {', '.join(known)}." if known else "Make one with: openbook compare sweep.toml"
+            there = f"Runs: {', '.join(known)}." if known else "Begin with: openbook compare init -b BOOK"
             raise BookError(
                 f"No comparison is called {name!r}. {there}" if name else f"Nothing was compared yet. {there}"
             )

@@ -20,12 +20,12 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 from openbook.bench import judge, quiet
 from openbook.bench.forecasting import Forecast, Forecaster
-from openbook.bench.pacing import Clock, Pace, block, pace, typical
+from openbook.bench.pacing import Clock, Pace, block, pace
 from openbook.bench.preparing import prepare
 from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
@@ -33,6 +33,7 @@ from openbook.bench.racing import race, shuffled
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import ANSWER_MEASURES, Sweep
+from openbook.bench.telling import DOING, Teller, Watch, keys_of
 from openbook.errors import BookError
 from openbook.home import home
 from openbook.lock import locked
@@ -40,14 +41,12 @@ from openbook.models.catalogue import readable
 from openbook.recipe import Recipe
 from openbook.types import Progress, Report
 
-__all__ = ["Plan", "RowState", "Runner", "key_of", "results_path"]
+__all__ = ["Plan", "Runner", "key_of", "results_path"]
 
 FOLDER = "comparisons"
 LEAST_BYTES = 20_000_000  # for the results
 AGAIN = 8  # questions asked once more where speeds were noisy
-TOLD_SECONDS = 3.0  # between two looks at how far a row is
 LATE = 0.05  # of the minutes: an index that takes longer than they are is given up
-DOING = {"index": "indexing", "search": "searching", "answer": "answering", "speeds": "timing", "judge": "judging"}
 
 
 def results_path() -> Path:
@@ -66,18 +65,6 @@ class Plan:
     answers: int  # questions to be answered by a model
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
-    """How far a row is."""
-
-    trial: TrialRow
-    state: str = "waiting"  # one of DOING's, 'dropped', 'done'
-    done: int = 0  # questions that the headline's stage has
-    total: int = 0
-    part: float = 0.0  # of an index that is made, 0 to 1
-    headline: float | None = None  # mean so far
-
-
 class TimeUpError(Exception):
     """The minutes are over."""
 
@@ -89,7 +76,7 @@ class Runner:
     sweep: Sweep
     name: str
     report: Report | None = None
-    watch: Callable[[Sequence[RowState], float | None], None] | None = None  # all rows, seconds left for all of them
+    watch: Watch | None = None
     note: Callable[[str], None] = lambda _: None  # what the user should know, a line each
 
     def __post_init__(self) -> None:
@@ -98,8 +85,6 @@ class Runner:
         self._ready = prepare(self.sweep, self._folder, self.report)
         self.questions, self._base, self._trials = self._ready.questions, self._ready.base, self._ready.trials
         self._paces: dict[str, Pace] = {}  # by the key of a stage
-        self._states = {one.number: RowState(one, total=len(self.questions)) for one in self._trials}
-        self._told = 0.0
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
 
     def plan(self) -> Plan:
@@ -121,7 +106,9 @@ class Runner:
         with Results(results_path()) as results:
             indexes = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
             left = {
-                kind: {key: (one, len(self._left(results, key))) for one in self._trials for key in _keys(one, [kind])}
+                kind: {
+                    key: (one, len(self._left(results, key))) for one in self._trials for key in keys_of(one, [kind])
+                }
                 for kind in ("search", "answer")
             }
             wanted = {kind: {key: one for key, one in rows.items() if one[1]} for kind, rows in left.items()}
@@ -139,7 +126,15 @@ class Runner:
             row = self._begun(results)
             self._refuse_full_disk(results)
             results.begin(row)
-            self._run = row
+            self._teller = Teller(
+                self.watch,
+                row,
+                results,
+                self._decides,
+                lambda key: len(self._left(results, key)),
+                self._paces,
+                self._clock,
+            )
             try:
                 self._rows(row, results)
                 for trial, key, task in judge.tasks(row, results):
@@ -225,7 +220,7 @@ class Runner:
                 row.settings["dropped"] = dropped
                 results.settle(self.name, row.settings)
             for number in raced.dropped:
-                self._tell(results, trials[number], "dropped")
+                self._teller.tell(trials[number], "dropped")
         return left
 
     def _in_blocks(
@@ -236,7 +231,7 @@ class Runner:
         while begun < len(order) and trials:
             count = len(order) - begun
             if self.sweep.run.minutes:
-                left = [(key, self._left(results, key, order[begun:])) for one in trials for key in _keys(one, kinds)]
+                left = [(key, self._left(results, key, order[begun:])) for one in trials for key in keys_of(one, kinds)]
                 if not any(questions for _, questions in left):
                     return
                 count = block(
@@ -249,7 +244,7 @@ class Runner:
     def _ask(self, results: Results, trial: TrialRow, kinds: Sequence[str], questions: Sequence[Question]) -> None:
         run = self.sweep.run
         for kind in kinds:
-            for key in _keys(trial, [kind]):
+            for key in keys_of(trial, [kind]):
                 self._stage(results, trial, kind, key, questions, k=run.k, max_tokens=run.max_tokens)
 
     # How long it takes.
@@ -317,7 +312,7 @@ class Runner:
             for trial in self._trials
             if str(trial.number) not in row.settings.get("dropped", {})
             for kind in ("search", "answer")
-            for key in _keys(trial, [kind])
+            for key in keys_of(trial, [kind])
         }
         noisy = [key for key in stages if quiet.timed([*results.of(key).values()], results.measured(key)).noisy]
         for place, key in enumerate(noisy):
@@ -367,7 +362,7 @@ class Runner:
     ) -> None:
         """Raises: TimeUpError, when there is no time for all of them."""
         if not self._left(results, key, questions):
-            self._tell(results, trial)
+            self._teller.tell(trial)
             return
         if self._clock.left <= self._pace(results, key).start:
             raise TimeUpError
@@ -377,7 +372,7 @@ class Runner:
                 self._child(results, trial, kind, key, {"questions": left, "until": self._clock.deadline, **options})
         if self._clock.left <= 0 and self._left(results, key, questions):
             raise TimeUpError
-        self._tell(results, trial)
+        self._teller.tell(trial)
 
     def _alone(self, key: str) -> AbstractContextManager[None]:
         """While it is entered no other comparison does the stage of that key."""
@@ -418,7 +413,7 @@ class Runner:
                     if "step" in said:
                         starts.append(time.monotonic())
                         part = said["done"] / said["total"] if kind == "index" and said["total"] else 0.0
-                        self._tell(results, trial, DOING[kind], part)
+                        self._teller.tell(trial, DOING[kind], part)
                         self._report(trial, kind, said)
                     if kind == "index" and self._clock.left < -LATE * 60 * self.sweep.run.minutes:
                         raise TimeUpError
@@ -438,45 +433,6 @@ class Runner:
         if self.report:
             label = f"{trial.number}/{len(self._trials)} {said['step']}"
             self.report(Progress(label, said["done"], said["total"], "chunks" if kind == "index" else "questions"))
-
-    def _tell(self, results: Results, trial: TrialRow, state: str = "", part: float = 0.0) -> None:
-        """Tell the watcher what a row does; '': it has just ended something."""
-        if not self.watch:
-            return
-        now, before = time.monotonic(), self._states[trial.number]
-        if state in DOING.values() and state == before.state and now - self._told < TOLD_SECONDS:
-            return
-        left = len(self._left(results, self._key(trial)))
-        ended = state or ("waiting" if left else "done")
-        scores = Scorer(results, self._run).scores(trial, self.sweep.headline)
-        mean = fmean(scores.values()) if scores else None
-        total = len(self.questions)
-        self._told, self._states[trial.number] = now, RowState(trial, ended, total - left, total, part, mean)
-        self.watch([*self._states.values()], self._seconds_left(results))
-
-    def _seconds_left(self, results: Results) -> float | None:
-        """For all rows, by the paces known so far; None while none is."""
-        keys = {
-            key: kind
-            for trial in self._trials
-            if self._states[trial.number].state != "dropped"
-            for kind in ("search", "answer")
-            for key in _keys(trial, [kind])
-        }
-        usual = {
-            kind: typical([self._paces[key] for key in keys if keys[key] == kind and key in self._paces])
-            for kind in ("search", "answer")
-        }
-        wanted = {key: len(self._left(results, key)) for key in keys}
-        if any(wanted[key] and usual[keys[key]].each is None for key in keys):
-            return None
-        seconds = sum(self._paces.get(key, usual[keys[key]]).seconds(wanted[key]) for key in keys)
-        return max(0.0, min(seconds, self._clock.left))
-
-
-def _keys(trial: TrialRow, kinds: Sequence[str]) -> list[str]:
-    """Of those of its stages that it has."""
-    return [key for kind in kinds if (key := {"search": trial.search_key, "answer": trial.answer_key}[kind])]
 
 
 def _task(question: Question) -> dict[str, Any]:

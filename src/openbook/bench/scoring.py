@@ -15,6 +15,7 @@ from typing import Any
 from openbook import judging
 from openbook.bench.gold import Stretch, has_gold, of_units, units
 from openbook.bench.judge import BESIDE, Agreement, agreement, judge_key
+from openbook.bench.quantities import SPEEDS
 from openbook.bench.questions import Question, key_of, question_of
 from openbook.bench.quiet import Timed, timed
 from openbook.bench.ranking import depth, measure
@@ -194,7 +195,7 @@ class Scorer:
         return sum(key_of(one) in kept for one in self.questions)
 
     def speeds(self, trial: TrialRow) -> dict[str, list[float]]:
-        """Seconds and rates of warm questions, in no order: those of `quantities.SPEEDS` that a question has.
+        """Seconds and rates of warm questions, in no order: by the names of `quantities.SPEEDS`.
 
         Of those asked while the machine was quiet, where there are some.
         """
@@ -210,9 +211,9 @@ class Scorer:
             ],
         }
 
-    def noisy(self, trial: TrialRow) -> bool:
-        """Whether the speeds of a row could only be measured while other work kept the cores busy."""
-        return any(self._timed(trial, kind).noisy for kind in ("search", "answer"))
+    def noisy(self, trial: TrialRow) -> frozenset[str]:
+        """Names of the speeds of a row that could only be measured while other work kept the cores busy."""
+        return frozenset(name for kind, names in SPEEDS.items() if self._timed(trial, kind).noisy for name in names)
 
     def _timed(self, trial: TrialRow, kind: str) -> Timed:
         key = {"search": trial.search_key, "answer": trial.answer_key}[kind]
@@ -263,11 +264,15 @@ def chunks_of(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
 
 
 def _also(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
-    """Where each of them stands too, for which it was shown once."""
+    """Where each of them stands too, for which it was shown once; empty when none does."""
+    if all(len(span) < 5 for span in spans):
+        return []
     return [chunks_of(span[4]) if len(span) > 4 else [] for span in spans]
 
 
 def holding(spans: Sequence[Sequence[Any]], golds: Sequence[Sequence[Stretch]]) -> list[bool]:
     """Of each kept passage whether it has one of the golds, where it stands or in other places."""
-    places = ([chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans), strict=True))
+    places = (
+        [chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans) or [[]] * len(spans), strict=True)
+    )
     return [has_gold(found, golds) for found in places]

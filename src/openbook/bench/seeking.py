@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from openbook import registry
-from openbook.bench.targets import Target
+from openbook.bench.targets import Target, stems
 from openbook.bench.why import rank_of
 from openbook.book import Book
 from openbook.errors import OpenbookError
@@ -26,7 +26,6 @@ from openbook.types import Chunk, Passage, Splitter
 
 DEEP = 1000  # passages of the retriever that are looked through
 FARTHEST = 10_000  # of each side alone
-SHORTEST, ENDING = 4, 2  # letters: 'cost' and 'costs', 'develop' and 'developed' are one
 MOST_DOCUMENTS = 20  # that hold a target and whose chunks are looked at
 
 SIDES = {"bm25": ("words",), "dense": ("meaning",)}
@@ -120,15 +119,29 @@ class Sought:
             if any(target.is_whole_in(chunk) for chunk in chunks):
                 return True
             if target.answer and any(target.is_in(chunk) for chunk in chunks):
-                there = {word for chunk in chunks if target.share(chunk) for word in _begun(chunk.indexed)}
+                there = {word for chunk in chunks if target.share(chunk) for word in stems(chunk.indexed)}
                 if self._needed(target) <= there:
                     return True
         return False
 
+    def elsewhere(self, chunks: Sequence[Chunk], answers: Sequence[str]) -> int:
+        """The number of the first chunk with an answer and as many of the question's words as a target has; 0: none.
+
+        It is not the gold, but an answer may stand in more places than whoever wrote the question knew.
+        """
+        least = min((len(self._needed(one)) for one in self.wanted), default=0)
+        asked = stems(" ".join(self.words))
+        said = [stems(one) for one in answers]
+        for number, chunk in enumerate(chunks, 1):
+            there = stems(chunk.text)
+            if len(asked & there) >= max(1, least) and any(one and one <= there for one in said):
+                return number
+        return 0
+
     def _needed(self, target: Target) -> set[str]:
         document = self.book.documents.get(target.stretch.document_id)
         text = document.text[target.start : target.end] if document else ""
-        return _begun(" ".join(self.words)) & _begun(text)
+        return stems(" ".join(self.words)) & stems(text)
 
     def parts(self, target: Target) -> list[Chunk]:
         """The chunks that hold some of a target, in their order."""
@@ -213,8 +226,3 @@ def _asks(spec: Spec) -> bool:
 
 def _same(one: Chunk, other: Chunk) -> bool:
     return (one.document_id, one.start, one.end) == (other.document_id, other.start, other.end)
-
-
-def _begun(text: str) -> set[str]:
-    """The words of a text without what may be endings."""
-    return {word[: max(SHORTEST, len(word) - ENDING)] for word in re.findall(r"\w+", text.casefold())}

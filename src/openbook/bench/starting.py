@@ -82,7 +82,7 @@ class Start:
     def _head(self) -> Iterator[str]:
         yield f"# Written by: openbook compare init -b {name_of(self.book.folder)}. Change what you like, then:"
         yield f"#   openbook compare {self.out.name} --dry-run"
-        yield f"documents = {json.dumps([self._path(one) for one in covering(self.book)], ensure_ascii=False)}"
+        yield from _documents([self._path(one) for one in covering(self.book)])
         yield f"questions = {json.dumps(self._path(str(self.questions)), ensure_ascii=False)}"
         default = Recipe().to_dict()
         own = {step: spec for step, spec in self.book.recipe.to_dict().items() if spec != default[step]}
@@ -152,6 +152,16 @@ def _models(own: Spec) -> list[Spec]:
         except ModelError:
             return found
     return list(dict.fromkeys([own, *found]))
+
+
+def _documents(paths: Sequence[str]) -> Iterator[str]:
+    quoted = [json.dumps(path, ensure_ascii=False) for path in paths]
+    if len(paths) == 1:
+        yield f"documents = [{quoted[0]}]"
+        return
+    yield "documents = ["
+    yield from (f"  {path}," for path in quoted)
+    yield "]"
 
 
 def _list(step: str, specs: Sequence[Spec]) -> str:

@@ -21,6 +21,7 @@ from openbook.types import Chunk
 
 LONGEST = 200  # characters on each side of an answer that are its sentence: tables and code have no full stops
 MOST = 20  # places of one gold in which its answers stand: of a whole document there may be thousands
+SHORTEST, ENDING = 4, 2  # letters: 'cost' and 'costs', 'Calvinist' and 'Calvinism' are one
 BESIDE = 300  # characters from a gold to an answer that stands beside it
 NEARLY_ALL = 0.75  # of a sentence: a cut in its last words loses nothing
 ARTICLES = frozenset({"a", "an", "the"})
@@ -133,3 +134,17 @@ def _pattern(answer: str) -> re.Pattern[str] | None:
         return None
     between = r"[^\w]*(?:\b(?:an?|the)\b[^\w]*)?"
     return re.compile(rf"(?<!\w){between.join(map(re.escape, words))}(?!\w)", re.IGNORECASE)
+
+
+def stems(text: str) -> set[str]:
+    """The words of a text without what may be endings; numbers as they are.
+
+    >>> sorted(stems("Calvinism costs 1,200")), sorted(stems("a Calvinist cost"))
+    (['1', '200', 'calvini', 'cost'], ['a', 'calvini', 'cost'])
+    """
+    return {stem(word) for word in re.findall(r"\w+", text.casefold())}
+
+
+def stem(word: str) -> str:
+    """A word without its last letters, as far as four are left."""
+    return word if word.isdigit() else word[: max(SHORTEST, len(word) - ENDING)]

@@ -192,7 +192,8 @@ class _Trace:
             luck = "" if shown or not case.answer else " What answers it was not in the prompt: the model guessed well."
             return "", f"Nothing is lost: the row has it right.{luck}"
         if not self._shown():
-            return self._not_shown()
+            other = self.sought.elsewhere(self._passages(), self.question.answers) if case.answer else 0
+            return self._said_wrong(other) if other else self._not_shown()
         if self.sought.enough(self._passages()):
             return self._said_wrong()
         if left_out := "; ".join(case.answer["left_out"]):
@@ -291,9 +292,7 @@ class _Trace:
         if self.case.answer:
             shown = self._shown()
             out = "".join(f"; {line}" for line in self.case.answer["left_out"])
-            by_chance = judging.contains(self.case.prompt, self.question.answers)
-            not_shown = "not shown" + (", though an answer's words stand elsewhere in the prompt" if by_chance else "")
-            where = f"shown as [{shown}]" if shown else not_shown
+            where = f"shown as [{shown}]" if shown else "not shown"
             self._say("prompt", f"{where}, of {len(self.case.answer['passages'])}{out}")
             self._say("model", f"said {self._quoted()}{self._ended()}")
 
@@ -318,9 +317,10 @@ class _Trace:
 
     # The model.
 
-    def _said_wrong(self) -> tuple[str, str]:
-        case, shown = self.case, self._shown()
+    def _said_wrong(self, other: int = 0) -> tuple[str, str]:
+        case, shown = self.case, self._shown() or other
         where = f"The answer was in the prompt as [{shown}]" if shown else "An answer's words were in the prompt"
+        where += ", which says it too though it is not the gold" if other else ""
         if format_ := why.misspoken(case):
             self._other_format()
             return "format", f"{where}, but {format_}."

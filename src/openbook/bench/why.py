@@ -17,12 +17,12 @@ from typing import Any
 
 from openbook import judging, registry
 from openbook.bench.gold import HALF, Stretch
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, key_of
 from openbook.bench.results import RunRow, TrialRow
-from openbook.bench.running import key_of, results_path
+from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.speaking import piece, spoken, twins
-from openbook.bench.targets import Target, Text, targets
+from openbook.bench.targets import Target, Text, stem, stems, targets
 from openbook.recipe import Spec
 from openbook.stores.flat import STOP_WORDS
 from openbook.text import beginning
@@ -46,6 +46,7 @@ STEPS = (
 """What may lose a question, in the order of the line; the last three: the question or its gold is at fault, it has no
 answer and was answered, the model's call failed."""
 
+LONG_ENOUGH = 5  # letters: of less, such as a number, nothing is another form
 SHORT = 60  # characters of what is quoted
 OTHER_WORDS = 0.75  # of the words that are expected: it may be right, said otherwise
 POLAR = frozenset({"yes", "no", "ja", "nein", "true", "false"})  # they need not stand in the text that says so
@@ -260,17 +261,18 @@ def doubted(case: Case) -> str:
     expected = case.question.answers
     if not expected or judging.refuses(case.text):
         return ""
-    said, wanted = judging.plain(case.text).split(), [_words(one) for one in expected]
+    said, wanted = stems(case.text), [_stems(one) for one in expected]
     for one, words in zip(expected, wanted, strict=True):
-        if len(words) > 1 and sum(word in said for word in words) >= OTHER_WORDS * len(words):
+        if words and len("".join(words)) >= LONG_ENOUGH and len(words & said) >= OTHER_WORDS * len(words):
             return f"it may be right in other words than {one!r}"
     if POLAR & {judging.plain(one) for one in expected} or judging.contains(case.prompt, expected):
         return ""
-    there = set(judging.plain(case.prompt).split())
-    if not any(sum(word in there for word in words) >= OTHER_WORDS * len(words) for words in wanted if words):
+    there = stems(case.prompt)
+    if not any(len(words & there) >= OTHER_WORDS * len(words) for words in wanted if words):
         return f"what is expected ({beginning(expected[0], SHORT)!r}) does not stand in what the model was shown"
     return ""
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in judging.plain(text).split() if word not in STOP_WORDS]
+def _stems(text: str) -> set[str]:
+    """The stems of an expected answer's words but for stop words."""
+    return {stem(word) for word in judging.plain(text).split() if word not in STOP_WORDS}

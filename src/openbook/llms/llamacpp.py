@@ -33,7 +33,7 @@ from openbook.models.catalogue import catalogue
 from openbook.models.fit import refuse_too_large
 from openbook.models.gguf import Header, read_header
 from openbook.models.identity import identity
-from openbook.prompts.deciding import Decided, decide
+from openbook.prompts.deciding import Decided, decide, find_named
 from openbook.prompts.tokens import check
 from openbook.recipe import digest
 from openbook.types import Message, Stream, Usage
@@ -118,6 +118,11 @@ class LlamaCpp:
         if self.grammar and self.json_schema:
             raise SpecError("llamacpp(grammar=..., json_schema=...): an answer obeys one of them. Leave one out.")
         self._rule("")
+        if self.template:
+            try:
+                find_named(self.template)
+            except ModelError as error:
+                raise SpecError(f"llamacpp(template={self.template!r}): {error}") from error
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ import tempfile
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -98,13 +99,13 @@ class _Download:
         return self.folder / "log"
 
     def size(self) -> int:
-        """Bytes that have arrived. pip copies the wheel at the end, and may move files while we look."""
+        """Bytes that have arrived. pip copies the wheel at the end, and may move files and folders while we look."""
         largest = 0
-        for path in self.folder.rglob("*.whl"):
-            try:
-                largest = max(largest, path.stat().st_size)
-            except OSError:
-                continue
+        for folder, _, names in os.walk(self.folder):  # passes over a folder that has just gone
+            for name in names:
+                if name.endswith(".whl"):
+                    with suppress(OSError):
+                        largest = max(largest, Path(folder, name).stat().st_size)
         return largest
 
 

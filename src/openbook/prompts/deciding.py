@@ -122,11 +122,23 @@ def _row(name: str) -> Format:
     return FORMATS[name]
 
 
-def _named(header: Header, named: str) -> Decided:
+def find_named(named: str) -> Format | str:
+    """What the user means: a row of the known formats, or the Jinja in a file.
+
+    Raises:
+        ModelError: There is no such format or file, or no template in it.
+    """
     path = absolute(named)
     if named in FORMATS or not (path.is_file() or named.endswith(SUFFIXES)):
-        return _by_row(header, _row(named), f"{named}, named by you")
-    return _by_template(header, read_template(path), f"{path.name}, named by you")
+        return _row(named)
+    return read_template(path)
+
+
+def _named(header: Header, named: str) -> Decided:
+    found = find_named(named)
+    if isinstance(found, Format):
+        return _by_row(header, found, f"{named}, named by you")
+    return _by_template(header, found, f"{absolute(named).name}, named by you")
 
 
 def read_template(path: Path) -> str:
