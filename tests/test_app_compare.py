@@ -139,6 +139,8 @@ def test_of_rows_that_cannot_be_told_apart_the_best_is_taken_and_said(book: Path
         (["report", "nothing"], "No comparison is called 'nothing'. Runs: run."),
         (["report", "-o", "/nowhere/at/all.html"], "Cannot write /nowhere/at/all.html: No such file or directory."),
         (["report", "--by", "claen"], "Did you mean 'clean'"),
+        (["use", ":²"], "No comparison is called ':²'."),
+        (["report", "\udced"], "No comparison is called '\\udced'."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(book: Path, capsys: Said, arguments: list[str], said: str) -> None:
@@ -148,6 +150,13 @@ def test_what_cannot_be_done_is_said_in_one_line(book: Path, capsys: Said, argum
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
+
+
+def test_measures_of_answers_are_refused_where_none_were_asked_for(capsys: Said) -> None:
+    compared(9, 5, answers=False, headline="MRR@10")
+    for arguments in (["--by", "clean"], ["--fit", "clean>30%"]):
+        assert run(["compare", "show", *arguments]) == 1
+        assert "run asked for no answers, and clean judges answers: [run] answers." in capsys.readouterr().err
 
 
 def test_a_book_read_otherwise_is_said_to_be(book: Path, capsys: Said) -> None:

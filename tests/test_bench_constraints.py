@@ -21,6 +21,10 @@ from openbook.errors import BookError
         ("cost<$0.01", "cost", 0.01),
         ("cost<1e-3", "cost", 0.001),
         ("recall@5>80%", "recall@5", 0.8),
+        ("tok/s>10", "tokens_per_second", 10.0),
+        ("first<5s", "first_token", 5.0),
+        ("its memory<8GB", "index_ram", 8e9),
+        ("RAM < 8GB", "ram", 8e9),
         ("clean>=.5", "clean", 0.5),
     ],
 )
@@ -43,6 +47,7 @@ def test_a_line_of_several_is_several() -> None:
         ("ram=8GB", "'ram=8GB' is no condition. Write a name, < or >"),
         ("ram<8", "'ram<8': ram is in bytes. Write it like 8GB"),
         ("ram<8s", "ram is in bytes"),
+        ("ram<8GB and disk<1GB", "'ram<8GB and disk<1GB' is no condition."),
         ("first_token<5", "first_token is in seconds. Write it like 5s"),
         ("ram<$8", "ram is in bytes"),
         ("tokens_per_second>10GB", "tokens_per_second is a plain number"),

@@ -22,7 +22,7 @@ from openbook import Book
 from openbook.app.cli import run
 from openbook.bench import proving
 from openbook.bench.checking import check_questions
-from openbook.bench.drafting import NOTHING, written
+from openbook.bench.drafting import NOTHING, asked, written
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.golding import short_name
 from openbook.bench.making import Made, Maker
@@ -181,6 +181,8 @@ def test_the_seed_decides_what_is_asked_about(book: Book, tmp_path: Path) -> Non
     [
         (Writer(write="I cannot."), proving.FORM),
         (Writer(write="Question: Tell how heavy the fish of {name} was."), proving.FORM),
+        (Writer(write="Question: How heavy was the nightly backup of {name}?"), proving.ECHO),
+        (Writer(write="Question: How heavy was X of {name}?"), proving.ALONE),
         (Writer(write="Question: Was the fish of {name} heavy?"), proving.CLOSED),
         (Writer(write="Question: How heavy was this fish near Joppa?"), proving.ALONE),
         (Writer(write="Question: What of {name} weighed {weight} pounds?"), proving.ITSELF),
@@ -272,6 +274,30 @@ def test_what_has_a_form_is_asked_for(tmp_path: Path, write: Write, out: Path) -
         }
         assert seen == set(words)
         assert pick(document, span) == pick(document, span)
+
+
+def test_a_question_begins_as_its_answer_asks(tmp_path: Path, write: Write) -> None:
+    texts = {
+        "en": "The harbour was closed to all ships for so long because the storm had broken its gate.",
+        "de": "Der Hafen blieb für alle Schiffe lange geschlossen, weil der Sturm das Tor zerbrochen hatte.",
+    }
+    found = {}
+    with Book.open(tmp_path / "book", LIGHT, create=True) as book:
+        book.add(
+            [
+                write(f"{name}.txt", f"{text} {text[:1]}lso war es damals in der Stadt am Meer.")
+                for name, text in texts.items()
+            ]
+        )
+        for span in spans(book.documents, 1):
+            document = book.documents.get(span.document_id)
+            assert document is not None
+            found[document.language] = pick(document, span)
+    assert {name: one and (one.answer, one.begins) for name, one in found.items()} == {
+        "en": ("the storm had broken its gate", ("Why",)),
+        "de": ("der Sturm das Tor zerbrochen hatte", ("Warum", "Wozu")),
+    }
+    assert '("Warum " | "Wozu ")' in asked(("Warum", "Wozu"))
 
 
 # What was stopped.

@@ -148,12 +148,21 @@ def test_no_text_becomes_markup(text: str) -> None:
 def test_without_texts_no_word_of_questions_answers_or_documents_is_in_the_page() -> None:
     failed: list[dict[str, Any] | None] = [{"error": "The passage 'Jonah 2 fled' is too long."} for _ in ASKED]
     recipes = [{"llm": f"llamacpp(model='/home/somebody/models/{name}.gguf')"} for name in "abcd"]
-    kept([*rows(), failed], ASKED, recipes=recipes, sweep="documents = ['/home/somebody/secret/docs/*.txt']")
+    machine = {"system": "Linux 6.1.0-somebody x86_64", "cores": 2}
+    kept(
+        [*rows(), failed],
+        ASKED,
+        recipes=recipes,
+        made_with={"machine": machine},
+        sweep="documents = ['/home/somebody/secret/docs/*.txt']",
+    )
     text = written(texts=False)
     for word in ("fled", "Jonah", "Noah", "verse", "/home", "secret/", "somebody"):
         assert word not in text
     for name in ("jonah.txt", "model a.gguf", "Question 1 (q0)", "*.txt"):
         assert name in text
+    assert "cores 2" in text
+    assert "Linux 6.1.0-somebody x86_64" in written()
     assert "1/" in text or "2/2" in text  # where it was found is still told
 
 
@@ -165,6 +174,7 @@ def test_no_path_of_the_machine_is_in_the_page() -> None:
     assert "/home" not in text
     assert "somebody" not in text
     assert "locked.pdf" in text
+    assert text.count("The folders of files are left out below; that command knows them.") == 3
 
 
 def test_a_page_of_a_run_that_is_not_done_or_not_begun_is_a_page() -> None:

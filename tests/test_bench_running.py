@@ -227,7 +227,7 @@ def test_an_answer_that_failed_is_wrong_and_said_and_asked_again(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--against", "9"], "has no row 9, but 1 to 1."),
+        (["--against", "9"], "has no row 9, but row 1 alone."),
         (["--by", "claen"], "Did you mean 'clean'"),
         (["--by", "recall@50"], "recall@50 looks at 50 passages, but run searched for 5"),
     ],

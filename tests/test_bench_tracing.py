@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from boards import answered, kept, questions
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.gold import documents_of, resolve
@@ -332,6 +333,22 @@ def test_what_another_passage_says_too_was_shown(bench: Bench, write: Write) -> 
     assert "as [1], which says it too though it is not the gold" in found.because
 
 
+def test_a_gold_that_is_shown_as_its_copy_in_another_document_was_found(bench: Bench, write: Write) -> None:
+    salt = GUIDE["island.md"].split("\n\n")[2]
+    write("docs/a-copy.md", f"# Orvane\n\n{salt}\n\n{'Gulls came in spring. ' * 6}\n")
+    write("docs/island.md", f"# Orvane\n\n{salt}\n\n{'Snow fell in winter. ' * 6}\n")
+    bench.compare({"llm": scripted(), **QUICK}, ask=["salt"], answers=False)
+    with Results(results_path()) as results:
+        scorer = Scorer(results, results.run("run"))
+        [trial], [asked] = scorer.run.trials, scorer.questions
+        shown = scorer.found(trial, key_of(asked))["passages"][0]
+        assert shown[0] != shown[4][0][0] == scorer.golds(asked)[0][0].document_id
+        assert scorer.scores(trial, "recall@1") == {"salt": 1.0}
+    found = bench.why("salt")
+    assert found.because == "Nothing is lost: the row has it right."
+    assert "duplicates: number 2 -> number 1" in dict(found.steps)["refiners"]
+
+
 def test_a_refusal_where_there_is_no_answer_is_right(bench: Bench) -> None:
     bench.compare({"llm": scripted(says="Not in these documents."), **QUICK}, ask=["mayor"])
     assert bench.why("mayor").lost == ""
@@ -382,12 +399,22 @@ def test_the_command_counts_what_a_row_lost_and_shows_one(bench: Bench, capsys: 
     assert json.loads(capsys.readouterr().out)["lost"]["search"] == ["stop"]
 
 
+def test_a_row_that_lost_nothing_or_was_asked_nothing_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = questions(1)
+    kept([[answered(asked[0])], [None]], asked)
+    assert run(["why", "run", "1"]) == 0
+    assert "Of 1 question 0 lost." in capsys.readouterr().out
+    assert run(["why", "run", "2"]) == 0
+    assert "Of 0 questions 0 lost; 1 not asked or not judged." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["none", "1"], "No comparison is called 'none'. Runs: run."),
-        (["run", "9"], "The comparison run has no row 9, but 1 to 1."),
+        (["run", "9"], "The comparison run has no row 9, but row 1 alone."),
         (["run"], "Which row of run? Write its number: openbook why run 1"),
+        (["²"], "No comparison is called '²'."),
         (["1", "sal"], "has no question 'sal'. Did you mean 'salt'?"),
         (["1", "nothing", "like", "it"], "has no question 'nothing like it'. Write its id, or how it begins."),
         (["1", "How"], "21 questions begin with 'How', such as wall0, wall1, wall2. Write an id, or more of one."),

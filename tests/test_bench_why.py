@@ -73,6 +73,12 @@ def test_found_behind_what_the_prompt_takes_is_rank(ask: Ask) -> None:
     assert ask(found=found) == "rank"  # of a search alone too
 
 
+def test_a_passage_that_was_shown_for_its_copy_too_was_found(ask: Ask) -> None:
+    copy = ["other", 100, 140, 1.0, [["quill", 0, 40]]]
+    assert ask(said("In 1968 [1].", copy), found=(copy,)) == "model"
+    assert ask(found=(copy,)) == ""
+
+
 def test_not_found_is_search(ask: Ask) -> None:
     assert ask(said("In 1968 [1].", ELSEWHERE), found=(ELSEWHERE,)) == "search"
 

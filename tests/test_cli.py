@@ -253,6 +253,20 @@ def test_a_closed_pipe_is_no_error(book: str) -> None:
         assert process.stderr.read() == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a full disk")
+def test_a_full_disk_is_said_in_one_line() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "openbook", "components"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "openbook: The disk is full: the output is not whole. Free some space.\n"
+
+
 def test_the_default_recipe_finds_by_meaning(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (text.parent / "money.txt").write_text("Interest rates rose by a quarter of a point.", encoding="utf-8")
     assert run(["add", "-b", "mixed", "whale.txt", "money.txt"]) == 0

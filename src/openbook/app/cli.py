@@ -15,7 +15,7 @@ import openbook
 from openbook.app.chat import chat
 from openbook.app.compare import compare, report, use
 from openbook.app.model_commands import models, pull_if_missing
-from openbook.app.notices import listen
+from openbook.app.notices import listen, unwritten
 from openbook.app.opening import dry_book, open_book, recipe_of, recipe_with, with_llm
 from openbook.app.options import (
     Sorted,
@@ -488,8 +488,9 @@ def run(arguments: list[str]) -> int:
     except OpenbookError as error:
         _say(f"openbook: {' '.join(str(error).split())}")
         return USER_ERROR
-    except BrokenPipeError:  # `openbook search ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if said := unwritten(error):
+            _say(said)
         return USER_ERROR
 
 

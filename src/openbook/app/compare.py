@@ -59,17 +59,19 @@ def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
     _show(name or sweep.stem, "", 1, as_json=as_json)
 
 
+against_option = click.option(
+    "--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True
+)
+
+
 def judged_options(command: F) -> F:
-    """--by, --against and --fit: how the rows of a comparison are judged."""
+    """--by and --fit: how the rows of a comparison are judged."""
     for option in (
         click.option(
             "--fit",
             default="",
             metavar="CONDITIONS",
             help='Only rows that keep these, such as: "ram<8GB, first_token<5s, disk<1GB, cost<0.01, recall@5>0.8"',
-        ),
-        click.option(
-            "--against", default=1, metavar="ROW", help="The row the others are tested against.", show_default=True
         ),
         click.option(
             "--by", "headline", default="", metavar="MEASURE", help="The measure that decides, such as nDCG@10."
@@ -82,6 +84,7 @@ def judged_options(command: F) -> F:
 @compare.command("show")
 @click.argument("run", default="")
 @judged_options
+@against_option
 @click.option("--wide", is_flag=True, help="Every column, however wide the table gets.")
 @json_option
 def compare_show(run: str, headline: str, against: int, fit: str, wide: bool, as_json: bool) -> None:
@@ -124,6 +127,7 @@ def compare_list(as_json: bool) -> None:
 @click.argument("run", default="")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: RUN.html]")
 @judged_options
+@against_option
 @click.option("--without-texts", is_flag=True, help="Leave out the words of questions, answers and documents.")
 @json_option
 def report(
@@ -162,7 +166,7 @@ def _file_name(name: str) -> str:
 @book_option
 @judged_options
 @json_option
-def use(row: str, folder: Path, headline: str, against: int, fit: str, as_json: bool) -> None:
+def use(row: str, folder: Path, headline: str, fit: str, as_json: bool) -> None:
     """Make the recipe of a row the recipe of a book, of the best row when none is named.
 
     Where several rows cannot be told from the best, the one with the highest mean is taken; --fit narrows the choice.
@@ -173,7 +177,7 @@ def use(row: str, folder: Path, headline: str, against: int, fit: str, as_json: 
     from openbook.manifest import MADE_OF, READING
     from openbook.recipe import Recipe
 
-    trial, why = _chosen(row, headline, against, fit)
+    trial, why = _chosen(row, headline, fit)
     recipe = Recipe.from_dict(trial.recipe)
     if why:
         show.note(why)
@@ -198,18 +202,18 @@ def use(row: str, folder: Path, headline: str, against: int, fit: str, as_json: 
         show.recipe(book.recipe)
 
 
-def _chosen(row: str, headline: str, against: int, fit: str) -> tuple[TrialRow, str]:
+def _chosen(row: str, headline: str, fit: str) -> tuple[TrialRow, str]:
     """The row that is named, or the best, and why that one."""
     from openbook.app.show_board import chosen
     from openbook.errors import BookError
 
     name, sign, number = row.rpartition(":")
-    if sign and number.isdigit():
+    if sign and number.isdecimal():
         if fit or headline:
             raise BookError(f"{row} names the row itself. Leave out --by and --fit, or the number.")
         with _results() as results:
             return results.trial(row), ""
-    found = _board(name if sign and not number else row, headline, against, fit)
+    found = _board(name if sign and not number else row, headline, 1, fit)
     return found.best()[0].trial, " ".join(filter(None, [chosen(found), found.unfinished]))
 
 

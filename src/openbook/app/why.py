@@ -70,11 +70,11 @@ def chosen(results: Results, words: tuple[str, ...]) -> tuple[RunRow, TrialRow, 
 
     first, *rest = words
     name, sign, number = first.rpartition(":")
-    if sign and number.isdigit():
+    if sign and number.isdecimal():
         row, asked = first, rest
-    elif rest and rest[0].isdigit() and (first in results.runs() or not first.isdigit()):
+    elif rest and rest[0].isdecimal() and (first in results.runs() or not first.isdecimal()):
         row, asked = f"{first}:{rest[0]}", rest[1:]
-    elif first.isdigit():
+    elif first.isdecimal():
         row, asked = f":{first}", rest
     else:
         results.run(first)  # says where there is none of that name
@@ -145,8 +145,10 @@ def _show_lost(run: RunRow, trial: TrialRow, lost: Lost) -> None:
     parts = ", ".join(f"{len(found)} {step}" for step, found in lost.by_step.items())
     click.echo(f"{run.name}, row {trial.number}: {trial.label}")
     unknown = f"; {lost.unknown:,} not asked or not judged" if lost.unknown else ""
-    click.secho(f"Of {lost.asked:,} questions {total:,} lost{f': {parts}' if parts else ''}{unknown}.\n", bold=True)
-    show.table([[step, str(len(found)), ids(found, SHOWN)] for step, found in lost.by_step.items()])
+    asked = show.count(lost.asked, "question")
+    click.secho(f"Of {asked} {total:,} lost{f': {parts}' if parts else ''}{unknown}.\n", bold=True)
+    if lost.by_step:
+        show.table([[step, str(len(found)), ids(found, SHOWN)] for step, found in lost.by_step.items()])
     if lost.tries:
         click.echo("\nWhat may win some of them, and lose others: compare it, as a line of [vary].")
         for setting, count in lost.tries[:SHOWN]:

@@ -79,7 +79,8 @@ class Board:
         """Which rows are not done, in sentences; '' when all are."""
         said = [*_unfinished(self.lines, self.asked), *_dropped(self.lines)]
         if 0 < self.paired < self.questions:
-            said.append(f"Differences and p are over the {self.paired} questions that the baseline was asked too.")
+            common = f"{self.paired:,} questions" if self.paired > 1 else "one question"
+            said.append(f"Differences and p are over the {common} that the baseline was asked too.")
         return " ".join(said)
 
     def best(self) -> tuple[Line, tuple[Line, ...]]:

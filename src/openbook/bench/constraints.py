@@ -13,14 +13,17 @@ from openbook.bench.scoring import OF_ANSWERS
 from openbook.errors import BookError
 from openbook.recipe import did_you_mean
 
-PART = re.compile(r"([A-Za-z][\w@-]*)\s*([<>]=?)\s*(\$?)(\d+(?:\.\d*)?(?:[eE]-?\d+)?|\.\d+)\s*([A-Za-z%]*)")
+PART = re.compile(
+    r"([A-Za-z][\w@/-]*(?: [A-Za-z]+)?)\s*([<>]=?)\s*(\$?)(\d+(?:\.\d*)?(?:[eE]-?\d+)?|\.\d+)\s*([A-Za-z%]*)"
+)
 SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
 }
-ALIASES = {"memory": "ram", "peak": "ram", "price": "cost", "tok/s": "tokens_per_second"}
+# What the table's columns are called, too; but for dollars, which are of 1000 questions there.
+ALIASES = {one.label: name for name, one in QUANTITIES.items() if name != "cost"} | {"peak": "ram", "price": "cost"}
 UNITS: Mapping[Unit, Mapping[str, float]] = {
     "bytes": BYTES,
     "seconds": SECONDS,
@@ -72,7 +75,7 @@ def _constraint(part: str) -> Constraint:
             f"{part.strip()!r} is no condition. Write a name, < or >, and a quantity, such as: ram<8GB, first_token<5s"
         )
     name, sign, dollar, number, unit = found.groups()
-    name = ALIASES.get(name, name)
+    name = next((known for one in (name, name.lower()) if (known := ALIASES.get(one, one)) in QUANTITIES), name)
     kind: Unit | str = QUANTITIES[name].unit if name in QUANTITIES else ""
     if not kind and name not in OF_ANSWERS:
         _refuse_unknown(name)

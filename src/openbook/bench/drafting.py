@@ -21,23 +21,23 @@ of the words after "Begin".
 Task "read": answer the question with a few words copied from the text. If the text does not answer it, write only: \
 Not in the text.
 Task "miss": write a question about what the text is about that the text does not answer. It asks for what is said \
-after "Ask", and names in full what it is about."""
+after "Ask", where X stands for the thing: write its full name."""
 ASK = "Task: ask\nSentence: {sentence}\nAnswer: {answer}\nBegin: {begin}"
 AS_IT_LIKES = "What|Which|Who|When|Where|Why|How"
 READ = "Task: read\nQuestion: {question}"
 MISS = "Task: miss\nAsk: {aspect}"
 # What documents often leave out. Asked for something that a text does not say, a small model asks for what it says.
 ASPECTS = (
-    "in which year it began",
-    "who designed or made it",
-    "what it costs",
-    "how long it takes",
-    "how many of them there may be at most",
-    "which message or sign appears when it fails",
-    "what it was called before",
-    "which other one can be used instead",
-    "how it is undone",
-    "where it is kept",
+    "in which year X was first made",
+    "who designed X",
+    "what X costs",
+    "how long X takes",
+    "how many X there may be at most",
+    "which message appears when X fails",
+    "what X was called before",
+    "what can be used in place of X",
+    "how X is undone",
+    "where X is kept",
 )
 SENTENCE = 100  # characters of the sentence that are said again, to point at it
 RECALL = "Answer in at most five words. If you do not know the answer, guess."
@@ -71,15 +71,19 @@ EXAMPLES = (
      "Question: Which setting says how long the nightly backup job keeps a snapshot?"),
     (BACKUP, ASK.format(sentence="Type: | int Default: | 14", answer="14", begin="What is the default"),
      "Question: What is the default of keep_days in backup.toml?"),
-    (BACKUP, READ.format(question="What does the nightly backup job remove?"), "a snapshot"),
+    (BACKUP, READ.format(question="Which setting says when the nightly backup job removes a snapshot?"), "keep_days"),
     (DESCALE, READ.format(question="What does a red lamp that stays on mean on the KM 20?"), NOTHING),
-    (LAUNDRY, MISS.format(aspect="what it costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
-    (BACKUP, MISS.format(aspect="where it is kept"), "Question: In which folder does the nightly backup job keep its "
-     "snapshots?"),
+    (LAUNDRY, MISS.format(aspect="what X costs"), "Question: Was kostet eine Maschine Wäsche in der Waschküche?"),
+    (BACKUP, MISS.format(aspect="where X is kept"), "Question: In which folder are the snapshots of "
+        "the nightly backup job kept?"),
 )  # fmt: skip
 
 QUESTION = re.compile(r"^\W*(?:Question|Frage)[*_ ]*:[*_ ]*(\S.*)", re.MULTILINE)
 ASK_TOKENS, READ_TOKENS, RECALL_TOKENS = 90, 40, 20
+
+
+# Words that these alone are about: where a question has one that its text has not, the model repeats an example.
+SUBJECTS = "coffee descale vinegar citric seals Waschküche Hausmeister Wäsche nightly backup snapshot"
 
 
 def about(heading: str, text: str, task: str) -> list[Message]:

@@ -42,9 +42,11 @@ from openbook.bench.proving import (
     ANSWERED,
     COMMON,
     DOUBLED,
+    ECHO,
     MEMORY,
     READER,
     doubled,
+    echoes,
     fault,
     overlap,
     right,
@@ -220,6 +222,8 @@ class Maker:
         tried = tried.wrote(question, picked.answer)
         if reason := fault(question, work.heading, work.language, picked.answer):
             return tried.rejected(reason), None
+        if echoes(question, f"{work.heading} {work.span.text}"):
+            return tried.rejected(ECHO), None
         if doubled(question, journal.asked):
             return tried.rejected(DOUBLED), None
         read = work.read(question)
@@ -249,6 +253,8 @@ class Maker:
         tried = tried.wrote(question)
         if reason := fault(question, work.heading, work.language):
             return tried.rejected(reason), None
+        if echoes(question, f"{work.heading} {work.span.text}"):
+            return tried.rejected(ECHO), None
         if doubled(question, journal.asked):
             return tried.rejected(DOUBLED), None
         if not refuses(read := work.read(question)):

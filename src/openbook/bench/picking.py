@@ -49,7 +49,7 @@ WHOLE = frozenset({"reason", "condition", "default"})  # forms that are not one 
 
 # One of several: 'such as Scribe and Apache Flume'. A question for one of them has two answers.
 AND_BEFORE = re.compile(r"(?:\b(?:and|or|und|oder|to|bis)|/|&)[\s\"“„'`(]+$")
-AND_AFTER = re.compile(r"[\s\"”“'`)]*(?:,\s*[\w\"“`]+\b(?=,| and| or| und| oder)|(?:and|or|und|oder|to|bis)\b|/|&)")
+AND_AFTER = re.compile(r"[\s\"”“'`)]*(?:,\s*[\w\"“`']+(?=,| and| or| und| oder)|(?:and|or|und|oder|to|bis)\b|/|&)")
 SHORTEST = 4  # characters of a name: not 'e.g'
 COMMON = 8  # times that a name stands in its document: 'Kafka' in Kafka's says nothing
 
@@ -58,6 +58,7 @@ BEGINS: Mapping[str, Mapping[str, str]] = {
         "number": "How many|How long|How much|How large|How often|By how much|What percentage of|What is the",
         "version": "Which version|In which version|Since which version|From which version|Up to which version",
         "option": "Which setting|Which option|Which property|Which parameter|Which file|Which command|Which class",
+        "headed": "Which setting|Which option|Which property|Which parameter",
         "default": "What is the default",
         "reason": "Why",
         "condition": "When|Until when|In which case|Under which condition",
@@ -68,6 +69,7 @@ BEGINS: Mapping[str, Mapping[str, str]] = {
         "number": "Wie viele|Wie viel|Wie lange|Wie groß|Wie oft|Wie hoch|Wie alt",
         "version": "Welche Version|In welcher Version|Seit welcher Version",
         "option": "Welche Einstellung|Welche Option|Welche Datei|Welcher Parameter|Welcher Befehl",
+        "headed": "Welche Einstellung|Welche Option|Welcher Parameter",
         "default": "Was ist die Voreinstellung",
         "reason": "Warum|Wozu",
         "condition": "Wann|Bis wann|In welchem Fall|Unter welcher Bedingung",
@@ -125,7 +127,7 @@ def _headed(document: Document, span: Span, start: int, end: int) -> list[Pick]:
     at = span.text.find(match["answer"]) if match else -1
     if match is None or at < 0 or span.text[at + len(match["answer"]) : start - span.start].strip():
         return []
-    return [Pick(match["answer"], span.start + at, end, begins(document, "option"))]
+    return [Pick(match["answer"], span.start + at, end, begins(document, "headed"))]
 
 
 def begins(document: Document, form: str) -> tuple[str, ...]:

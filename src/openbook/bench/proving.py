@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from openbook.bench.drafting import SUBJECTS
 from openbook.judging import contains, f1, plain, refuses
 from openbook.languages import foreign_language
 from openbook.rewriters.standing import NAMELESS
@@ -14,7 +15,7 @@ from openbook.supporting import stems
 FORM, CLOSED, ALONE = "no question", "yes or no", "does not stand alone"
 ITSELF, LANGUAGE, DOUBLED = "says its answer", "another language", "asked already"
 READER, MEMORY, COMMON = "reader answers otherwise", "known without the text", "said too often"
-ANSWERED = "answered after all"
+ANSWERED, ECHO = "answered after all", "repeats an example"
 
 # Words by which a question points at the text it was made from, English and German.
 AT_TEXT = re.compile(
@@ -75,6 +76,8 @@ def stands_alone(question: str, about: str = "", language: str = "") -> bool:
     True
     """
     question = EXPLETIVE.sub("", question)
+    if re.search(r"\bX\b", question):  # the thing itself was not named
+        return False
     if AT_TEXT.search(question) or "{{" in question:  # of a page whose template was never filled in
         return False
     words = WORD.findall(question)
@@ -103,6 +106,8 @@ def says_answer(question: str, answer: str) -> bool:
     """
     if f" {plain(answer)} " in f" {plain(question)} ":
         return True
+    if " " not in answer:  # 'Which setting holds the password of the key?' does not say 'ssl.key.password'
+        return False
     words = [stem for word in WORD.findall(answer) if word.casefold() not in NAMELESS for stem in stems(word)]
     asked = set(stems(question))
     return bool(words) and sum(stem in asked for stem in words) > SAID * len(words)
@@ -126,6 +131,15 @@ def doubled(question: str, others: Sequence[str]) -> bool:
     """Whether one of the others asks the same in nearly the same words."""
     words = set(plain(question).split())
     return any(len(words & other) >= SAME * len(words | other) for other in (set(plain(one).split()) for one in others))
+
+
+def echoes(question: str, text: str) -> bool:
+    """Whether a question is about what the examples are about that the model was shown, and its text is not.
+
+    >>> echoes("In which folder does the broker keep its snapshots?", "The broker keeps what it was sent.")
+    True
+    """
+    return not (set(stems(question)) & set(stems(SUBJECTS))) <= set(stems(text))
 
 
 def overlap(question: str, text: str) -> float:

@@ -64,3 +64,12 @@ def p_value(p: float) -> str:
     ('0.041', '<.001')
     """
     return f"{p:.3f}" if p >= 0.001 else "<.001"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "question"), counted(1200, "question")
+    ('1 question', '1,200 questions')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

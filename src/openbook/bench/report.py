@@ -17,7 +17,7 @@ from typing import Any
 from openbook.bench.board import Board, Line, board, numbered, point
 from openbook.bench.constraints import Constraint
 from openbook.bench.labels import factors, file_name, label, without_folders
-from openbook.bench.quantities import QUANTITIES, p_value, written
+from openbook.bench.quantities import QUANTITIES, counted, p_value, written
 from openbook.bench.report_parts import cell, escaped, heading, points, table
 from openbook.bench.report_pictures import interval, picture, scale_of
 from openbook.bench.report_questions import questions
@@ -56,7 +56,7 @@ def page(
         "What can be told apart": _told(found, labels, against),
         "Quality against cost": _pictures(found),
         "Questions": questions(scorer, found, lost, texts=texts),
-        "What was run": _run(row, found, labels),
+        "What was run": _run(row, found, labels, texts=texts),
     }
     body = [f"<h1>{escaped(found.run)}</h1>", *_summary(row, found, against)]
     links = (f'<a href="#s{at}">{name}</a>' for at, name in enumerate(sections))
@@ -95,11 +95,11 @@ def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
     if found.unfinished:
         yield f"<p>{escaped(found.unfinished)}</p>"
     if found.failures:
-        count = len(found.failures)
-        yield f"<p>{count} answer{'s' if count > 1 else ''} failed and counted as wrong.</p>"
+        yield f"<p>{counted(len(found.failures), 'answer')} failed and counted as wrong.</p>"
+    recipes = counted(len(found.lines), "recipe")
     yield (
-        f"<p>{found.questions:,} of {found.asked:,} questions judged by {escaped(found.headline)}, "
-        f"{len(found.lines):,} recipes, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
+        f"<p>{found.questions:,} of {counted(found.asked, 'question')} judged by {escaped(found.headline)}, "
+        f"{recipes}, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
     )
     if found.judge:
         said, words = escaped(found.judge["said"]), escaped(found.judge["prompt"])
@@ -121,7 +121,10 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
         *(heading(name, more=True) for name in measures),
         heading("difference", more=True),
         heading("p"),
-        *(heading(_named(name), more=QUANTITIES[name].more, title=QUANTITIES[name].told) for name in quantities),
+        *(
+            heading(QUANTITIES[name].label, more=QUANTITIES[name].more, title=QUANTITIES[name].told)
+            for name in quantities
+        ),
     ]
     rows = []
     for line in lines:
@@ -145,13 +148,6 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
     return f"{table(caption, heads, rows)}<p>{' '.join(filter(None, said))}</p>"
 
 
-NAMES = {"cost": "$ for 1000", "first_token": "first word", "index": "to index"}
-
-
-def _named(name: str) -> str:
-    return NAMES.get(name, QUANTITIES[name].label)
-
-
 def _without_equal(
     lines: Sequence[Line], headline: str, measures: Sequence[str], quantities: Sequence[str]
 ) -> tuple[list[str], list[str], list[str]]:
@@ -168,7 +164,7 @@ def _without_equal(
     for name in quantities:
         values = {line.quantities.get(name) for line in lines}
         if several and len(values) == 1:
-            equal.append(f"{_named(name)} {written(name, values.pop() or 0.0)}")
+            equal.append(f"{QUANTITIES[name].label} {written(name, values.pop() or 0.0)}")
         else:
             kept[1].append(name)
     return *kept, equal
@@ -181,7 +177,7 @@ def _marks(line: Line) -> str:
 
 def _state(line: Line, against: int) -> str:
     said = ["baseline"] if line.trial.number == against else []
-    said += [f"{line.state}, {line.asked} questions"] if line.state in {"running", "dropped"} else []
+    said += [f"{line.state}, {counted(line.asked, 'question')}"] if line.state in {"running", "dropped"} else []
     said += [f"does not fit: {why}" for why in line.misfits]
     return f" <small>({escaped('; '.join(said))})</small>" if said else ""
 
@@ -216,7 +212,8 @@ def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
             )
     heads = [f'<th scope="col">{name}</th>' for name in ("row", "recipe and 95 % interval", "mean")]
     dashed = " The dashed line is the baseline." if base is not None else ""
-    caption = f"{escaped(found.headline)} over {found.questions:,} questions, from {scale[0]:.0f} to {scale[1]:.0f}."
+    over = counted(found.questions, "question")
+    caption = f"{escaped(found.headline)} over {over}, from {scale[0]:.0f} to {scale[1]:.0f}."
     said = (
         "<p>If the questions were drawn again, the mean would lie in the interval nineteen times in twenty. Intervals "
         "that overlap do not say that rows are alike: the groups are by a test of all rows at once, paired by "
@@ -269,22 +266,31 @@ def _front(found: Board, lines: Sequence[Line]) -> str:
     return table(caption, heads, rows) + said
 
 
-def _run(row: RunRow, found: Board, labels: Mapping[int, str]) -> str:
-    settings = {key: value for key, value in row.settings.items() if key not in {"made_with", "sweep", "dropped"}}
-    parts = [_facts("Settings", settings)]
+def _run(row: RunRow, found: Board, labels: Mapping[int, str], *, texts: bool) -> str:
+    left_out = {"made_with", "sweep", "dropped", *(() if row.settings.get("minutes") else ("minutes",))}
+    parts = [_facts("Settings", {key: value for key, value in row.settings.items() if key not in left_out})]
     if made_with := row.settings.get("made_with"):
-        parts.append(_facts("Made with", made_with))
+        parts.append(_facts("Made with", made_with if texts else _of_any_machine(made_with)))
     if sweep := row.settings.get("sweep"):
         parts.append(f"<h3>Sweep</h3><pre>{escaped(without_folders(str(sweep)))}</pre>")
     parts.append("<h3>Recipes</h3>")
     for line in sorted(found.lines, key=lambda line: line.trial.number):
-        recipe = without_folders(Recipe.from_dict(line.trial.recipe).to_toml())
+        whole = Recipe.from_dict(line.trial.recipe).to_toml()
+        recipe = without_folders(whole)
         use = f"openbook use {found.run}:{line.trial.number} -b BOOK"
+        if recipe != whole:
+            use += "\n# The folders of files are left out below; that command knows them."
         parts.append(
             f"<details><summary>Row {line.trial.number}: {escaped(labels[line.trial.number])}</summary>"
             f"<pre># {escaped(use)}\n[recipe]\n{escaped(recipe)}</pre></details>"
         )
     return "".join(parts)
+
+
+def _of_any_machine(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """What made a run without its system: a release of it names the machine, or whose it is."""
+    machine = {key: value for key, value in made_with.get("machine", {}).items() if key != "system"}
+    return {**made_with, "machine": machine}
 
 
 def _facts(title: str, facts: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from openbook.bench.board import Board, Line
 from openbook.bench.detail import Detail, Lost, detail
 from openbook.bench.labels import file_name
+from openbook.bench.quantities import counted
 from openbook.bench.questions import Question
 from openbook.bench.report_parts import escaped
 from openbook.bench.scoring import Scorer
@@ -40,7 +41,7 @@ def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -
     ]
     for name in GROUPS:
         if told[name]:
-            parts.append(f"<h3>{name}: {len(told[name])} questions</h3>")
+            parts.append(f"<h3>{name}: {counted(len(told[name]), 'question')}</h3>")
             parts += [text for _, text in sorted(told[name], key=lambda one: one[0])]
     return "\n".join(parts)
 

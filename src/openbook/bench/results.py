@@ -151,7 +151,7 @@ class Results:
             BookError: There is no such row.
         """
         name, sign, number = row.rpartition(":")
-        if not sign or not number.isdigit():
+        if not sign or not number.isdecimal():
             raise BookError(f"{row!r} is no row. Write the run and the row's number, such as sweep:3.")
         run = self.run(name)
         for one in run.trials:
@@ -215,7 +215,8 @@ class Results:
 
 def no_row(run: RunRow, number: int | str) -> BookError:
     """The error that a run has no row of that number."""
-    return BookError(f"The comparison {run.name} has no row {number}, but 1 to {len(run.trials)}.")
+    rows = f"but 1 to {len(run.trials)}" if len(run.trials) > 1 else "but row 1 alone"
+    return BookError(f"The comparison {run.name} has no row {number}, {rows}.")
 
 
 def _keys(trial: TrialRow) -> tuple[str, str, str]:

@@ -124,12 +124,14 @@ class Scorer:
         """One measure of one row, by question; of questions that were not asked yet there is none.
 
         Raises:
-            BookError: No measure has that name.
+            BookError: No measure has that name, or it judges answers and the run asked for none.
         """
         if (trial.number, name) not in self._scores:
             if name == "judged" and not self.run.settings.get("judged_by"):
                 raise BookError(f"No model judged the answers of {self.run.name}. Name one in its sweep: [run] judge.")
             judge = OF_ANSWERS.get(name)
+            if judge and not self.run.settings["answers"]:
+                raise BookError(f"{self.run.name} asked for no answers, and {name} judges answers: [run] answers.")
             self._scores[trial.number, name] = self._answers(trial, judge) if judge else self._searched(trial, name)
         return self._scores[trial.number, name]
 
@@ -272,7 +274,9 @@ def _also(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
 
 def holding(spans: Sequence[Sequence[Any]], golds: Sequence[Sequence[Stretch]]) -> list[bool]:
     """Of each kept passage whether it has one of the golds, where it stands or in other places."""
-    places = (
-        [chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans) or [[]] * len(spans), strict=True)
-    )
-    return [has_gold(found, golds) for found in places]
+    return [has_gold(found, golds) for found in places_of(spans)]
+
+
+def places_of(spans: Sequence[Sequence[Any]]) -> list[list[Chunk]]:
+    """Of each kept passage its chunk, and where it stands too: without their texts."""
+    return [[chunk, *others] for chunk, others in zip(chunks_of(spans), _also(spans) or [[]] * len(spans), strict=True)]

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from openbook import registry
+from openbook.bench.gold import elsewhere
 from openbook.bench.targets import Target, stems
 from openbook.bench.why import rank_of
 from openbook.book import Book
@@ -154,7 +155,15 @@ class Sought:
 
     def rank(self, passages: Sequence[Passage]) -> int:
         """The number of the first passage that can answer, from 1; 0: none does."""
-        return rank_of(self.wanted, [one.chunk for one in passages])
+        return rank_of(self.wanted, [[one.chunk, *elsewhere(one, self._ids, self._text_of)] for one in passages])
+
+    @cached_property
+    def _ids(self) -> dict[str, str]:
+        return self.book.documents.sources()
+
+    def _text_of(self, document_id: str) -> str:
+        document = self.book.documents.get(document_id)
+        return document.text if document else ""
 
     # What would have helped.
 

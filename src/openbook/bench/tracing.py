@@ -17,7 +17,7 @@ from openbook.bench import why
 from openbook.bench.gold import Stretch
 from openbook.bench.questions import Question
 from openbook.bench.results import TrialRow
-from openbook.bench.scoring import Scorer
+from openbook.bench.scoring import Scorer, chunks_of, places_of
 from openbook.bench.seeking import DEEP, FARTHEST, Sought
 from openbook.bench.speaking import spoken
 from openbook.bench.targets import Target, Text, places
@@ -265,9 +265,10 @@ class _Trace:
 
     def _look(self) -> None:
         sought = self.sought
-        best = next((one for one in sought.found if why.rank_of(self.wanted, [one])), None)
+        best = next((one for one in sought.found if why.rank_of(self.wanted, [[one]])), None)
         target = next((one for one in self.wanted if best and one.is_in(best)), self.wanted[0])
-        more = f", and in {len(self.wanted) - 1} other places" if len(self.wanted) > 1 else ""
+        others = len(self.wanted) - 1
+        more = f", and in {others} other place{'s' if others > 1 else ''}" if others else ""
         guessed = "" if self.question.gold else " (no gold: it is looked for by the answer's words)"
         self._say("documents", f"{self._source(target)} holds it: {self._text(target)!r}{more}{guessed}")
         whole = sought.whole()
@@ -305,12 +306,12 @@ class _Trace:
         return f"{', '.join(said)}; of its words there: {words}"
 
     def _shown(self) -> int:
-        return why.rank_of(self.wanted, why.chunks(self.case.answer.get("passages", [])))
+        return why.rank_of(self.wanted, places_of(self.case.answer.get("passages", [])))
 
     def _passages(self) -> list[Chunk]:
         """What the prompt shows, with its text."""
         found = []
-        for one in why.chunks(self.case.answer.get("passages", [])):
+        for one in chunks_of(self.case.answer.get("passages", [])):
             document = self.tracer.document(one.document_id)
             found.append(replace(one, text=document.text[one.start : one.end] if document else ""))
         return found

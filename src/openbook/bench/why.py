@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from openbook import judging, registry
-from openbook.bench.gold import HALF, Stretch
+from openbook.bench.gold import HALF, Stretch, has_gold
 from openbook.bench.questions import Question, key_of
 from openbook.bench.results import RunRow, TrialRow
 from openbook.bench.running import results_path
-from openbook.bench.scoring import Scorer
+from openbook.bench.scoring import Scorer, chunks_of, places_of
 from openbook.bench.speaking import piece, spoken, twins
 from openbook.bench.targets import Target, Text, stem, stems, targets
 from openbook.recipe import Spec
@@ -88,10 +88,10 @@ class Case:
         return self.scorer.answer(self.trial, key_of(self.question)) if self.trial.answer_key else {}
 
     @cached_property
-    def found(self) -> list[Chunk] | None:
-        """What the search stage found, best first; None where it was not asked yet."""
+    def found(self) -> list[list[Chunk]] | None:
+        """What the search stage found, best first, each where it stands; None where it was not asked yet."""
         kept = self.scorer.found(self.trial, key_of(self.question))
-        return chunks(kept["passages"]) if kept else None
+        return places_of(kept["passages"]) if kept else None
 
     @cached_property
     def golds(self) -> list[list[Stretch]]:
@@ -126,8 +126,8 @@ class Case:
         if not self.question.gold or self.found is None:
             return None
         # By the measures' own rule: whatever is shown in their columns as found was found.
-        shown = chunks(self.answer["passages"]) if self.answer else self.found[: self.take]
-        return any(one.is_in(chunk) for stretches in self.golds for one in stretches for chunk in shown)
+        shown = places_of(self.answer["passages"]) if self.answer else self.found[: self.take]
+        return any(has_gold(places, self.golds) for places in shown)
 
     @property
     def text(self) -> str:
@@ -137,9 +137,8 @@ class Case:
     @cached_property
     def shown(self) -> int:
         """The number of the first passage in the prompt that can answer; 0: none, or no model was asked."""
-        passages = chunks(self.answer.get("passages", []))
         if self.question.gold:
-            return rank_of(self.targets, passages)
+            return rank_of(self.targets, places_of(self.answer.get("passages", [])))
         return int(bool(judging.contains(self.prompt, self.question.answers)))
 
     @property
@@ -153,14 +152,10 @@ class Case:
         return rank_of(self.targets, self.found or [])
 
 
-def chunks(spans: Sequence[Sequence[Any]]) -> list[Chunk]:
-    """Passages as results keep them; their text is not kept."""
-    return [Chunk(str(document), int(start), int(end), "") for document, start, end, *_ in spans]
-
-
-def rank_of(wanted: Sequence[Target], passages: Sequence[Chunk]) -> int:
-    """The number of the first passage that can answer, from 1; 0: none does."""
-    return next((n for n, chunk in enumerate(passages, 1) if any(one.is_in(chunk) for one in wanted)), 0)
+def rank_of(wanted: Sequence[Target], passages: Sequence[Sequence[Chunk]]) -> int:
+    """The number of the first passage that can answer in one of the places where it stands, from 1; 0: none does."""
+    found = (any(one.is_in(place) for one in wanted for place in places) for places in passages)
+    return next((number for number, can in enumerate(found, 1) if can), 0)
 
 
 @lru_cache(maxsize=256)
@@ -217,7 +212,7 @@ def not_shown(case: Case) -> str:
 
 def _cut_off(target: Target, case: Case) -> bool:
     """Whether a passage was shown that ends or begins between what tells of the answer and the answer."""
-    passages = chunks(case.answer.get("passages", []))
+    passages = chunks_of(case.answer.get("passages", []))
     return target.answer is not None and any(target.share(chunk) >= HALF for chunk in passages)
 
 
