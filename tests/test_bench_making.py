@@ -20,15 +20,15 @@ import pytest
 from contracts import LIGHT, Write
 from openbook import Book
 from openbook.app.cli import run
-from openbook.bench import proving
 from openbook.bench.checking import check_questions
-from openbook.bench.drafting import NOTHING, asked, written
+from openbook.bench.generation import proving
+from openbook.bench.generation.drafting import NOTHING, asked, written
+from openbook.bench.generation.golding import short_name
+from openbook.bench.generation.making import Made, Maker
+from openbook.bench.generation.picking import pick
+from openbook.bench.generation.spans import Span, fit, spans
 from openbook.bench.gold import documents_of, resolve
-from openbook.bench.golding import short_name
-from openbook.bench.making import Made, Maker
-from openbook.bench.picking import pick
 from openbook.bench.questions import Question, read_questions, write_questions
-from openbook.bench.spans import Span, fit, spans
 from openbook.errors import BookError, ModelError
 from openbook.llms.quote import Quote
 from openbook.recipe import Spec
@@ -358,7 +358,7 @@ def test_a_file_that_was_moved_away_is_written_again_without_the_model(book: Boo
 
 
 def test_a_full_disk_is_one_line_and_costs_nothing(book: Book, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from openbook.bench.journal import Journal
+    from openbook.bench.generation.journal import Journal
 
     keep = Journal._write
     monkeypatch.setattr(Journal, "_write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -372,7 +372,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from openbook import Book
-from openbook.bench.journal import Journal
+from openbook.bench.generation.journal import Journal
 from test_bench_making import Writer, made
 
 folder, out, what, after = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])

@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from boards import answered, kept, questions
-from openbook.bench import report_pictures
-from openbook.bench.report import page
-from openbook.bench.report_parts import escaped
+from openbook.bench.report import pictures as report_pictures
+from openbook.bench.report.page import page
+from openbook.bench.report.parts import escaped
 from openbook.bench.results import Results
 from openbook.bench.running import results_path
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from openbook.bench.diagnosis.why import STEPS, lost
 from openbook.bench.questions import key_of, question_of
 from openbook.bench.results import Results, RunRow, TrialRow
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
-from openbook.bench.why import STEPS, lost
 from openbook.recipe import Recipe
 
 TEXT = "The harbour of Quill was built in 1911. It was wrecked by a storm in 1968, and the ferry stopped."
@@ -123,7 +123,7 @@ def test_an_answer_that_is_not_in_its_gold_is_the_questions_fault(ask: Ask) -> N
 
 def test_a_gold_that_only_another_reader_or_cleaner_kept_is_told_apart(ask: Ask) -> None:
     """Its own index holds none of the gold's documents; the other row's index is gone, so all is taken to be there."""
-    from openbook.bench.why import index_folder
+    from openbook.bench.diagnosis.why import index_folder
     from openbook.documents import Documents
 
     (folder := index_folder("index1")).mkdir(parents=True)

@@ -140,7 +140,7 @@ def report(
     """
     from openbook.app import show
     from openbook.bench.constraints import constraints
-    from openbook.bench.report import page
+    from openbook.bench.report.page import page
     from openbook.errors import BookError
 
     with _results() as results:

@@ -53,7 +53,7 @@ def questions_make(
     """
     from openbook.app import show
     from openbook.app.leaving import Leaving
-    from openbook.bench.making import Maker
+    from openbook.bench.generation.making import Maker
     from openbook.manifest import name_of
 
     out = out or Path(f"{folder.name}-questions.jsonl")

@@ -9,9 +9,9 @@ import click
 from openbook.app.options import json_option
 
 if TYPE_CHECKING:
+    from openbook.bench.diagnosis.tracing import Lost, Why
     from openbook.bench.questions import Question
     from openbook.bench.results import Results, RunRow, TrialRow
-    from openbook.bench.tracing import Lost, Why
 
 SHOWN = 12  # ids of a step, and rows that have it right
 SHORT = 100  # characters of an expected answer
@@ -30,10 +30,10 @@ def why(words: tuple[str, ...], as_json: bool) -> None:
     """
     from openbook.app import show
     from openbook.app.leaving import Leaving, embedder_host
+    from openbook.bench.diagnosis.tracing import Tracer
     from openbook.bench.results import Results
     from openbook.bench.running import results_path
     from openbook.bench.scoring import Scorer
-    from openbook.bench.tracing import Tracer
     from openbook.recipe import Recipe
 
     with Results(results_path()) as results:
@@ -139,7 +139,7 @@ def _show(run: RunRow, trial: TrialRow, found: Why, said: dict[str, Any]) -> Non
 
 def _show_lost(run: RunRow, trial: TrialRow, lost: Lost) -> None:
     from openbook.app import show
-    from openbook.bench.tracing import ids
+    from openbook.bench.diagnosis.tracing import ids
 
     total = sum(map(len, lost.by_step.values()))
     parts = ", ".join(f"{len(found)} {step}" for step, found in lost.by_step.items())

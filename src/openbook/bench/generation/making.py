@@ -20,7 +20,7 @@ from statistics import fmean
 from threading import Lock
 from typing import Any
 
-from openbook.bench.drafting import (
+from openbook.bench.generation.drafting import (
     AS_IT_LIKES,
     ASK,
     ASK_TOKENS,
@@ -35,10 +35,10 @@ from openbook.bench.drafting import (
     from_memory,
     written,
 )
-from openbook.bench.golding import golds_of
-from openbook.bench.journal import Journal, Tried
-from openbook.bench.picking import Pick, pick
-from openbook.bench.proving import (
+from openbook.bench.generation.golding import golds_of
+from openbook.bench.generation.journal import Journal, Tried
+from openbook.bench.generation.picking import Pick, pick
+from openbook.bench.generation.proving import (
     ANSWERED,
     COMMON,
     DOUBLED,
@@ -51,8 +51,8 @@ from openbook.bench.proving import (
     overlap,
     right,
 )
+from openbook.bench.generation.spans import Span, spans
 from openbook.bench.questions import Question
-from openbook.bench.spans import Span, spans
 from openbook.book import Book
 from openbook.completing import complete, in_order
 from openbook.errors import BookError, ModelError

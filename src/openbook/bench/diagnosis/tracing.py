@@ -13,16 +13,16 @@ from types import TracebackType
 from typing import Self
 
 from openbook import judging
-from openbook.bench import why
+from openbook.bench.diagnosis import why
+from openbook.bench.diagnosis.seeking import DEEP, FARTHEST, Sought
+from openbook.bench.diagnosis.speaking import spoken
+from openbook.bench.diagnosis.targets import Target, Text, places
+from openbook.bench.diagnosis.unread import Unfound, unfound
+from openbook.bench.diagnosis.why import STEPS, Case, lost
 from openbook.bench.gold import Stretch
 from openbook.bench.questions import Question
 from openbook.bench.results import TrialRow
 from openbook.bench.scoring import Scorer, chunks_of, places_of
-from openbook.bench.seeking import DEEP, FARTHEST, Sought
-from openbook.bench.speaking import spoken
-from openbook.bench.targets import Target, Text, places
-from openbook.bench.unread import Unfound, unfound
-from openbook.bench.why import STEPS, Case, lost
 from openbook.book import Book
 from openbook.recipe import Recipe
 from openbook.text import beginning

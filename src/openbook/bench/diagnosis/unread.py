@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from openbook.bench.diagnosis.targets import places
 from openbook.bench.questions import Gold
-from openbook.bench.targets import places
 from openbook.book import Book
 from openbook.documents import File
 from openbook.reading import Edits, End, Job, Reading

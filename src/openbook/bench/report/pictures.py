@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from openbook.bench import pareto
-from openbook.bench.report_parts import escaped
+from openbook.bench.report.parts import escaped
 
 WIDTH, HEIGHT = 340, 250  # of a picture: as wide as a phone, so that letters keep their size there
 LEFT, RIGHT, TOP, BOTTOM = 34, 14, 12, 30

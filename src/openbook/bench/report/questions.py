@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Mapping
 
 from openbook.bench.board import Board, Line
-from openbook.bench.detail import Detail, Lost, detail
 from openbook.bench.labels import file_name
 from openbook.bench.quantities import counted
 from openbook.bench.questions import Question
-from openbook.bench.report_parts import escaped
+from openbook.bench.report.detail import Detail, Lost, detail
+from openbook.bench.report.parts import escaped
 from openbook.bench.scoring import Scorer
 from openbook.text import beginning
 

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from openbook import registry
+from openbook.bench.diagnosis.targets import Target, stems
+from openbook.bench.diagnosis.why import rank_of
 from openbook.bench.gold import elsewhere
-from openbook.bench.targets import Target, stems
-from openbook.bench.why import rank_of
 from openbook.book import Book
 from openbook.errors import OpenbookError
 from openbook.fitting import fitting

@@ -1,4 +1,4 @@
-// Of the page that report.py writes: a click on a heading sorts its table, best first; another one turns it round.
+// Of the page that page.py writes: a click on a heading sorts its table, best first; another one turns it round.
 for (const button of document.querySelectorAll('th button')) {
   button.addEventListener('click', () => {
     const heading = button.parentNode

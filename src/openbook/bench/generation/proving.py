@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from openbook.bench.drafting import SUBJECTS
+from openbook.bench.generation.drafting import SUBJECTS
 from openbook.judging import contains, f1, plain, refuses
 from openbook.languages import foreign_language
 from openbook.rewriters.standing import NAMELESS

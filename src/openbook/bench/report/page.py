@@ -16,14 +16,14 @@ from typing import Any
 
 from openbook.bench.board import Board, Line, board, numbered, point
 from openbook.bench.constraints import Constraint
+from openbook.bench.diagnosis.why import lost
 from openbook.bench.labels import factors, file_name, label, without_folders
 from openbook.bench.quantities import QUANTITIES, counted, p_value, written
-from openbook.bench.report_parts import cell, escaped, heading, points, table
-from openbook.bench.report_pictures import interval, picture, scale_of
-from openbook.bench.report_questions import questions
+from openbook.bench.report.parts import cell, escaped, heading, points, table
+from openbook.bench.report.pictures import interval, picture, scale_of
+from openbook.bench.report.questions import questions
 from openbook.bench.results import Results, RunRow
 from openbook.bench.scoring import Scorer
-from openbook.bench.why import lost
 from openbook.recipe import Recipe
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("css", "js"))

@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection
 from pathlib import PurePath
 
-from openbook.bench.picking import Pick
+from openbook.bench.generation.picking import Pick
+from openbook.bench.generation.spans import Span
 from openbook.bench.questions import Gold
-from openbook.bench.spans import Span
 from openbook.documents import Documents
 from openbook.refiners.stretches import sentences
 from openbook.types import Document, Store

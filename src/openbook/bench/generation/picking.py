@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from openbook.bench.spans import Span, is_sentence
+from openbook.bench.generation.spans import Span, is_sentence
 from openbook.refiners.stretches import sentences
 from openbook.supporting import stems
 from openbook.types import Document, label_at

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from openbook import judging, registry
+from openbook.bench.diagnosis.speaking import piece, spoken, twins
+from openbook.bench.diagnosis.targets import Target, Text, stem, stems, targets
 from openbook.bench.gold import HALF, Stretch, has_gold
 from openbook.bench.questions import Question, key_of
 from openbook.bench.results import RunRow, TrialRow
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer, chunks_of, places_of
-from openbook.bench.speaking import piece, spoken, twins
-from openbook.bench.targets import Target, Text, stem, stems, targets
 from openbook.recipe import Spec
 from openbook.stores.flat import STOP_WORDS
 from openbook.text import beginning

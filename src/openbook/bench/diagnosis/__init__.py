@@ -1,0 +1,1 @@
+"""Why a question was lost: which step, with evidence."""

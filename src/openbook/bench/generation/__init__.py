@@ -1,0 +1,1 @@
+"""Questions made from a book by a model: drawn, written, proven, kept."""
