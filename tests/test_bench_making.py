@@ -23,7 +23,7 @@ from openbook.app.cli import run
 from openbook.bench.checking import check_questions
 from openbook.bench.generation import proving
 from openbook.bench.generation.drafting import NOTHING, asked, written
-from openbook.bench.generation.golding import short_name
+from openbook.bench.generation.golding import golds_of, short_name
 from openbook.bench.generation.making import Made, Maker
 from openbook.bench.generation.picking import pick
 from openbook.bench.generation.spans import Span, fit, spans
@@ -274,6 +274,41 @@ def test_what_has_a_form_is_asked_for(tmp_path: Path, write: Write, out: Path) -
         }
         assert seen == set(words)
         assert pick(document, span) == pick(document, span)
+
+
+def test_the_default_of_a_setting_is_gold_with_the_setting(tmp_path: Path, write: Write, out: Path) -> None:
+    setting = (
+        "<h4>server.keep</h4><p>How long the server of the harbour keeps each of the connections that are idle.</p>"
+    )
+    table = "<table><tr><th>Type:</th><td>int</td></tr><tr><th>Default:</th><td>{}</td></tr>{}</table>"
+    more = "<tr><th>Importance:</th><td>low</td></tr>"
+    pages = {"a.html": table.format(42, ""), "b.html": table.format(42, more), "c.html": table.format(7, more)}
+    with Book.open(tmp_path / "book", LIGHT, create=True) as book:
+        book.add([write(name, f"<html><body>{setting}{page}</body></html>") for name, page in pages.items()])
+        for span in spans(book.documents, 1):
+            document = book.documents.get(span.document_id)
+            assert document is not None
+            longer = [replace(span, text=span.text + " " * number) for number in range(20)]
+            found = [one for text in longer if (one := pick(document, text)) and one.answer == "42"]
+            if found:
+                golds = golds_of(span, found[0], book.documents, book.store)
+                assert {one.source for one in golds} == {"a.html", "b.html"}
+                assert "idle" in golds[0].quote
+                break
+        else:
+            raise AssertionError("the default is not picked")
+
+
+def test_the_number_of_a_list_is_not_asked_for(tmp_path: Path, write: Write) -> None:
+    text = "Once all of the ships have left the harbour it is over.\n5. If one of them is left then wait 7 days for it."
+    with Book.open(tmp_path / "book", LIGHT, create=True) as book:
+        book.add([write("a.txt", f"{text} So it was said to each of the captains.")])
+        [span] = spans(book.documents, 1)
+        document = book.documents.get(span.document_id)
+        assert document is not None
+        found = pick(document, span)
+        assert found is not None
+        assert found.answer == "7 days"
 
 
 def test_a_question_begins_as_its_answer_asks(tmp_path: Path, write: Write) -> None:

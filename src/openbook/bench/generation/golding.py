@@ -45,15 +45,17 @@ def _quote(document: Document, span: Span, pick: Pick) -> str:
     """Widened by the sentence before and the one after it in the span; '' when even the span stands there twice."""
     found = sentences(document, span.start, span.end)
     inside = [number for number, (start, end) in enumerate(found) if pick.start < end and start < pick.end]
-    first, last = inside[0], inside[-1]
+    first, last, start, end = inside[0], inside[-1], pick.start, pick.end
     while True:
-        quote = " ".join(document.text[found[first][0] : found[last][1]].split())
+        quote = " ".join(document.text[start:end].split())
         if len(quote) >= SHORTEST and len(_pattern(quote).findall(document.text)) == 1:
             return quote
         if first > 0:
             first -= 1
+            start = found[first][0]
         elif last < len(found) - 1:
             last += 1
+            end = found[last][1]
         else:
             return ""
 

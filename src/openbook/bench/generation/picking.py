@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from openbook.bench.generation.spans import Span, is_sentence
@@ -34,7 +34,8 @@ FORMS = {
         r"^Default: \| (?P<answer>(?!null\b|none\b|false\b|true\b|\"\"|\[)[^\s|]+)", re.MULTILINE | re.IGNORECASE
     ),
     "reason": re.compile(rf"\b(?:because|so that|in order to|weil|damit|auf daß){CLAUSE}"),
-    "condition": re.compile(rf"\b(?:unless|until|as soon as|only if|only when|falls|sobald){CLAUSE}"),
+    "condition": re.compile(rf"\b(?:as soon as|only if|only when|nur wenn|falls|sobald){CLAUSE}"),
+    "until": re.compile(rf"\b(?:until|so lange bis){CLAUSE}"),
     "class": re.compile(r"(?<![\w./#-])(?:[a-z]+[A-Z]\w+|[A-Z][a-z0-9]+[A-Z]\w*)(?![\w/(#.-])"),
     "name": re.compile(r"(?<=[a-zäöüß,;] )[A-Z][\w-]+(?: [A-Z][\w-]+)*(?!['’\w-])"),
 }
@@ -43,13 +44,14 @@ NAME_AMONG_NOUNS = re.compile(r"\b(?:aus|von|mit|bei|nach|zu|an|in) (?P<answer>[
 ALL_NOUNS = frozenset({"de"})
 HEADED = re.compile(r"(?:.* > )?(?P<answer>[A-Za-z_][\w-]*(?:[._][\w-]+)+)")  # a section on one option
 LISTED = frozenset({"default"})  # in tables; the others in sentences
-TELLING = ("number", "version", "option", "reason", "condition")
+TELLING = ("number", "version", "option", "reason", "condition", "until")
 PLAIN = ("class", "name")  # where there is none of these
-WHOLE = frozenset({"reason", "condition", "default"})  # forms that are not one of several
+WHOLE = frozenset({"reason", "condition", "until", "default"})  # forms that are not one of several
 
 # One of several: 'such as Scribe and Apache Flume'. A question for one of them has two answers.
 AND_BEFORE = re.compile(r"(?:\b(?:and|or|und|oder|to|bis)|/|&)[\s\"“„'`(]+$")
 AND_AFTER = re.compile(r"[\s\"”“'`)]*(?:,\s*[\w\"“`']+(?=,| and| or| und| oder)|(?:and|or|und|oder|to|bis)\b|/|&)")
+LIST_NUMBER = re.compile(r"[ \t]*\d+[.)](?=\s|$)")
 SHORTEST = 4  # characters of a name: not 'e.g'
 COMMON = 8  # times that a name stands in its document: 'Kafka' in Kafka's says nothing
 
@@ -61,7 +63,8 @@ BEGINS: Mapping[str, Mapping[str, str]] = {
         "headed": "Which setting|Which option|Which property|Which parameter",
         "default": "What is the default",
         "reason": "Why",
-        "condition": "When|Until when|In which case|Under which condition",
+        "condition": "When|In which case|Under which condition",
+        "until": "Until when|How long",
         "class": "Which class|Which interface|Which method|Which type|Which function|Which setting",
         "name": "Which|Who|Where|What is the name of",
     },
@@ -72,7 +75,8 @@ BEGINS: Mapping[str, Mapping[str, str]] = {
         "headed": "Welche Einstellung|Welche Option|Welcher Parameter",
         "default": "Was ist die Voreinstellung",
         "reason": "Warum|Wozu",
-        "condition": "Wann|Bis wann|In welchem Fall|Unter welcher Bedingung",
+        "condition": "Wann|In welchem Fall|Unter welcher Bedingung",
+        "until": "Bis wann|Wie lange",
         "class": "Welche Klasse|Welche Methode|Welche Schnittstelle|Welcher Typ",
         "name": "Wer|Wen|Wem|Wo|Wohin|Woher|Von wem|Zu wem|Bei wem|Welche|Welcher|Welches",
     },
@@ -99,7 +103,12 @@ def pick(document: Document, span: Span) -> Pick | None:
         if kind == "code" or "{{" in sentence:  # a page whose template was never filled in
             continue
         if kind == "table":
-            telling += _of(LISTED, document, span, start, end)
+            # With what stands over it: 'Default: | 2' alone is the same in other tables. Not with what stands below it:
+            # the same setting is told with more lines elsewhere.
+            telling += [
+                replace(one, start=span.start, end=start + document.text[start:end].index(one.answer) + len(one.answer))
+                for one in _of(LISTED, document, span, start, end)
+            ]
         elif is_sentence(sentence):
             telling += [*_headed(document, span, start, end), *_of(TELLING, document, span, start, end)]
             found = _of(PLAIN, document, span, start, end)
@@ -117,7 +126,10 @@ def _of(forms: Collection[str], document: Document, span: Span, start: int, end:
             group = "answer" if "answer" in match.re.groupindex else 0
             said = " ".join(match[group].split())
             several = AND_BEFORE.search(sentence, 0, match.start()) or AND_AFTER.match(sentence, match.end())
-            if (form in WHOLE or not several) and (said[0].isdigit() or len(said) >= SHORTEST) and _asks(said, span):
+            listed = LIST_NUMBER.match(sentence, sentence.rfind("\n", 0, match.start()) + 1)
+            if several and form not in WHOLE or listed and listed.end() > match.end():
+                continue
+            if (said[0].isdigit() or len(said) >= SHORTEST) and _asks(said, span):
                 yield Pick(said, start, end, begins(document, form))
 
 

@@ -43,7 +43,6 @@ YES_OR_NO = re.compile(
 )
 WORD = re.compile(r"[^\W_]+(?:[._'’-][^\W_]+)*")
 NAME = re.compile(r"\w[._:/-]\w|\d|[a-z][A-Z]|[A-Z]{2}")  # within a word: 'rest.port', 'KM20', 'TopicName', 'SSL'
-ALL_NOUNS = frozenset({"de"})  # have a capital letter, so that it makes no name
 FEWEST_NAMING = 2  # words that name something
 SAID = 0.5  # of the answer's words stand in the question: it says it, or asks nothing
 SAME = 0.8  # of the words of two questions
@@ -60,14 +59,14 @@ def fault(question: str, about: str, language: str = "", answer: str = "") -> st
         return ITSELF
     if YES_OR_NO.match(question):
         return CLOSED
-    if not stands_alone(question, about, language):
+    if not stands_alone(question, about):
         return ALONE
     if language and foreign_language(question, {language: 1}):
         return LANGUAGE
     return ""
 
 
-def stands_alone(question: str, about: str = "", language: str = "") -> bool:
+def stands_alone(question: str, about: str = "") -> bool:
     """Whether a question points at nothing outside of it, and names something: a name, or a word of the heading.
 
     >>> stands_alone("What is the name of the new program?", "Tutorial > Line Split")
@@ -82,20 +81,20 @@ def stands_alone(question: str, about: str = "", language: str = "") -> bool:
         return False
     words = WORD.findall(question)
     naming = [number for number, word in enumerate(words) if word.casefold() not in NAMELESS | PRONOUNS | ASKING]
-    names = [number for number in naming if _is_name(words[number], number, about, language)]
+    names = [number for number in naming if _is_name(words[number], number, about)]
     pronoun = next((number for number, word in enumerate(words) if word.casefold() in PRONOUNS), len(words))
     before = [number for number in naming if number < pronoun]
     return bool(names) and len(naming) >= FEWEST_NAMING and (len(before) >= FEWEST_NAMING or names[0] < pronoun)
 
 
-def _is_name(word: str, number: int, about: str, language: str) -> bool:
+def _is_name(word: str, number: int, about: str) -> bool:
     """Whether a word of a question, its first one is number 0, tells one thing from others."""
     if NAME.search(word):
         return True
     heading = set(stems(about))
     if len(word) > 2 and not heading.isdisjoint(stems(word)):
         return True
-    return number > 0 and word[0].isupper() and (language not in ALL_NOUNS or not heading)
+    return number > 0 and word[0].isupper()  # in German a noun at least
 
 
 def says_answer(question: str, answer: str) -> bool:
