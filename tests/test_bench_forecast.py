@@ -69,7 +69,7 @@ def test_time_and_disk_are_told_and_by_what_is_known(sweep: Path, capsys: pytest
     assert forecast(sweep, capsys)["basis"] == ["searches as measured here before"]
     assert run(["compare", str(sweep), "--dry-run"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[-2] == "One run takes 1 minutes at most; the same command goes on."
+    assert said[-2] == "One run takes a minute at most; the same command goes on."
     assert said[-1].startswith("A race: ")
 
 
