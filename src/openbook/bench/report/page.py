@@ -215,7 +215,7 @@ def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
     over = counted(found.questions, "question")
     caption = f"{escaped(found.headline)} over {over}, from {scale[0]:.0f} to {scale[1]:.0f}."
     said = (
-        "<p>If the questions were drawn again, the mean would lie in the interval nineteen times in twenty. Intervals "
+        "<p>Of twenty such intervals nineteen hold the mean of all questions of this kind. Intervals "
         "that overlap do not say that rows are alike: the groups are by a test of all rows at once, paired by "
         "question.</p>"
     )
