@@ -116,6 +116,13 @@ def test_what_made_a_run_is_kept_with_it(sweep: Path, write: Write) -> None:
     assert made["models"] == {}
 
 
+def test_a_comparison_of_searches_needs_no_model(sweep: Path, write: Write) -> None:
+    write("questions.jsonl", json.dumps({"question": "Who was in the fish?", "gold": [{"source": "jonah.txt"}]}))
+    text = SWEEP.replace('"quote"', "\"llamacpp(model='qwen2.5-coder-1.5b')\"")
+    sweep.write_text(text + "[run]\nanswers = false\nk = 5", encoding="utf-8")
+    assert run(["compare", str(sweep)]) == 0
+
+
 @pytest.mark.models
 def test_models_are_named_with_their_digests(sweep: Path, weights: Path) -> None:
     sweep.write_text(SWEEP.replace('"quote"', f"\"llamacpp(model='{weights}')\""), encoding="utf-8")

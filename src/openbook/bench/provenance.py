@@ -10,6 +10,7 @@ from typing import Any
 
 import openbook
 from openbook import registry
+from openbook.bench.preparing import ANSWERED
 from openbook.bench.results import Results, TrialRow
 from openbook.machine import cores, memory
 from openbook.models.facts import gguf_file, sha256
@@ -38,16 +39,19 @@ def made_with(results: Results, trials: Sequence[TrialRow], seed: int, report: R
             "ram_bytes": memory()[0],
         },
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
-        "models": {name: _digest(results, name, report) for name in sorted({*_models(recipes)})},
+        "models": {name: _digest(results, name, report) for name in sorted({*_models(trials)})},
         "embedders": {name: one.fingerprint for name, one in sorted(embedders.items())},
         "seed": seed,
     }
 
 
-def _models(recipes: Sequence[Recipe]) -> Iterator[str]:
-    """Names of the models of this machine that any step of a recipe asks."""
-    for recipe in recipes:
-        specs = [recipe.llm, *(_chosen(spec) for step in STEPS for spec in recipe.specs(step))]
+def _models(trials: Sequence[TrialRow]) -> Iterator[str]:
+    """Names of the models of this machine that a row asks; that of its recipe only when something asks it."""
+    for trial in trials:
+        recipe = Recipe.from_dict(trial.recipe)
+        steps = [(step, spec) for step in STEPS for spec in recipe.specs(step) if step not in ANSWERED]
+        asked = trial.answer_key or any("llm" in registry.needs(step, spec.name) for step, spec in steps)
+        specs = [recipe.llm if asked else None, *(_chosen(spec) for step in STEPS for spec in recipe.specs(step))]
         yield from (str(registry.check("llm", one)["model"]) for one in specs if one and one.name == "llamacpp")
 
 
