@@ -62,6 +62,11 @@ class Searching:
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._search)
 
+    def once_more(self) -> None:
+        """Wait for a search that begins from now on."""
+        enough = self.searches + 2
+        until(lambda: self.searches >= enough)
+
     def __enter__(self) -> Searching:
         self._thread.start()
         return self
@@ -96,12 +101,10 @@ def test_a_book_is_searched_all_the_time_while_its_embedder_changes(book: Book, 
         embedders = [f"hashed(dim={dim})" for dim in (64, 96, 32, 200)]
         said = []
         with running("-c", REBUILD, book.folder, *embedders, stdin=subprocess.PIPE) as child:
+            assert child.stdin is not None
             while line := line_of(child):
                 said.append(line)
-                before_it = searching.searches
-                until(
-                    lambda before_it=before_it: searching.searches > before_it + 1
-                )  # one that began after it was said
+                searching.once_more()
                 if line == "embedding":
                     child.stdin.write("\n")
                     child.stdin.flush()

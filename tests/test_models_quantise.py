@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -236,11 +237,12 @@ def test_too_little_room_is_said_before_the_first_byte(source: Path, monkeypatch
         list(quantise(str(source), ["q4_0"]))
 
 
-def size(path: Path) -> int:
+def begun(part: Path, process: subprocess.Popen[str]) -> bool:
+    """Whether there are bytes in a file, or nobody writes it any more."""
     try:
-        return path.stat().st_size
+        return part.stat().st_size > 0 or process.poll() is not None
     except OSError:
-        return 0
+        return process.poll() is not None
 
 
 @pytest.mark.slow
@@ -253,7 +255,7 @@ def test_stopped_in_the_middle_nothing_is_left_running_or_half(tmp_path: Path, n
     part = out / ".big-q2_k.gguf.part"
     for _ in range(5):  # it takes a second: on a busy machine it may have ended before this test saw that it had begun
         with running(*command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-            until(lambda process=process: size(part) or process.poll() is not None)
+            until(partial(begun, part, process))
             process.send_signal(number)
             process.wait(PATIENCE)
         if not (out / "big-q2_k.gguf").exists():

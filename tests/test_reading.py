@@ -63,7 +63,8 @@ class Odd:
             socket.create_connection(("127.0.0.1", int(rest)))
         elif what == "child":
             import pathlib, subprocess
-            pathlib.Path(rest).write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+            pathlib.Path(rest + ".part").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+            pathlib.Path(rest + ".part").rename(rest)
             time.sleep(600)
         elif what == "torn":
             for number in range(3, 20):  # the pipe is one of them
@@ -149,11 +150,11 @@ def test_a_file_that_needs_too_much_memory_is_stopped(odd: Path) -> None:
 def test_a_file_that_takes_too_long_is_stopped_with_all_it_started(odd: Path) -> None:
     child = odd / "child"
     with Reading("odd", "", PATIENT) as reading:
-        for what in ("sleep", f"child {child}"):
+        for what, there in (("sleep", odd), (f"child {child}", child)):
             (odd / "0.txt").write_text(what, encoding="utf-8")
             events = reading.read([Job(str(odd / "0.txt"))])
             next(events)  # the file is being read: what it takes to start a worker is no part of this
-            until(lambda what=what: what == "sleep" or (child.exists() and child.read_text(encoding="utf-8")))
+            until(there.exists)
             reading._limits = Limits(seconds=1)
             assert "1 s passed" in end([event for _, event in events]).error
             reading._limits = PATIENT
