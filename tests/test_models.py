@@ -219,7 +219,7 @@ def test_a_huge_file_that_claims_much_is_refused_soon(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IQ", 8, 1 << 33))
     os.truncate(path, 20 << 30)
     assert "its header is longer than 64 MB" in refusal(path)
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 20
 
 
 def read_or_refuse(path: Path) -> None:
