@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.stages import STAGES
 from openbook.book import Book
+from openbook.embedders.hashed import Hashed
 from openbook.llms.quote import Quote
 from openbook.recipe import Recipe
 from openbook.registry import Entry, entries
@@ -377,6 +379,27 @@ def test_a_row_that_only_searches_is_told_too(bench: Bench) -> None:
     assert {step: len(names) for step, names in lost.by_step.items()} == {"rank": len(WALLS) - 3}
     tries = dict(lost.tries)
     assert tries["prompt=cited(passages=20)"] > tries["prompt=cited(passages=5)"] == 2
+
+
+def test_all_at_once_are_told_as_each_alone_and_each_is_embedded_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*WALLS, "salt", "stop"]
+    bench.compare({**QUICK, "retriever": "hybrid"}, ask=asked, answers=False)
+    alone = {name: one for name, one in bench.whys(asked).items() if one.lost}
+    helping = [
+        dict.fromkeys(name for tried in one.tries if tried.sure for name in (tried.setting, *tried.also))
+        for one in alone.values()
+    ]
+    embedded: list[str] = []
+    embed = Hashed.embed
+    monkeypatch.setattr(Hashed, "embed", lambda self, texts, kind: embedded.extend(texts) or embed(self, texts, kind))
+    lost = bench.all()
+    assert {name: step for step, names in lost.by_step.items() for name in names} == {
+        name: one.lost for name, one in alone.items()
+    }
+    assert list(lost.tries) == Counter(name for names in helping for name in names).most_common()
+    assert len(embedded) == len(alone)
 
 
 # The command.
