@@ -107,7 +107,7 @@ def book(folder: Path) -> Iterator[Book]:
 
 
 def made(book: Book, out: Path, writer: Writer | None = None, *, n: int = 5, share: float = 0.0, seed: int = 1) -> Made:
-    book._models[Spec.parse("quote")] = writer or Writer()
+    book._opened.models[Spec.parse("quote")] = writer or Writer()
     return Maker(book, out, n, share, seed).run()
 
 

@@ -28,7 +28,7 @@ from openbook.embedders.hashed import Hashed
 from openbook.llms.quote import Quote
 from openbook.recipe import Recipe
 from openbook.registry import Entry, entries
-from openbook.types import Message, Stream, Usage
+from openbook.types import Kind, Message, Stream, Usage, Vectors
 from test_readers_pdf import needs_tesseract, pdf, scanned
 
 TOWNS = [
@@ -393,7 +393,12 @@ def test_all_at_once_are_told_as_each_alone_and_each_is_embedded_once(
     ]
     embedded: list[str] = []
     embed = Hashed.embed
-    monkeypatch.setattr(Hashed, "embed", lambda self, texts, kind: embedded.extend(texts) or embed(self, texts, kind))
+
+    def noted(self: Hashed, texts: Sequence[str], kind: Kind) -> Vectors:
+        embedded.extend(texts)
+        return embed(self, texts, kind)
+
+    monkeypatch.setattr(Hashed, "embed", noted)
     lost = bench.all()
     assert {name: step for step, names in lost.by_step.items() for name in names} == {
         name: one.lost for name, one in alone.items()

@@ -160,7 +160,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 
 def test_a_book_gives_it_the_model_that_answers(book: Book) -> None:
-    book._models[book.recipe.llm] = Judge()
+    book._opened.models[book.recipe.llm] = Judge()
     assert [one.chunk.text for one in book.search("Where was Jonah?", 1)] == ["Jonah was in a whale."]
 
 

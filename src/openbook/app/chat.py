@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openbook.app.opening import open_book, recipe_with, with_llm
-from openbook.app.options import book_option, json_option, set_option, verbose_option, where_option
+from openbook.app.options import USER_ERROR, book_option, json_option, set_option, verbose_option, where_option
 from openbook.errors import BookError, OpenbookError
 from openbook.text import well_formed
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from openbook.chatting import Chat
 
 LATEST = "latest"
-USER_ERROR = 1
 
 HELP = """\
 /sources       the passages of the last answer, with their text
