@@ -236,6 +236,7 @@ class Session:
         from openbook.app import show
         from openbook.chats import markdown
         from openbook.home import absolute
+        from openbook.writing import write
 
         if not name:
             raise BookError("Name the file to write, such as: /save talk.md")
@@ -245,9 +246,7 @@ class Session:
         if path.exists():
             raise BookError(f"{path} is there already. Name another file.")
         try:
-            path.write_text(
-                well_formed(markdown(self.talk.turns, f"{self.book.folder.name}: {self.talk.name}")), "utf-8"
-            )
+            write(path, well_formed(markdown(self.talk.turns, f"{self.book.folder.name}: {self.talk.name}")))
         except OSError as error:
             raise BookError(f"{path} cannot be written: {error.strerror}.") from error
         if self.as_json:

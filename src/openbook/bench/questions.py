@@ -21,6 +21,7 @@ from openbook.errors import BookError
 from openbook.recipe import did_you_mean, digest
 from openbook.text import count, sentence_ends, well_formed
 from openbook.types import Message
+from openbook.writing import write
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
 GOLD_KEYS = ("source", "quote", "place", "start", "end")
@@ -101,7 +102,7 @@ def write_questions(questions: Iterable[Question], path: Path) -> None:
     """
     text = "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in questions)
     try:
-        path.write_text(well_formed(text), encoding="utf-8")
+        write(path, well_formed(text))
     except OSError as error:
         raise BookError(f"Cannot write {path}: {error.strerror}. Name another file.") from error
 
