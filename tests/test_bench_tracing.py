@@ -16,10 +16,9 @@ from boards import answered, kept, questions
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.diagnosis.tracing import Lost, Tracer, Why
-from openbook.bench.diagnosis.why import index_folder
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.questions import Question, key_of, question_of
-from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.results import Results, RunRow, TrialRow, index_folder
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.stages import STAGES

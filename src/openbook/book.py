@@ -359,8 +359,8 @@ class Book:
 
     def _given(self, name: str, spec: Spec) -> Any:
         """What a component needs of the book: its part of that name, or the model that the component's spec names."""
-        chosen = str(spec.options.get(name, ""))
-        return self.model(registry.llm_spec(chosen)) if name == "llm" and chosen else getattr(self, name)
+        chosen = registry.chosen_llm(spec) if name == "llm" else None
+        return self.model(chosen) if chosen else getattr(self, name)
 
     def explain(self, question: str, k: int = PASSAGES, *, passage: str = "", where: str = "") -> Explanation:
         """Each step of a search with its ranks and scores, and what became of a passage that should be found.

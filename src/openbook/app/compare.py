@@ -240,8 +240,7 @@ def _board(run: str, headline: str, against: int, fit: str) -> Board:
 
 @contextmanager
 def _results() -> Generator[Results]:
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
+    from openbook.bench.results import Results, results_path
 
     with Results(results_path()) as results:
         yield results

@@ -32,8 +32,7 @@ def why(words: tuple[str, ...], as_json: bool) -> None:
     from openbook.app import show
     from openbook.app.leaving import Leaving, embedder_host
     from openbook.bench.diagnosis.tracing import Tracer
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
+    from openbook.bench.results import Results, results_path
     from openbook.bench.scoring import Scorer
     from openbook.recipe import Recipe
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from openbook.types import Message
 from openbook.writing import write
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
+ALIKE = 0.8  # of the words of two questions are the same
 GOLD_KEYS = ("source", "quote", "place", "start", "end")
 SPEAKERS: Mapping[str, Literal["user", "assistant", "system"]] = {
     "user": "user",
@@ -75,6 +76,11 @@ class Question:
 def key_of(question: Question) -> str:
     """Names what is asked, whatever its id and its gold."""
     return digest(question.text, [(turn.role, turn.content) for turn in question.history])
+
+
+def alike(words: Set[str], others: Set[str]) -> bool:
+    """Whether two questions of these words ask one thing twice."""
+    return bool(words) and len(words & others) >= ALIKE * len(words | others)
 
 
 def read_questions(path: Path) -> list[Question]:

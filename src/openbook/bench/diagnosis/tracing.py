@@ -21,7 +21,7 @@ from openbook.bench.diagnosis.unread import Unfound, unfound
 from openbook.bench.diagnosis.why import STEPS, Case, lost
 from openbook.bench.gold import Stretch
 from openbook.bench.questions import Question
-from openbook.bench.results import TrialRow
+from openbook.bench.results import TrialRow, index_folder
 from openbook.bench.scoring import Scorer, chunks_of, places_of
 from openbook.book import Book
 from openbook.recipe import Recipe
@@ -61,7 +61,7 @@ class Tracer:
 
     def __init__(self, scorer: Scorer, trial: TrialRow) -> None:
         self.scorer, self.trial = scorer, trial
-        folder = why.index_folder(trial.index_key)
+        folder = index_folder(trial.index_key)
         there = (folder / "book.toml").exists()
         self.book = Book.open(folder, Recipe.from_dict(trial.recipe)) if there else None
         self._documents: dict[str, Document | None] = {}
