@@ -107,7 +107,7 @@ def book(folder: Path) -> Iterator[Book]:
 
 
 def made(book: Book, out: Path, writer: Writer | None = None, *, n: int = 5, share: float = 0.0, seed: int = 1) -> Made:
-    book._models[Spec.parse("quote")] = writer or Writer()
+    book._opened.models[Spec.parse("quote")] = writer or Writer()
     return Maker(book, out, n, share, seed).run()
 
 
@@ -390,6 +390,21 @@ def test_a_file_that_was_moved_away_is_written_again_without_the_model(book: Boo
     out.unlink()
     assert made(book, out, writer := Writer()).questions == whole.questions
     assert not writer.asked
+
+
+def test_a_file_that_could_not_be_written_again_is_not_half_there(
+    book: Book, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    whole = made(book, out)
+    out.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("openbook.writing.os.fsync", full)
+        with pytest.raises(BookError, match="^The disk is full"):
+            made(book, out)
+    assert made(book, out).questions == whole.questions
 
 
 def test_a_full_disk_is_one_line_and_costs_nothing(book: Book, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

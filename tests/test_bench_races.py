@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -320,5 +321,27 @@ def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
         assert len(results.measured(trial.search_key)["speeds"]) == 7  # of eight, the first loads the index
         assert not Scorer(results, row).noisy(trial)
         assert [value["passages"] for value in results.of(trial.search_key).values()] == passages
+    monkeypatch.setattr(Runner, "_child", lambda *_: pytest.fail("nothing is left to do"))
+    Runner(read_sweep(sweep), "run").run()
+
+
+@pytest.mark.slow
+def test_speeds_that_another_comparison_has_timed_meanwhile_are_not_timed_again(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "bm25", "hybrid"', "")
+    sweep.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)
+    row = Runner(read_sweep(sweep), "run").run()
+    disturbed(row)
+
+    @contextmanager
+    def waited(_: Runner, key: str) -> Generator[None]:
+        with Results(results_path()) as results:
+            results.note(key, {"speeds": [{"seconds": 0.1, "cold": False, "others": 0.0}] * 7})
+        yield
+
+    monkeypatch.setattr(Runner, "_alone", waited)
+    monkeypatch.setattr("openbook.bench.quiet.others_now", lambda: 0.0)
     monkeypatch.setattr(Runner, "_child", lambda *_: pytest.fail("nothing is left to do"))
     Runner(read_sweep(sweep), "run").run()

@@ -98,7 +98,7 @@ def book(folder: Path) -> Iterator[Book]:
 
 
 def reading(book: Book, clerk: Clerk) -> Clerk:
-    book._models[Spec.parse("quote")] = clerk
+    book._opened.models[Spec.parse("quote")] = clerk
     return clerk
 
 

@@ -26,6 +26,7 @@ def compare_init(folder: Path, out: Path, questions: Path | None, models: bool) 
     from openbook.errors import BookError
     from openbook.home import absolute
     from openbook.text import well_formed
+    from openbook.writing import write
 
     if out.exists():
         raise BookError(f"{out} is there already. Name another file: -o FILE")
@@ -34,7 +35,7 @@ def compare_init(folder: Path, out: Path, questions: Path | None, models: bool) 
         start = Start(book, absolute(questions), absolute(out))
         text = start.models() if models else start.search()
     try:
-        out.write_text(well_formed(text), encoding="utf-8")
+        write(out, well_formed(text))
     except OSError as error:
         raise BookError(f"Cannot write {out}: {error.strerror}. Name another file: -o FILE") from error
     click.echo(str(out))
