@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -666,7 +667,7 @@ def test_what_was_made_is_said_with_what_comes_next(
     assert run(["questions", "make", "-b", str(folder), "-n", "4", "--unanswerable", "0.5", "-o", "q.jsonl"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("q.jsonl: 4 questions, 2 of them without an answer. Tried: 4 stretches.\n")
-    assert f"$ openbook questions check q.jsonl -b {folder}" in shown.out
+    assert f"$ openbook questions check q.jsonl -b {shlex.quote(str(folder))}" in shown.out
     assert not shown.err
     assert run(["questions", "make", "-b", str(folder), "-n", "40", "-o", "q.jsonl"]) == 0
     shown = capsys.readouterr()
