@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts import LIGHT, Write
+from contracts import LIGHT, Copied, Write
 from openbook import Book
 from openbook.app.cli import run
 from openbook.bench.checking import check_questions
@@ -94,19 +93,18 @@ class Writer(Quote):
         return self.known
 
 
+def stories(folder: Path) -> None:
+    """A book of a story for each name."""
+    files = [folder / f"{name.lower()}.md" for name in NAMES]
+    for file, name in zip(files, NAMES, strict=True):
+        file.write_text(story(name), encoding="utf-8")
+    with Book.open(folder / "book", LIGHT, create=True) as book:
+        book.add(files)
+
+
 @pytest.fixture
-def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book of a story for each name; made once, as reading files takes processes."""
-    once = tmp_path_factory.getbasetemp() / "stories"
-    if not (once / "done").exists():
-        files = [once / f"{name.lower()}.md" for name in NAMES]
-        once.mkdir(exist_ok=True)
-        for file, name in zip(files, NAMES, strict=True):
-            file.write_text(story(name), encoding="utf-8")
-        with Book.open(once / "book", LIGHT, create=True) as book:
-            book.add(files)
-        (once / "done").touch()
-    return Path(shutil.copytree(once / "book", tmp_path / "book"))
+def folder(copied: Copied) -> Path:
+    return copied(stories)
 
 
 @pytest.fixture
