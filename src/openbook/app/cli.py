@@ -383,7 +383,8 @@ def run(arguments: list[str]) -> int:
         return USAGE_ERROR
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "openbook"
-        _say(f"{path}: {' '.join(error.format_message().split())} See: {path} --help")
+        said = " ".join(error.format_message().split())
+        _say(f"{path}: {said}{'' if said[-1:] in '.?!' else '.'} See: {path} --help")
         return USAGE_ERROR
     except click.ClickException as error:
         _say(f"openbook: {error.format_message()}")

@@ -322,29 +322,32 @@ class Runner:
             for kind in ("search", "answer")
             for key in keys_of(trial, [kind])
         }
-        noisy = [key for key in stages if quiet.timed([*results.of(key).values()], results.measured(key)).noisy]
+        noisy = [key for key in stages if self._noisy(results, key)]
         for place, key in enumerate(noisy):
             trial, kind = stages[key]
-            if (busy := quiet.others_now()) > quiet.NOISY_SHARE:
-                rows = sorted({stages[one][0].number for one in noisy[place:]})
-                self.note(
-                    f"Other work keeps {busy:.0%} of the cores busy: the speeds of {_rows(rows)} are "
-                    "noisy. The same command measures them again when the machine is quiet."
-                )
-                return
-            expected = self._pace(results, key).seconds(AGAIN)
-            if self._clock.left < expected:
-                raise TimeUpError
-            known = results.done(key)
-            questions = [_task(one) for one in self.questions if key_of(one) in known][:AGAIN]
-            options = {
-                "of": kind,
-                "questions": questions,
-                "k": self.sweep.run.k,
-                "max_tokens": self.sweep.run.max_tokens,
-            }
             with self._alone(key):
+                if not self._noisy(results, key):
+                    continue  # another comparison has timed it while this one waited
+                if (busy := quiet.others_now()) > quiet.NOISY_SHARE:
+                    rows = sorted({stages[one][0].number for one in noisy[place:]})
+                    self.note(
+                        f"Other work keeps {busy:.0%} of the cores busy: the speeds of {_rows(rows)} are "
+                        "noisy. The same command measures them again when the machine is quiet."
+                    )
+                    return
+                if self._clock.left < self._pace(results, key).seconds(AGAIN):
+                    raise TimeUpError
+                known = results.done(key)
+                options = {
+                    "of": kind,
+                    "questions": [_task(one) for one in self.questions if key_of(one) in known][:AGAIN],
+                    "k": self.sweep.run.k,
+                    "max_tokens": self.sweep.run.max_tokens,
+                }
                 self._child(results, trial, "speeds", key, options)
+
+    def _noisy(self, results: Results, key: str) -> bool:
+        return quiet.timed([*results.of(key).values()], results.measured(key)).noisy
 
     # Stages.
 
