@@ -16,7 +16,7 @@ import pytest
 
 from contracts import Write
 from openbook.bench.pacing import Clock, pace
-from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.results import Results, RunRow, TrialRow, index_folder
 from openbook.bench.running import Runner, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import read_sweep
@@ -160,7 +160,7 @@ class Pretended:
         began, starts = self.now, list[float]()
         self.now += self.START
         if kind == "index":
-            runner._index(key).mkdir(parents=True)
+            index_folder(key).mkdir(parents=True)
             return
         for question in options["questions"]:
             if self.now + self.EACH[kind] / 2 > options["until"]:
