@@ -34,6 +34,17 @@ def test_every_component_and_command_is_in_the_docs() -> None:
         assert f"## openbook {name}" in commands
 
 
+def test_every_command_but_the_demo_speaks_json() -> None:
+    todo: list[tuple[str, click.Command]] = [("openbook", cli)]
+    silent = set()
+    for name, command in todo:  # grows meanwhile
+        below = command.commands if isinstance(command, click.Group) else {}
+        todo += [(f"{name} {one}", other) for one, other in below.items()]
+        if not below and not any("--json" in one.opts for one in command.params):
+            silent.add(name)
+    assert silent == {"openbook demo"}
+
+
 def test_every_link_in_the_docs_leads_somewhere() -> None:
     import re
 
