@@ -30,7 +30,7 @@ from openbook.bench.preparing import prepare
 from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
 from openbook.bench.racing import race, shuffled
-from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.results import BASELINE, Results, RunRow, TrialRow
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.bench.telling import DOING, Teller, Watch, keys_of
@@ -222,7 +222,8 @@ class Runner:
             return [scores.get(one.id, 0.0) for one in order[:count]]  # one that is not judged makes no difference
 
         left = list(trials)
-        for raced in race(len(trials), len(order), ask, risk):
+        baseline = [number for number, trial in enumerate(trials) if trial.number == BASELINE]
+        for raced in race(len(trials), len(order), ask, risk, keep=baseline):
             left = [trials[number] for number in raced.left]
             dropped = {str(trials[number].number): count for number, count in raced.dropped.items()}
             if dropped != row.settings.get("dropped"):
