@@ -55,8 +55,8 @@ def run(path: Path, name: str) -> None:
         sweep = read_sweep(path)
         runner = Runner(sweep, name, live.report, live.rows, live.note)
         plan, leaving = runner.plan(), Leaving()
-        for trial in sweep.trials:
-            leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
+        for recipe in runner.recipes:
+            leaving.compared(recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
         runner.run()
 
 

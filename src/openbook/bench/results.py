@@ -18,6 +18,7 @@ from openbook.errors import BookError
 from openbook.recipe import did_you_mean
 from openbook.text import well_formed
 
+FILE = "results.db"
 BUSY_SECONDS = 60.0
 MOST_NAMED = 10  # runs that an error names
 BASELINE = 1  # the number of the row that the others are tested against

@@ -30,7 +30,7 @@ from openbook.bench.preparing import prepare
 from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
 from openbook.bench.racing import race, shuffled
-from openbook.bench.results import BASELINE, Results, RunRow, TrialRow
+from openbook.bench.results import BASELINE, FILE, Results, RunRow, TrialRow
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.bench.telling import DOING, Teller, Watch, keys_of
@@ -52,7 +52,7 @@ LATE = 0.05  # of the minutes: an index that takes longer than they are is given
 
 def results_path() -> Path:
     """Where all comparisons of this home are kept."""
-    return home() / FOLDER / "results.db"
+    return home() / FOLDER / FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,15 @@ class Runner:
         self._folder = home() / FOLDER
         self._ready = prepare(self.sweep, self._folder, self.report)
         self.questions, self._base, self._trials = self._ready.questions, self._ready.base, self._ready.trials
+        if self._ready.alike:
+            self.note(self._ready.alike)
         self._paces: dict[str, Pace] = {}  # by the key of a stage
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Of the rows, in their order."""
+        return [Recipe.from_dict(one.recipe) for one in self._trials]
 
     def plan(self) -> Plan:
         """What is still to do."""
