@@ -375,6 +375,13 @@ class StoreContract:
             assert vector == pytest.approx(vectors[one.start // 100], abs=1e-6)
         assert not list(store.vectors([]))
 
+    def test_vectors_of_chunks_that_begin_at_some_places_come_alone(self, store: Store) -> None:
+        chunks = [chunk(number, "", "abc"[number % 3]) for number in range(9)]
+        store.add(chunks, unit(9))
+        for documents, places, expected in (("ab", (0, 4, 5, 9), (0, 4)), ("abc", range(9), range(9)), ("ab", (), ())):
+            found = {one for one, _ in store.vectors(documents, {100 * place for place in places})}
+            assert found == {chunks[number] for number in expected}
+
     def test_counts_are_by_document(self, store: Store) -> None:
         assert store.counts() == {}
         store.add([chunk(number, "", "aab"[number % 3]) for number in range(9)], unit(9))

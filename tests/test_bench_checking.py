@@ -61,8 +61,19 @@ def test_a_set_without_gold_or_answers_is_said() -> None:
     assert [line for line in found if "gold" in line] == [
         ": No question has gold: only answers can be judged, not what a search finds."
     ]
-    assert "2 questions: differences below about" in found[-1]
-    assert "1 question: differences below about" in said([Question("a", "Who fled to Tarshish?", ("Jonah",))])[-1]
+    assert "2 questions for answers: differences below about" in found[-1]
+    assert "1 question for answers: differences below" in said([Question("a", "Who fled to Tarshish?", ("Jonah",))])[-1]
+
+
+def test_what_is_too_few_counts_the_questions_that_a_measure_judges() -> None:
+    gold = (Gold("kjv.txt", "in the belly"),)
+    found = [Question(f"g{n}", f"Question {n} of {n * n}?", ("three days",), gold) for n in range(40)]
+    silent = [Question(f"u{n}", f"No answer {n} of {n * n}?", answerable=False) for n in range(20)]
+    assert said([*found, *silent])[-1] == (
+        ": 40 questions for a search, 60 questions for answers: differences below about 14 and 11 points are not found."
+    )
+    silent *= 4  # 120 for answers are enough
+    assert ": 40 questions for a search: differences below about 14 points are not found." in said([*found, *silent])
 
 
 def test_check_and_import_are_commands(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -253,7 +253,7 @@ def test_folders_of_one_name_are_kept_apart(sweep: Path, write: Write, monkeypat
     write("other/sweep.toml", SWEEP)
     monkeypatch.chdir(other)
     runner = Runner(read_sweep(Path("sweep.toml")), "there")
-    (folder,) = runner._base.values()
+    (folder,) = runner._ready.base.values()
     with Book.open(folder) as book:
         assert len(book.documents) == 1
 

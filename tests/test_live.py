@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from openbook.app import show
 from openbook.app.live import Live, drawing
 from openbook.bench.results import TrialRow
 from openbook.bench.telling import RowState
@@ -59,6 +60,20 @@ def test_without_a_terminal_each_row_is_told_once() -> None:
         "Something.\n"
         "Row 2 of 2 dropped: 10.0, 12 questions: splitter=chars(size=2)\n"
     )
+
+
+def test_without_a_terminal_a_long_row_is_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    with Live(stream) as live:
+        live.rows(STATES, 840.0)
+        monkeypatch.setattr(show, "LINE_SECONDS", 0.0)
+        live.rows(STATES, 840.0)
+        monkeypatch.setattr(show, "LINE_SECONDS", 1e9)
+        live.rows(STATES, 840.0)
+    assert stream.getvalue().splitlines() == [
+        "Row 2 of 4 answering: 24 of 60 questions (about 14 min left)",
+        "Row 3 of 4 indexing: 50% (about 14 min left)",
+    ]
 
 
 class Terminal(io.StringIO):

@@ -47,7 +47,9 @@ class Prepared:
     def remove(self, document_ids: Iterable[str]) -> int:
         return 0
 
-    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+    def vectors(
+        self, document_ids: Iterable[str], starts: Collection[int] | None = None
+    ) -> Iterator[tuple[Chunk, Vectors]]:
         yield from ()
 
     def optimize(self, language: str = "") -> None: ...

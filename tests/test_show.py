@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from openbook.app import show
 from openbook.app.show import Bar, duration, round_number
 from openbook.types import Progress
 
@@ -21,7 +24,21 @@ def test_of_a_short_work_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == ""
 
 
-def test_the_bar_shows_the_time_left_that_it_was_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_terminal_shows_it_a_long_work_says_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bar() as report:
+        monkeypatch.setattr(show, "LINE_SECONDS", 0.0)
+        report(Progress("read", 0, 0, "files"))
+        report(Progress("making", 0, 100, "questions"))  # also while nothing is done: that it goes on is something
+        report(Progress("embed", 4200, 9758, seconds_left=800.0))
+        monkeypatch.setattr(show, "LINE_SECONDS", 1e9)
+        report(Progress("embed", 9000, 9758, seconds_left=80.0))
+    assert capsys.readouterr().err == ("making: 0 of 100 questions\nembedding: 4,200 of 9,758 chunks, 13 min left\n")
+
+
+def test_the_bar_shows_the_time_left_that_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with Bar() as report:
         report(Progress("embed", 0, 1000, seconds_left=800.0))
         assert report._bar is not None

@@ -294,8 +294,13 @@ class Store(Protocol):
     def match(self, words: str, k: int, *, within: Collection[str] | None = None) -> list[Passage]:
         """The k chunks whose `indexed` matches the words best by BM25, best first, via 'bm25'. Takes any string."""
 
-    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
-        """Every chunk of these documents with its vector of shape (dim,), in no particular order."""
+    def vectors(
+        self, document_ids: Iterable[str], starts: Collection[int] | None = None
+    ) -> Iterator[tuple[Chunk, Vectors]]:
+        """Every chunk of these documents with its vector of shape (dim,), in no particular order.
+
+        `starts` are where a chunk has to begin, in whichever of the documents (None: anywhere).
+        """
 
     @property
     def word_forms(self) -> str:

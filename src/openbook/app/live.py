@@ -1,5 +1,5 @@
 """The table of a comparison while it runs, on stderr: on a terminal drawn anew as rows fill, else a line for each row
-that is done.
+that is done, and now and then one for a row at work.
 
 row  clean  questions  state      recipe
   1   61.7     60/60  done        splitter=chars(size=500)
@@ -34,13 +34,12 @@ class Live:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        with suppress(ValueError):
-            self._terminal = self._stream is not None and self._stream.isatty() and sys.platform != "win32"
+        self._terminal = show.on_terminal(self._stream) and sys.platform != "win32"
         self._bar = show.Bar()
         self._drawn = 0  # lines that are on the terminal
         self._told: set[int] = set()  # rows whose end was told
         self._last: tuple[Sequence[RowState], float | None] | None = None
-        self._at = 0.0
+        self._at = 0.0  # something was said last
 
     def __enter__(self) -> Self:
         return self
@@ -61,13 +60,17 @@ class Live:
         """All rows have come so far."""
         if self._last is None:
             self._bar.__exit__(None, None, None)  # what there was before rows began
-            self._told = {one.trial.number for one in states if one.state in ENDED and not self._terminal}
+            if not self._terminal:
+                self._told = {one.trial.number for one in states if one.state in ENDED}
+                self._at = time.monotonic()
         ended = {one.trial.number for one in states if one.state in ENDED}
         self._last = states, seconds_left
         if not self._terminal:
             for one in states:
-                if one.trial.number in ended - self._told:
+                late = one.state not in (*ENDED, "waiting") and time.monotonic() - self._at >= show.LINE_SECONDS
+                if late or one.trial.number in ended - self._told:
                     self._say(f"{_sentence(one, len(states))}{_left(seconds_left)}\n")
+                    self._at = time.monotonic()
         elif ended != self._told or time.monotonic() - self._at >= EVERY_SECONDS:
             self._draw()
         self._told = ended
@@ -123,5 +126,8 @@ def _left(seconds: float | None) -> str:
 
 
 def _sentence(one: RowState, rows: int) -> str:
+    if one.state not in ENDED:
+        far = f"{one.part:.0%}" if one.part else f"{one.done:,} of {show.count(one.total, 'question')}"
+        return f"Row {one.trial.number} of {rows} {one.state}: {far}"
     asked = show.count(one.done, "question")
     return f"Row {one.trial.number} of {rows} {one.state}: {_score(one)}, {asked}: {one.trial.label}"

@@ -21,7 +21,7 @@ class Size(click.ParamType[int]):
         """The number of bytes."""
         found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)\s*", str(value))
         if not found or (unit := UNITS.get(found[2].upper().removesuffix("/S"))) is None:
-            self.fail(f"{value!r} is no amount of memory; write it like 64GB or 500MB")
+            self.fail(f"{value!r} is no amount of memory; write it like 64GB or 500MB.")
         return round(float(found[1]) * unit)
 
 
@@ -53,11 +53,11 @@ def models_show(name: str, as_json: bool, verbose: bool) -> None:
 @click.option("--context", type=click.IntRange(1, 1 << 24), metavar="N", help="Tokens of context.  [default: 4096]")
 @click.option("--cache-type", default="f16", show_default=True, help="What keys and values are kept in: f16, q8_0 ...")
 @click.option("--parallel", type=click.IntRange(1, 256), default=1, help="Conversations at once, each of --context.")
-@click.option("--ram", type=Size(), default="0", metavar="SIZE", help="Another machine, with so much memory: 64GB")
-@click.option("--vram", type=Size(), default="0", metavar="SIZE", help="... and so much on its graphics card: 24GB")
+@click.option("--ram", type=Size(), metavar="SIZE", help="Another machine, with so much memory: 64GB")
+@click.option("--vram", type=Size(), metavar="SIZE", help="... and so much on its graphics card: 24GB")
 @json_option
 def models_fit(
-    name: str, context: int | None, cache_type: str, parallel: int, ram: int, vram: int, as_json: bool
+    name: str, context: int | None, cache_type: str, parallel: int, ram: int | None, vram: int | None, as_json: bool
 ) -> None:
     """Say what a model takes and whether it fits: weights, cache, buffers; layers on the GPU; tokens a second.
 
@@ -68,9 +68,12 @@ def models_fit(
     from openbook.models.fit import named_machine
     from openbook.models.verdict import judge
 
-    machine = this_machine(probe=not (ram or vram))
-    if ram or vram:
-        machine = named_machine(machine, ram, vram)
+    if ram == 0:
+        raise click.BadParameter("a machine has some memory, such as 64GB.", param_hint="'--ram'")
+    named = ram is not None or vram is not None
+    machine = this_machine(probe=not named)
+    if named:
+        machine = named_machine(machine, ram or 0, vram or 0)
     found = judge(name, machine, context=context, cache_type=cache_type, parallel=parallel)
     if as_json:
         show.as_json(show_fit.fit_json(found))

@@ -7,11 +7,12 @@ import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from math import floor, log10
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 NOTHING = "No passage was found: none has a word of the question. Find by meaning too with: --set retriever=hybrid"
 WORTH_SAYING = 5.0  # seconds of work that is told of beforehand
+LINE_SECONDS = 20.0  # between two lines of a work that no terminal shows
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
@@ -103,7 +105,10 @@ def round_number(number: int) -> str:
 
 
 class Bar:
-    """Shows Progress on stderr: a bar with rate and time left. Prints nothing when nothing takes long."""
+    """Shows Progress on stderr: on a terminal a bar with rate and time left, else a line now and then.
+
+    Prints nothing when nothing takes long.
+    """
 
     LABELS = {
         "read": "reading",
@@ -115,11 +120,16 @@ class Bar:
         "check": "checking",
         "ask": "asking",
         "merge": "merging",
+        "quantize": "quantizing",
+        "compare": "comparing",
+        "search": "searching",
     }
 
     def __init__(self) -> None:
+        self._terminal = on_terminal(sys.stderr)
         self._bar: tqdm[Any] | None = None
         self._unit = ""
+        self._said = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +149,9 @@ class Bar:
             if (seconds := progress.seconds_left or 0.0) >= WORTH_SAYING:
                 note(f"About {round_number(progress.total)} chunks, about {duration(seconds)}.")
             return
+        if not self._terminal:
+            self._line(progress)
+            return
         if self._bar is None or self._unit != progress.unit:
             if not progress.total:
                 return
@@ -151,6 +164,12 @@ class Bar:
         if progress.total:
             self._bar.total = progress.total
             self._bar.update(progress.done - self._bar.n)
+
+    def _line(self, progress: Progress) -> None:
+        if not progress.total or time.monotonic() - self._said < LINE_SECONDS:
+            return
+        self._said = time.monotonic()
+        note(progress_line(progress, self.LABELS.get(progress.step, progress.step)))
 
     def _start(self, progress: Progress) -> None:
         from tqdm import tqdm
@@ -167,9 +186,34 @@ class Bar:
             file=sys.stderr,
             dynamic_ncols=True,
             delay=0.5,  # seconds: what is done by then needs no bar
-            mininterval=0.1 if sys.stderr.isatty() else 10.0,
-            miniters=1,
+            miniters=0,  # shown also while the first of them is not done
         )
+
+
+def progress_line(progress: Progress, label: str) -> str:
+    """How far a work is, in a line.
+
+    >>> progress_line(Progress("embed", 4200, 9758, seconds_left=42.0), "embedding")
+    'embedding: 4,200 of 9,758 chunks, 42 s left'
+    >>> progress_line(Progress("download", 40_000_000, 1_100_000_000, "bytes"), "downloading")
+    'downloading: 40 MB of 1.1 GB'
+    """
+    if progress.unit == "bytes":
+        from openbook.models.catalogue import readable
+
+        far = f"{readable(progress.done)} of {readable(progress.total)}"
+    else:
+        far = f"{progress.done:,} of {progress.total:,} {progress.unit}"
+    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+    return f"{label}: {far}{left}"
+
+
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a person sees a stream as it is written; one that is closed nobody sees."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
 
 
 def where(passage: Passage) -> str:

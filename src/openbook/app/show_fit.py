@@ -28,7 +28,7 @@ def models(machine: Machine, *, as_json: bool) -> None:
         said = [
             {
                 **asdict(row),
-                "fits": verdict.fits if verdict else None,
+                "fits": verdict.fits if verdict else row.here or None,
                 "needed_bytes": verdict.fit.needed if verdict else 0,
                 "largest_context": verdict.largest if verdict else 0,
                 "estimated": verdict.fit.estimated if verdict else False,
@@ -112,7 +112,8 @@ def _template(found: Facts, *, verbose: bool) -> None:
         for line in lines:
             _line("", plain(line, longest=0))
     else:
-        _line("", plain(next((line for line in lines if line.strip()), "")) + ("  ..." if len(lines) > 1 else ""))
+        first = plain(next((line for line in lines if line.strip()), ""))
+        _line("", first if len(lines) == 1 or first.endswith("...") else f"{first}  ...")
 
 
 def digest(sha256: str, known: Model | None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from openbook import registry
-from openbook.bench.results import Results, TrialRow
+from openbook.bench.results import Results, TrialRow, results_path
 from openbook.bench.sweep import Sweep
 from openbook.book import Book
 from openbook.fitting import fitting
@@ -22,13 +22,10 @@ from openbook.recipe import STEPS, Recipe, digest
 BY_WORDS = frozenset({"bm25"})  # retrievers that look at no vector
 
 
-def once(
-    sweep: Sweep, rows: Sequence[TrialRow], documents: Callable[[Recipe], Path], results: Path
-) -> tuple[list[TrialRow], str]:
+def once(sweep: Sweep, rows: Sequence[TrialRow], documents: Callable[[Recipe], Path]) -> tuple[list[TrialRow], str]:
     """The rows without those that do the same as an earlier one, numbered anew; and what to say of these, or ''.
 
-    `documents` is the folder of the book with the documents as a recipe reads them; what is learned of them is kept in
-    the file of results.
+    `documents` is the folder of the book with the documents as a recipe reads them.
     """
     recipes = {row.number: Recipe.from_dict(row.recipe) for row in rows}
     if sweep.run.mode == "one-at-a-time" or len(_varied(rows)) < 2:
@@ -41,7 +38,7 @@ def once(
         first = firsts.setdefault(row.answer_key or row.search_key, row)
         if first is row and _looks_at_no_vector(recipe):
             first = firsts.setdefault(digest(row.recipe | {"embedder": ""}), row)
-            if first is not row and not _same_chunks(recipes[first.number], recipe, documents(recipe), results):
+            if first is not row and not _same_chunks(recipes[first.number], recipe, documents(recipe)):
                 first = row
         if first is row:
             left.append(row)
@@ -79,9 +76,9 @@ def _looks_at_no_vector(recipe: Recipe) -> bool:
     return recipe.retriever.name in BY_WORDS and not needing
 
 
-def _same_chunks(one: Recipe, other: Recipe, documents: Path, results: Path) -> bool:
+def _same_chunks(one: Recipe, other: Recipe, documents: Path) -> bool:
     """Whether two recipes cut the documents alike: an embedder with a small window has long chunks cut again."""
-    with Results(results) as kept:
+    with Results(results_path()) as kept:
         first, second = (_chunks(recipe, documents, kept) for recipe in (one, other))
     return first == second
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from openbook.bench.gold import Stretch, documents_of, resolve, score
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, alike
 from openbook.bench.statistics import SURE
 from openbook.book import Book
 from openbook.judging import plain
 from openbook.text import count
 
-ALIKE = 0.8  # of the words of two questions are the same: they ask one thing twice
 FEW = 100  # questions: with fewer, ten points are not found
+DIFFER = 0.2  # of the questions are judged otherwise by another recipe
 CEILING = 0.97  # of the questions answered by words alone: no recipe can be better
 K = 5
 
@@ -42,11 +42,7 @@ def check_questions(questions: Sequence[Question], book: Book | None = None) -> 
         found.append(Finding("", "No question has answers: only the search can be judged."))
     if len(answerable) == len(questions):
         found.append(Finding("", "Every question has an answer: an invented one is never caught. Add some without."))
-    if len(questions) < FEW:
-        points = 100 * SURE * (0.2 / max(1, len(questions))) ** 0.5
-        said = f"{count(len(questions), 'question')}: differences below about {points:.0f} points are not found."
-        found.append(Finding("", said))
-    return found
+    return [*found, *_few(questions)]
 
 
 def _of_each(questions: Sequence[Question]) -> Iterator[Finding]:
@@ -66,7 +62,7 @@ def _doubled(questions: Sequence[Question]) -> Iterator[Finding]:
     for one in questions:
         words = set(plain(one.text).split())
         for other, others in seen:
-            if words and len(words & others) >= ALIKE * len(words | others):
+            if alike(words, others):
                 yield Finding(one.id, f"asks what {other} asks")
                 break
         seen.append((one.id, words))
@@ -85,6 +81,19 @@ def _in_book(questions: Sequence[Question], book: Book) -> Iterator[Finding]:
         if not any(f" {plain(answer)} " in text for answer in one.answers for text in texts if plain(answer)):
             yield Finding(one.id, f"none of its answers stands in the documents word for word: {one.answers[0]!r}")
     yield from _ceiling(questions, resolved.stretches, book)
+
+
+def _few(questions: Sequence[Question]) -> Iterator[Finding]:
+    """Which differences are lost in luck, by the questions that a measure of a search and one of answers judge."""
+    judged = {
+        "a search": sum(bool(one.gold) for one in questions if one.answerable),
+        "answers": sum(bool(one.answers) or not one.answerable for one in questions),
+    }
+    few = {what: number for what, number in judged.items() if 0 < number < FEW}
+    if few:
+        numbers = ", ".join(f"{count(number, 'question')} for {what}" for what, number in few.items())
+        points = " and ".join(f"{100 * SURE * (DIFFER / number) ** 0.5:.0f}" for number in few.values())
+        yield Finding("", f"{numbers}: differences below about {points} points are not found.")
 
 
 def _ceiling(

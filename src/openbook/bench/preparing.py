@@ -15,7 +15,7 @@ from openbook.bench.alike import once
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.judge import judged_by
 from openbook.bench.questions import Question, read_questions
-from openbook.bench.results import FILE, TrialRow
+from openbook.bench.results import TrialRow
 from openbook.bench.sweep import Sweep, Trial
 from openbook.book import Book
 from openbook.errors import BookError
@@ -64,7 +64,7 @@ def prepare(sweep: Sweep, folder: Path, report: Report | None) -> Prepared:
     for number, trial in enumerate(sweep.trials, 1):
         read = contents[base[registry.fingerprint_of(trial.recipe, READING)]]
         trials.append(_row(sweep, number, trial, read, questions))
-    left, said = once(sweep, trials, lambda one: base[registry.fingerprint_of(one, READING)], folder / FILE)
+    left, said = once(sweep, trials, lambda one: base[registry.fingerprint_of(one, READING)])
     return Prepared(questions, base, gold, tuple(left), files, unread, said)
 
 
@@ -171,12 +171,10 @@ def identity(step: str, spec: Spec, recipe: Recipe) -> list[str]:
     Raises:
         ModelError: Weights are missing.
     """
-    chosen = [registry.llm_spec(str(spec.options["llm"]))] if spec.options.get("llm") else []
-    if step == "llm":
-        chosen = [spec]
-    elif "llm" in registry.needs(step, spec.name) and not chosen:
-        chosen = [recipe.llm]
-    return [registry.fingerprint(step, spec), *(part for one in chosen for part in fingerprint(one))]
+    chosen = spec if step == "llm" else registry.chosen_llm(spec)
+    if chosen is None and "llm" in registry.needs(step, spec.name):
+        chosen = recipe.llm
+    return [registry.fingerprint(step, spec), *(fingerprint(chosen) if chosen else ())]
 
 
 def unasking(recipe: Recipe) -> Spec | None:

@@ -28,6 +28,7 @@ class Row:
     purpose: str  # of a file that is no model: what is wrong with it
     path: Path | None = None  # of the file, where it is here
     pulled_bytes: int = 0  # of one that is half pulled
+    context: int = 0  # tokens it was trained for
 
 
 def place(model: Model) -> Path:
@@ -151,6 +152,7 @@ def _row(model: Model) -> Row:
         model.purpose,
         place(model) if here and not model.bundled else None,
         0 if here else pulled_bytes(model),
+        model.context,
     )
 
 
@@ -169,4 +171,5 @@ def _stranger(path: Path) -> Row:
         header.licence,
         header.name or header.architecture,
         path,
+        context=header.context_length,
     )

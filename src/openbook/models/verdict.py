@@ -102,7 +102,7 @@ def judge_row(row: Row, machine: Machine) -> Verdict | None:
             return _measure(row.name, row.path, machine, None, "f16", 1)
         except ModelError:
             return None
-    return _estimate(row.name, row.size_bytes, row.parameters, 0, machine, None, "f16", 1)
+    return _estimate(row.name, row.size_bytes, row.parameters, row.context, machine, None, "f16", 1)
 
 
 def _measure(name: str, path: Path, machine: Machine, context: int | None, cache_type: str, parallel: int) -> Verdict:

@@ -129,10 +129,16 @@ class Flat:
             rows = connection.execute(query, (asked, ids, min(k, MOST))).fetchall() if asked else []
         return [Passage(Chunk(*row[:-1]), row[-1], "bm25") for row in rows]
 
-    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+    def vectors(
+        self, document_ids: Iterable[str], starts: Collection[int] | None = None
+    ) -> Iterator[tuple[Chunk, Vectors]]:
         query = f"SELECT {FIELDS}, vector FROM chunk WHERE document_id IN {LISTED}"
+        wanted = [json.dumps(list(document_ids))]
+        if starts is not None:
+            query += f" AND start IN {LISTED}"
+            wanted.append(json.dumps(list(starts)))
         with self._transaction() as connection:
-            rows = connection.execute(query, (json.dumps(list(document_ids)),)).fetchall()
+            rows = connection.execute(query, wanted).fetchall()
         for *values, vector in rows:
             yield Chunk(*values), np.frombuffer(vector, np.float32)
 

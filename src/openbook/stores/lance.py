@@ -151,12 +151,17 @@ class Lance:
 
         return [Passage(_chunk(row), row["_score"], "bm25") for row in self._read(search)]
 
-    def vectors(self, document_ids: Iterable[str]) -> Iterator[tuple[Chunk, Vectors]]:
+    def vectors(
+        self, document_ids: Iterable[str], starts: Collection[int] | None = None
+    ) -> Iterator[tuple[Chunk, Vectors]]:
+        if starts is not None and not starts:
+            return
         wanted = list(document_ids)
         with self._explained():
             dataset = self._latest()
             allowed, _ = self._rows.of(dataset, wanted)
-        for batch in self._batches(dataset, [*FIELDS, "vector"], allowed):
+        begins = None if starts is None else f"start IN ({', '.join(map(str, starts))})"
+        for batch in self._batches(dataset, [*FIELDS, "vector"], allowed, begins):
             vectors = batch["vector"].flatten().to_numpy().reshape(len(batch), -1)
             yield from zip(map(_chunk, batch.select(FIELDS).to_pylist()), vectors, strict=True)
 
@@ -221,11 +226,17 @@ class Lance:
         self._dataset = None
 
     def _batches(
-        self, dataset: lance.LanceDataset, columns: list[str], allowed: bytes | None = None
+        self,
+        dataset: lance.LanceDataset,
+        columns: list[str],
+        allowed: bytes | None = None,
+        condition: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """The rows that are allowed (None: all), some at a time."""
         with self._explained():
-            batches = dataset.scanner(columns, row_addr_allowlist=allowed, **SPARINGLY).to_batches()
+            batches = dataset.scanner(
+                columns, condition, row_addr_allowlist=allowed, prefilter=True, **SPARINGLY
+            ).to_batches()
         while True:
             with self._explained():
                 batch = next(batches, None)
