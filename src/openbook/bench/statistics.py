@@ -118,7 +118,7 @@ def interval(
         return 0.0, 0.0
     numbers = np.asarray(values, np.float64)
     if np.ptp(numbers) == 0:
-        # The share of such values is below `seen` only if luck showed none but them, once in 2 / (1 - level).
+        # Were less than `seen` of all values such ones, luck would show none but them less than once in 40 times.
         value, seen = float(numbers[0]), ((1 - level) / 2) ** (1 / len(numbers))
         low, high = (round(value * seen + end * (1 - seen), 7) for end in span)
         return low, high
