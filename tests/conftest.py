@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from contracts import Write
+    from contracts import Copied, Write
     from speaking import Speaker
 
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
@@ -86,6 +87,22 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def copied(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Copied:
+    """A copy of the book that `make` puts into a folder: once for all tests, as reading files takes processes."""
+
+    def copied(make: Callable[[Path], object]) -> Path:
+        name = getattr(make, "__qualname__", "")
+        once = tmp_path_factory.getbasetemp() / f"{make.__module__}.{name}"
+        if not (once / "done").exists():
+            once.mkdir(exist_ok=True)
+            make(once)
+            (once / "done").touch()
+        return Path(shutil.copytree(once / "book", tmp_path / "book"))
+
+    return copied
 
 
 @pytest.fixture

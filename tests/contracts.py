@@ -532,6 +532,9 @@ class EmbedderContract:
 Write = Callable[[str, str | bytes], Path]
 """Writes a file below the test's folder; the fixture is in conftest.py."""
 
+Copied = Callable[[Callable[[Path], object]], Path]
+"""The folder of a book as that makes it, for the test alone; the fixture is in conftest.py."""
+
 PARTS = {"text", "table", "code", "quote", "signature"}
 
 

@@ -435,7 +435,7 @@ class ServiceContract(LLMContract):
         assert self.parts(llm)[:-1] == ["Hello", " there", "."]
         for url, status in ((speaker.url, 401), ("https://models.example", 200)):
             speaker.script = [self.dialect.refusal(status, "no")]
-            with pytest.raises(ModelError, match=r"^Others may read the keys in \S+ \(mode 644\)\. Run: chmod 600 "):
+            with pytest.raises(ModelError, match=r"^Others may read the keys in [^\n]+ \(mode 644\)\. Run: chmod 600 "):
                 self.parts(make(url=url))
 
     def test_a_key_in_place_of_its_name_is_refused_and_not_shown(self, make: Callable[..., LLM]) -> None:

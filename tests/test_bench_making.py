@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts import LIGHT, Write
+from contracts import LIGHT, Copied, Write
 from openbook import Book
 from openbook.app.cli import run
 from openbook.bench.checking import check_questions
@@ -93,19 +93,18 @@ class Writer(Quote):
         return self.known
 
 
+def stories(folder: Path) -> None:
+    """A book of a story for each name."""
+    files = [folder / f"{name.lower()}.md" for name in NAMES]
+    for file, name in zip(files, NAMES, strict=True):
+        file.write_text(story(name), encoding="utf-8")
+    with Book.open(folder / "book", LIGHT, create=True) as book:
+        book.add(files)
+
+
 @pytest.fixture
-def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A book of a story for each name; made once, as reading files takes processes."""
-    once = tmp_path_factory.getbasetemp() / "stories"
-    if not (once / "done").exists():
-        files = [once / f"{name.lower()}.md" for name in NAMES]
-        once.mkdir(exist_ok=True)
-        for file, name in zip(files, NAMES, strict=True):
-            file.write_text(story(name), encoding="utf-8")
-        with Book.open(once / "book", LIGHT, create=True) as book:
-            book.add(files)
-        (once / "done").touch()
-    return Path(shutil.copytree(once / "book", tmp_path / "book"))
+def folder(copied: Copied) -> Path:
+    return copied(stories)
 
 
 @pytest.fixture
@@ -666,7 +665,7 @@ def test_what_was_made_is_said_with_what_comes_next(
     assert run(["questions", "make", "-b", str(folder), "-n", "4", "--unanswerable", "0.5", "-o", "q.jsonl"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("q.jsonl: 4 questions, 2 of them without an answer. Tried: 4 stretches.\n")
-    assert f"$ openbook questions check q.jsonl -b {folder}" in shown.out
+    assert f"$ openbook questions check q.jsonl -b {shlex.quote(str(folder))}" in shown.out
     assert not shown.err
     assert run(["questions", "make", "-b", str(folder), "-n", "40", "-o", "q.jsonl"]) == 0
     shown = capsys.readouterr()

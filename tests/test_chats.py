@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from contracts import Copied
 from openbook import Book, Recipe
 from openbook.asking import Part
 from openbook.chats import FOLDER, Turn, listed, markdown
@@ -23,12 +24,16 @@ from test_budget import Counting
 RECIPE = Recipe.from_dict({"embedder": "hashed", "store": "flat", "llm": "quote", "prompt": "cited(passages=1)"})
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
-    text = tmp_path / "jonah.txt"
+def jonah(folder: Path) -> None:
+    text = folder / "jonah.txt"
     text.write_text("Jonah was swallowed by a great fish.\n\nHe was inside for three days.\n", encoding="utf-8")
-    with Book.open(tmp_path / "book", RECIPE, create=True) as book:
+    with Book.open(folder / "book", RECIPE, create=True) as book:
         book.add([text])
+
+
+@pytest.fixture
+def book(copied: Copied) -> Iterator[Book]:
+    with Book.open(copied(jonah)) as book:
         yield book
 
 

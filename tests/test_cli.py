@@ -322,10 +322,12 @@ def test_read_shows_what_a_name_says_and_names_what_is_missing_once(
 def test_add_names_what_failed_grouped_and_ends_with_one(
     tmp_path: Path, openbook_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "good.txt").write_text("One fish.", encoding="utf-8")
+    folder = tmp_path / "my notes"
+    folder.mkdir()
+    (folder / "good.txt").write_text("One fish.", encoding="utf-8")
     for number in range(5):
-        (tmp_path / f"bad{number}.txt").write_bytes(b"\0\1\2" * 100)
-    add = ["add", "-b", "b", str(tmp_path / "*.txt"), "--set", "embedder=hashed"]
+        (folder / f"bad{number}.txt").write_bytes(b"\0\1\2" * 100)
+    add = ["add", "-b", "b", str(folder / "*.txt"), "--set", "embedder=hashed"]
     assert run(add) == 1
     out, err = capsys.readouterr()
     assert out.startswith("Documents: 1 added, 5 files failed.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_a_file_that_others_may_read_is_refused_with_what_to_run(mode: int) -> N
     path = write(f'MY_KEY = "{KEY}"', mode)
     with pytest.raises(ModelError) as caught:
         key("MY_KEY")
-    assert str(caught.value) == f"Others may read the keys in {path} (mode {mode:o}). Run: chmod 600 {path}"
+    run = f"chmod 600 {shlex.quote(str(path))}"
+    assert str(caught.value) == f"Others may read the keys in {path} (mode {mode:o}). Run: {run}"
 
 
 @pytest.mark.parametrize("text", [f"MY_KEY = {KEY}", f"MY_KEY={KEY}\n[", "\xff", f'MY_KEY = ["{KEY}"]', "MY_KEY = 3"])

@@ -14,6 +14,7 @@ from random import Random
 
 import pytest
 
+from contracts import Copied
 from openbook import Book, Recipe, calling
 from openbook.app.cli import run
 from openbook.errors import BookError, ModelError
@@ -78,17 +79,20 @@ class Clerk(Quote):
         return [0.9, 0.1] if self.knows in text else [0.1, 0.9]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def verses(folder: Path) -> None:
     """A book of two documents, a chunk for each name."""
     recipe = Recipe(refiners=()).with_step("embedder", "hashed").with_step("store", "flat").with_step("llm", "quote")
     recipe = recipe.with_step("splitter", "chars(size=100, overlap=0)")
     for file, names in (("a.txt", NAMES[:10]), ("b.txt", NAMES[10:])):
-        (tmp_path / file).write_text("\n\n".join(map(verse, names)), encoding="utf-8")
-    with Book.open(tmp_path / "book", recipe, create=True) as book:
-        book.add([tmp_path / "a.txt", tmp_path / "b.txt"])
+        (folder / file).write_text("\n\n".join(map(verse, names)), encoding="utf-8")
+    with Book.open(folder / "book", recipe, create=True) as book:
+        book.add([folder / "a.txt", folder / "b.txt"])
         assert len(book.store) == len(NAMES)
-    return tmp_path / "book"
+
+
+@pytest.fixture
+def folder(copied: Copied) -> Path:
+    return copied(verses)
 
 
 @pytest.fixture
@@ -135,11 +139,11 @@ def test_it_is_about_as_long_as_wanted(book: Book, words: int) -> None:
     assert count <= max(1.4 * words, 15)
 
 
-def test_documents_are_named_as_for_remove(book: Book, tmp_path: Path) -> None:
+def test_documents_are_named_as_for_remove(book: Book) -> None:
     clerk = reading(book, Clerk())
     assert book.summarize(["b.txt"]).passages == 6
     assert "Ahab" not in "".join(clerk.asked)
-    assert book.summarize([str(tmp_path)]).passages == 16
+    assert book.summarize([str(Path(min(book.documents.sources())).parent)]).passages == 16
     with pytest.raises(BookError, match=r"^No document of this book is called 'c\.txt'"):
         book.summarize(["c.txt"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from openbook.app.show import as_json as show_json
 from openbook.app.show import count, duration, error, note, path, recipe, round_number, table
 from openbook.manifest import name_of
 from openbook.models.catalogue import readable
+from openbook.readers.files import shown
 from openbook.readers.names import name_fields
 from openbook.reading import Edits, Event
 from openbook.text import well_formed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from openbook.book import Book
     from openbook.checking import Check
     from openbook.estimating import Estimate
-    from openbook.indexing import Added
+    from openbook.indexing import Added, Failure
     from openbook.recipe import Recipe
     from openbook.status import Status
 
@@ -50,7 +50,7 @@ def added(summary: Added, book: Book, *, verbose: bool = False, as_json: bool = 
         parts.append(f"{count(len(summary.skipped), 'file')} of unknown kind skipped")
     rate = f" ({summary.chunks / summary.seconds:,.0f} chunks/s)" if summary.chunks and summary.seconds > 1 else ""
     click.echo(f"Documents: {', '.join(parts)}. {count(summary.chunks, 'chunk')} in {summary.seconds:.1f} s{rate}.")
-    _grouped([failure.reason for failure in [*summary.partial, *summary.failed]], book, verbose=verbose)
+    _grouped([*summary.partial, *summary.failed], book, verbose=verbose)
     if foreign := book.unsuited() if summary.chunks else {}:
         shares = ", ".join(f"{share:.0%} {code}" for code, share in foreign.items())
         name, known = book.recipe.embedder.name, ", ".join(sorted(book.embedder.languages))
@@ -96,12 +96,13 @@ def estimate(found: Estimate, used: Recipe, *, as_json: bool) -> None:
     )
 
 
-def _grouped(reasons: Sequence[str], book: Book, *, verbose: bool) -> None:
+def _grouped(failures: Sequence[Failure], book: Book, *, verbose: bool) -> None:
     """Reasons on stderr; those that differ only in the file they name once, with their number."""
     groups: dict[str, list[str]] = {}
-    for reason in reasons:
-        name, space, rest = reason.partition(" ")
-        groups.setdefault(rest if space and os.sep in name else reason, []).append(reason)
+    for failure in failures:
+        part = failure.reason.removeprefix(shown(Path(failure.path)))  # such as '#page 2 is a picture'
+        kind = part.partition(" ")[2] if part != failure.reason else failure.reason
+        groups.setdefault(kind, []).append(failure.reason)
     for group in groups.values():
         for reason in group if verbose else group[:SAME_REASON]:
             error(reason)
@@ -299,8 +300,8 @@ def _edits(edits: Sequence[tuple[str, str, str]]) -> None:
     if by_reason:
         click.secho("Cleaned:", bold=True)
     for reason, changes in by_reason.items():
-        shown = ", ".join(f"{before!r:.60} -> {after!r:.60}" for before, after in dict.fromkeys(changes[:3]))
-        click.echo(f"  {len(changes):,} x {reason}: {shown}{' ...' if len(changes) > 3 else ''}")
+        some = ", ".join(f"{before!r:.60} -> {after!r:.60}" for before, after in dict.fromkeys(changes[:3]))
+        click.echo(f"  {len(changes):,} x {reason}: {some}{' ...' if len(changes) > 3 else ''}")
 
 
 def read_json(name: str, events: Iterable[Event]) -> dict[str, object]:
@@ -348,8 +349,8 @@ def books(folder: Path, *, as_json: bool) -> None:
             error(f"{name}: {broken}")
             continue
         steps = book.recipe.to_dict()
-        shown = f"{steps['splitter']} {steps['embedder']} {steps['store']} {steps['retriever']}"
-        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", readable(status.size_bytes), shown])
+        made = f"{steps['splitter']} {steps['embedder']} {steps['store']} {steps['retriever']}"
+        rows.append([name, f"{status.documents:,}", f"{status.chunks:,}", readable(status.size_bytes), made])
         found.append(status_json(status) | {"book": name})
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
