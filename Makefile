@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+PYTEST := $(BIN)/python -m pytest
 # Two OpenMP threads that spin on two busy cores can stall for minutes.
 TEST_ENV := OMP_WAIT_POLICY=passive
 
@@ -24,7 +25,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 # make test                 the fast tests, on all cores; those with models need the cores themselves
 # make test MARK=models     those that need weights; also: slow, server, "models or slow", or "" for all
 test: $(VENV)/installed-dev
-	$(TEST_ENV) $(BIN)/python -m pytest $(if $(filter undefined,$(origin MARK)),-n auto --dist worksteal,-m "$(MARK)")
+	$(TEST_ENV) $(PYTEST) $(if $(filter undefined,$(origin MARK)),-n auto --dist worksteal,-m "$(MARK)")
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

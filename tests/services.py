@@ -179,7 +179,9 @@ def leave(stream: Stream) -> None:
 @contextmanager
 def llama_server(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     """The address of a real server of llama.cpp, which speaks OpenAI's and Anthropic's protocol; its key in MY_KEY."""
-    server = Server(weights, {"context": 2048, "threads": 2, "parallel": 1, "gpu_layers": 0})
+    # Greedy: where a service is not told a temperature, its server would draw lots, and now and then say nothing.
+    sampling = {"temp": 0.0, "seed": 1}
+    server = Server(weights, {"context": 2048, "threads": 2, "parallel": 1, "gpu_layers": 0, "sampling": sampling})
     try:
         monkeypatch.setenv("MY_KEY", server.api_key)
         yield server.url()

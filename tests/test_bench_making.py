@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,11 +94,18 @@ class Writer(Quote):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, write: Write) -> Path:
-    files = [write(f"docs/{name.lower()}.md", story(name)) for name in NAMES]
-    with Book.open(tmp_path / "book", LIGHT, create=True) as book:
-        book.add(files)
-    return tmp_path / "book"
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A book of a story for each name; made once, as reading files takes processes."""
+    once = tmp_path_factory.getbasetemp() / "stories"
+    if not (once / "done").exists():
+        files = [once / f"{name.lower()}.md" for name in NAMES]
+        once.mkdir(exist_ok=True)
+        for file, name in zip(files, NAMES, strict=True):
+            file.write_text(story(name), encoding="utf-8")
+        with Book.open(once / "book", LIGHT, create=True) as book:
+            book.add(files)
+        (once / "done").touch()
+    return Path(shutil.copytree(once / "book", tmp_path / "book"))
 
 
 @pytest.fixture
@@ -107,7 +115,7 @@ def book(folder: Path) -> Iterator[Book]:
 
 
 def made(book: Book, out: Path, writer: Writer | None = None, *, n: int = 5, share: float = 0.0, seed: int = 1) -> Made:
-    book._models[Spec.parse("quote")] = writer or Writer()
+    book._opened.models[Spec.parse("quote")] = writer or Writer()
     return Maker(book, out, n, share, seed).run()
 
 
@@ -390,6 +398,21 @@ def test_a_file_that_was_moved_away_is_written_again_without_the_model(book: Boo
     out.unlink()
     assert made(book, out, writer := Writer()).questions == whole.questions
     assert not writer.asked
+
+
+def test_a_file_that_could_not_be_written_again_is_not_half_there(
+    book: Book, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    whole = made(book, out)
+    out.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("openbook.writing.os.fsync", full)
+        with pytest.raises(BookError, match="^The disk is full"):
+            made(book, out)
+    assert made(book, out).questions == whole.questions
 
 
 def test_a_full_disk_is_one_line_and_costs_nothing(book: Book, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

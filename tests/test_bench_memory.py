@@ -34,7 +34,7 @@ with Watch() as watch:
 def test_the_peak_holds_moments_and_children() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, text=True)
     start, before, after = map(int, done.stdout.split())
-    assert before - start == pytest.approx(60e6, rel=0.1)
+    assert before - start == pytest.approx(60e6, rel=0.2)  # the system may take pages back meanwhile
     assert start + 90e6 < after < before + 120e6  # with the child, which is small without what it holds
 
 
@@ -52,13 +52,14 @@ def watched_cards(folder: Path, listed: str) -> int:
     program.write_text(SMI.format(listed=listed, folder=folder), encoding="utf-8")
     program.chmod(0o755)
     watching = (
-        "import openbook.bench.memory as memory; memory.GRAPHICS_SECONDS = 0.01\n"
-        "with memory.Watch() as watch:\n    while not watch.peak.vram: pass\nprint(watch.peak.vram)"
+        "import time, openbook.machine, openbook.bench.memory as memory\n"
+        "memory.GRAPHICS_SECONDS, openbook.machine.ASK_SECONDS = 0.01, 300\n"
+        "with memory.Watch() as watch:\n    while not watch.peak.vram: time.sleep(0.01)\nprint(watch.peak.vram)"
     )
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     command = [sys.executable, "-c", watching]
     environment = {**os.environ, "PATH": path}
-    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, timeout=600)
     return int(done.stdout)
 
 

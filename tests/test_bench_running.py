@@ -6,10 +6,13 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,7 +253,7 @@ def test_folders_of_one_name_are_kept_apart(sweep: Path, write: Write, monkeypat
     write("other/sweep.toml", SWEEP)
     monkeypatch.chdir(other)
     runner = Runner(read_sweep(Path("sweep.toml")), "there")
-    (folder,) = runner._base.values()
+    (folder,) = runner._ready.base.values()
     with Book.open(folder) as book:
         assert len(book.documents) == 1
 
@@ -266,12 +269,38 @@ def test_stopping_a_comparison_says_that_it_goes_on(
     assert capsys.readouterr().err.endswith("Stopped. The same command goes on where it stopped.\n")
 
 
+WRITES = """
+CREATE TABLE written (key TEXT, question TEXT);
+CREATE TRIGGER of_results AFTER INSERT ON results BEGIN INSERT INTO written VALUES (new.key, new.question); END;
+CREATE TRIGGER of_stages AFTER INSERT ON stages BEGIN INSERT INTO written VALUES (new.key, ''); END;
+"""  # kept by SQLite itself: what is written a second time replaces the first, and would not be seen
+
+
 @pytest.mark.slow
 def test_two_comparisons_at_once_do_each_stage_once(sweep: Path, openbook_home: Path) -> None:
+    with Results(results_path()), closing(sqlite3.connect(results_path())) as database:
+        database.executescript(WRITES)
     command = ["-m", "openbook", "compare", sweep, "--json", "--name"]
     with running(*command, "one") as one, running(*command, "two") as two:
         said = [json.loads(process.communicate()[0]) for process in (one, two)]
-    assert said[0]["rows"] == said[1]["rows"]
+    with Results(results_path()) as results, closing(sqlite3.connect(results_path())) as database:
+        trials = results.run("one").trials
+        asked = database.execute("SELECT key, question FROM written WHERE question != ''").fetchall()
+        noted = [key for (key,) in database.execute("SELECT key FROM written WHERE question = ''")]
+    assert len(set(asked)) == len(asked) == 8 * len(QUESTIONS)  # four searches, and four that answer
+    assert {key for key, _ in asked} == {key for trial in trials for key in (trial.search_key, trial.answer_key)}
+    assert [noted.count(key) for key in {trial.index_key for trial in trials}] == [1, 1]
+    assert promised(said[0]) == promised(said[1])
+
+
+def promised(said: dict[str, Any]) -> dict[int, Any]:
+    """Of each row what two comparisons of the same share; the later one may have timed noisy speeds anew."""
+    found = {}
+    for row in said["rows"]:
+        index = {name: row["quantities"][name] for name in ("index", "disk", "index_ram")}
+        same = {name: row[name] for name in ("recipe", "varied", "state", "asked", "means", "interval", "p", "best")}
+        found[row["row"]] = same | {"index": index}
+    return found
 
 
 @pytest.mark.slow

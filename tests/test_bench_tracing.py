@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +16,18 @@ from boards import answered, kept, questions
 from contracts import Write
 from openbook.app.cli import run
 from openbook.bench.diagnosis.tracing import Lost, Tracer, Why
-from openbook.bench.diagnosis.why import index_folder
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.questions import Question, key_of, question_of
-from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.results import Results, RunRow, TrialRow, index_folder
 from openbook.bench.running import results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.stages import STAGES
 from openbook.book import Book
+from openbook.embedders.hashed import Hashed
 from openbook.llms.quote import Quote
 from openbook.recipe import Recipe
 from openbook.registry import Entry, entries
-from openbook.types import Message, Stream, Usage
+from openbook.types import Kind, Message, Stream, Usage, Vectors
 from test_readers_pdf import needs_tesseract, pdf, scanned
 
 TOWNS = [
@@ -377,6 +378,32 @@ def test_a_row_that_only_searches_is_told_too(bench: Bench) -> None:
     assert {step: len(names) for step, names in lost.by_step.items()} == {"rank": len(WALLS) - 3}
     tries = dict(lost.tries)
     assert tries["prompt=cited(passages=20)"] > tries["prompt=cited(passages=5)"] == 2
+
+
+def test_all_at_once_are_told_as_each_alone_and_each_is_embedded_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [*WALLS, "salt", "stop"]
+    bench.compare({**QUICK, "retriever": "hybrid"}, ask=asked, answers=False)
+    alone = {name: one for name, one in bench.whys(asked).items() if one.lost}
+    helping = [
+        dict.fromkeys(name for tried in one.tries if tried.sure for name in (tried.setting, *tried.also))
+        for one in alone.values()
+    ]
+    embedded: list[str] = []
+    embed = Hashed.embed
+
+    def noted(self: Hashed, texts: Sequence[str], kind: Kind) -> Vectors:
+        embedded.extend(texts)
+        return embed(self, texts, kind)
+
+    monkeypatch.setattr(Hashed, "embed", noted)
+    lost = bench.all()
+    assert {name: step for step, names in lost.by_step.items() for name in names} == {
+        name: one.lost for name, one in alone.items()
+    }
+    assert list(lost.tries) == Counter(name for names in helping for name in names).most_common()
+    assert len(embedded) == len(alone)
 
 
 # The command.

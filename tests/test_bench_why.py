@@ -123,7 +123,7 @@ def test_an_answer_that_is_not_in_its_gold_is_the_questions_fault(ask: Ask) -> N
 
 def test_a_gold_that_only_another_reader_or_cleaner_kept_is_told_apart(ask: Ask) -> None:
     """Its own index holds none of the gold's documents; the other row's index is gone, so all is taken to be there."""
-    from openbook.bench.diagnosis.why import index_folder
+    from openbook.bench.results import index_folder
     from openbook.documents import Documents
 
     (folder := index_folder("index1")).mkdir(parents=True)
@@ -157,4 +157,4 @@ def test_it_is_cheap_enough_for_every_answer_of_a_page(ask: Ask) -> None:
         began = time.process_time()
         for _ in range(1000):
             lost(scorer, scorer.run.trials[0], asked)
-    assert time.process_time() - began < 2.0  # measured: 0.1
+    assert time.process_time() - began < 10  # measured: 0.1

@@ -218,7 +218,7 @@ def test_vectors_of_another_version_of_the_embedder_are_refused(book: Book, fold
     book.close()
     manifest = book.folder / "book.toml"
     text = manifest.read_text(encoding="utf-8")
-    fingerprint = book._manifest.fingerprint
+    fingerprint = book._opened.manifest.fingerprint
     manifest.write_text(text.replace(fingerprint, "0" * len(fingerprint)), encoding="utf-8")
     with Book.open(book.folder) as again, pytest.raises(BookError, match="openbook rebuild"):
         again.search("fish")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +12,20 @@ import pytest
 from openbook import Book, Recipe
 from openbook.embedders.hashed import Hashed
 from openbook.errors import BookError, ModelError
-from processes import line_of, running, until
+from processes import PATIENCE, line_of, running, until
 
 MISSING = "e5-small is not here."
 RECIPE = Recipe().with_step("embedder", "hashed(dim=96)").with_step("llm", "quote")
 
 REBUILD = """
-import sys, time
+import sys
 from openbook import Book
 from openbook.embedders.hashed import Hashed
-folder, seconds, *embedders = sys.argv[1:]
+folder, *embedders = sys.argv[1:]
 embed = Hashed.embed
 def slow(self, texts, kind):
     print("embedding", flush=True)
-    time.sleep(float(seconds))
+    sys.stdin.readline()  # go on
     return embed(self, texts, kind)
 Hashed.embed = slow
 with Book.open(folder) as book:
@@ -61,6 +62,11 @@ class Searching:
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._search)
 
+    def once_more(self) -> None:
+        """Wait for a search that begins from now on."""
+        enough = self.searches + 2
+        until(lambda: self.searches >= enough)
+
     def __enter__(self) -> Searching:
         self._thread.start()
         return self
@@ -93,14 +99,19 @@ def test_a_book_is_searched_all_the_time_while_its_embedder_changes(book: Book, 
     before = stores(book)
     with Searching(book.folder, anew=anew) as searching:
         embedders = [f"hashed(dim={dim})" for dim in (64, 96, 32, 200)]
-        with running("-c", REBUILD, book.folder, "0.2", *embedders) as child:
-            out, _ = child.communicate()
-        switched = searching.searches
-        until(lambda: searching.searches > switched)
-    assert child.returncode == 0
-    assert out.count("switched") == 4
+        said = []
+        with running("-c", REBUILD, book.folder, *embedders, stdin=subprocess.PIPE) as child:
+            assert child.stdin is not None
+            while line := line_of(child):
+                said.append(line)
+                searching.once_more()
+                if line == "embedding":
+                    child.stdin.write("\n")
+                    child.stdin.flush()
+            assert child.wait(PATIENCE) == 0
+    assert said.count("switched") == 4
+    assert said.count("embedding") >= 4
     assert searching.wrong == []
-    assert switched > 4
     assert len(book.search("king number7", k=3)) == 3  # this opening follows too
     assert book.add([]).added == 0  # a search that opened a store just as it went may have left its folder
     assert len(stores(book)) == 1
@@ -111,7 +122,7 @@ def test_a_book_is_searched_all_the_time_while_its_embedder_changes(book: Book, 
 @pytest.mark.slow
 def test_a_rebuild_that_is_killed_leaves_the_old_embedder_serving_and_its_leftovers_go(book: Book) -> None:
     before, found = stores(book), book.search("king number7", k=3)
-    with running("-c", REBUILD, book.folder, "600", "hashed(dim=64)") as child:
+    with running("-c", REBUILD, book.folder, "hashed(dim=64)", stdin=subprocess.PIPE) as child:
         assert line_of(child) == "embedding"
         assert len(stores(book)) >= 1
         with Book.open(book.folder) as other:

@@ -39,7 +39,7 @@ def texts(tmp_path: Path) -> list[Path]:
 def pids(book: Book) -> dict[str, int]:
     """The process of each model of a book that runs one, by its spec."""
     found = {}
-    for spec, llm in book._models.items():
+    for spec, llm in book._opened.models.items():
         if isinstance(llm, LlamaCpp) and llm._client is not None and llm._client.server is not None:
             found[str(spec)] = llm._client.server.pid
     return found

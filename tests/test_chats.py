@@ -335,7 +335,7 @@ for part in chat.stream("How long was he inside?"):
 @pytest.mark.slow
 def test_a_kill_costs_the_turn_that_was_not_answered(book: Book) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(book.folder)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", KILLED, str(book.folder)], capture_output=True, text=True, check=False, timeout=600
     )
     assert killed.stdout == "kept\n"
     with book.chat("killed") as chat:

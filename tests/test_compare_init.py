@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def test_models_are_compared_where_there_are_two(book: Book, tmp_path: Path, mon
     table = tomllib.loads(start.models())
     assert table["vary"]["llm"] == ["quote", "llamacpp(model='smollm2-135m')"]
     assert table["run"]["answers"] is True
+
+
+def test_programs_are_told_where_the_sweep_is(book: Book, tmp_path: Path) -> None:
+    sweep, questions = tmp_path / "sweep.toml", tmp_path / "questions.jsonl"
+    result = run("compare", "init", "-b", str(book.folder), "-o", str(sweep), "--questions", str(questions), "--json")
+    assert json.loads(result.stdout) == {"file": str(sweep), "questions": str(questions), "questions_there": False}
+    assert sweep.exists()
 
 
 def test_a_file_that_is_there_is_not_written_over(book: Book, write: Write) -> None:

@@ -79,7 +79,7 @@ def test_it_is_said_before_anything_goes(book: str, speaker: Speaker, capsys: py
 def test_it_is_said_once_for_many_questions(
     book: str, speaker: Speaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("openbook.app.cli._questions", lambda: iter(["Who?", "What?", "Whom?"]))
+    monkeypatch.setattr("openbook.app.ask._questions", lambda: iter(["Who?", "What?", "Whom?"]))
     assert run(["ask", "-b", book, "--json", "--llm", remote(speaker)]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line)["remote"] for line in out.splitlines()] == [HOST] * 3

@@ -22,7 +22,7 @@ from openbook.llamacpp.server import Server
 from openbook.llms.llamacpp import LlamaCpp
 from openbook.machine import activity
 from openbook.types import Message, Usage
-from processes import ended, line_of, running, until
+from processes import ENDLESS, ended, line_of, running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -166,8 +166,8 @@ class TestFaults:
     ) -> None:
         assert answer(llm)  # its prompt is read: what comes from here on comes word by word
         with monkeypatch.context() as patch:
-            patch.setattr(clients, "STREAM_SILENT_SECONDS", 3.0)
-            stream = llm.stream(HELLO, 900)
+            patch.setattr(clients, "STREAM_SILENT_SECONDS", 15.0)  # a busy machine may say nothing for a second
+            stream = llm.stream(HELLO, 900, ENDLESS)
             next(stream)
             pid = pid_of(llm)
             os.kill(pid, signal.SIGSTOP)
@@ -177,7 +177,7 @@ class TestFaults:
         assert answer(llm)
 
     def test_a_file_cut_while_it_answers_is_said(self, llm: LlamaCpp, file: Path) -> None:
-        stream = llm.stream(HELLO, 900)
+        stream = llm.stream(HELLO, 900, ENDLESS)
         next(stream)
         os.truncate(file, 1000)
         with pytest.raises(ModelError, match=r"^[^\n]+(cut or written over meanwhile|written over while)[^\n]+$"):

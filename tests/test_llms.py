@@ -27,7 +27,7 @@ from openbook.models.gguf import read_header
 from openbook.prompts.citations import REFUSAL
 from openbook.prompts.cited import Cited
 from openbook.types import LLM, Chunk, Message, Passage, Stream, Usage
-from processes import PATIENCE, ended, left, line_of, running, runs
+from processes import ENDLESS, PATIENCE, ended, left, line_of, running, runs
 from speaking import Reply, Speaker, failure, probabilities, speaking, words
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -370,7 +370,7 @@ from openbook.types import Message
 llm = LlamaCpp(model=sys.argv[1], context=1024)
 llm.prepare()
 if sys.argv[2] == "answering":
-    stream = llm.stream([Message("user", "Count to a thousand.")], 900)
+    stream = llm.stream([Message("user", "Count to a thousand.")], 900, sys.argv[3])
     next(stream)
 forked = ""
 if sys.argv[2] == "forked":
@@ -432,11 +432,11 @@ class TestLlamaCpp(LLMContract):
         assert usage.prompt_tokens - usage.cached_tokens < 60
 
     def test_leaving_early_frees_the_model(self, warm: LlamaCpp) -> None:
-        stream = warm.stream(HELLO, 1500)
+        stream = warm.stream(HELLO, 1500, ENDLESS)
         next(stream)
         leave(stream)
         assert warm.client.server is not None
-        assert max(left(warm.client.server.url(), warm.client.server.api_key)) < 1000
+        assert max(left(warm.client.server.url(), warm.client.server.api_key)) < 1400
         assert answer(warm, HELLO, 2)[0]
 
     def test_half_a_character_in_a_question_is_no_crash(self, warm: LlamaCpp) -> None:
@@ -535,7 +535,7 @@ class TestLlamaCpp(LLMContract):
 
     @POSIX
     def test_a_server_that_dies_while_answering_is_one_line(self, fresh: LlamaCpp) -> None:
-        stream = fresh.stream(HELLO, 900)
+        stream = fresh.stream(HELLO, 900, ENDLESS)
         next(stream)
         os.kill(pid_of(fresh), signal.SIGSEGV)
         with pytest.raises(ModelError, match=r"ended while answering \(SIGSEGV\)\. Ask again[^\n]+$"):
@@ -545,7 +545,7 @@ class TestLlamaCpp(LLMContract):
     @POSIX
     @pytest.mark.parametrize("when", ["loading", "answering", "forked"])
     def test_the_server_ends_with_its_parent_killed(self, weights: Path, when: str) -> None:
-        with running("-c", PARENT, weights, when) as parent:
+        with running("-c", PARENT, weights, when, ENDLESS) as parent:
             pid, *forked = map(int, line_of(parent).split())
             parent.kill()
             try:

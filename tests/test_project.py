@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from openbook import registry
@@ -33,13 +34,30 @@ def test_every_component_and_command_is_in_the_docs() -> None:
         assert f"## openbook {name}" in commands
 
 
+def test_every_command_but_the_demo_speaks_json() -> None:
+    todo: list[tuple[str, click.Command]] = [("openbook", cli)]
+    silent = set()
+    for name, command in todo:  # grows meanwhile
+        below = command.commands if isinstance(command, click.Group) else {}
+        todo += [(f"{name} {one}", other) for one, other in below.items()]
+        if not below and not any("--json" in one.opts for one in command.params):
+            silent.add(name)
+    assert silent == {"openbook demo"}
+
+
 def test_every_link_in_the_docs_leads_somewhere() -> None:
     import re
 
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
-            if not target.startswith(("http://", "https://", "mailto:")):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, place in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?", page.read_text(encoding="utf-8")):
+            if target.startswith(("http://", "https://", "mailto:")):
+                continue
+            other = page.parent / target if target else page
+            assert other.exists(), f"{page.name} links to {target}"
+            if place:
+                heads = re.findall(r"^#+ (.+)", other.read_text(encoding="utf-8"), re.MULTILINE)
+                names = [re.sub(r"[^\w\s-]", "", head).strip().lower().replace(" ", "-") for head in heads]
+                assert place in names, f"{page.name} links to {target}#{place}"
 
 
 def test_a_module_is_not_longer_than_one_reading() -> None:
@@ -63,9 +81,25 @@ def test_the_example_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     assert "Net revenue by region" in result.stdout
 
 
-def test_every_command_in_the_docs_exists() -> None:
+def test_every_command_in_the_docs_exists_with_its_options() -> None:
     import re
+    import shlex
 
-    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
-        for name in re.findall(r"^\$ openbook ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
-            assert name in cli.commands, f"{page.name}: openbook {name}"
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(r"^(?:\$ |    )openbook ([a-z].*)", text, re.MULTILINE):
+            command: click.Command = cli
+            words = shlex.split(line, comments=True)
+            while isinstance(command, click.Group) and words:
+                if words[0] in command.commands:
+                    command = command.commands[words.pop(0)]
+                elif command.name == "compare":  # openbook compare sweep.toml
+                    command = command.commands["run"]
+                else:
+                    break
+            assert command is not cli, f"{page.name}: openbook {line}"
+            known = {name for one in command.params for name in one.opts} | {"--help"}
+            named = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+            assert named <= known, f"{page.name}: openbook {line}"
+        for script in re.findall(r"benchmarks/\w+\.\w+", text):
+            assert (ROOT / script).exists(), f"{page.name}: {script}"

@@ -412,7 +412,13 @@ class TestScans:
         program.write_text('#!/bin/sh\n[ "$1" = --list-langs ] && printf "List\\neng\\n" && exit\nexec sleep 30\n')
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-        monkeypatch.setattr(ocr, "SECONDS", 0.2)
+        run = ocr._run
+
+        def soon(command: list[str], picture: bytes) -> bytes:
+            monkeypatch.setattr(ocr, "SECONDS", 60 if "--list-langs" in command else 0.2)
+            return run(command, picture)
+
+        monkeypatch.setattr(ocr, "_run", soon)
         (part,) = unread(Pypdfium2(), scan)
         assert (part.source, part.reason.split(".")[0]) == (
             f"{scan}#page 2-3",

@@ -43,9 +43,11 @@ class Odd:
         what, _, rest = path.read_text().partition(" ")
         yield Document("before it", f"{path}#1")
         if what == "slowly":
-            for number in range(50):
+            number = 10
+            while not os.path.exists(rest):
                 time.sleep(0.1)
-                yield Document("now and then", f"{path}#{number + 10}")
+                yield Document("now and then", f"{path}#{number}")
+                number += 1
         elif what == "sleep":
             time.sleep(600)
         elif what == "memory":
@@ -61,7 +63,8 @@ class Odd:
             socket.create_connection(("127.0.0.1", int(rest)))
         elif what == "child":
             import pathlib, subprocess
-            pathlib.Path(rest).write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+            pathlib.Path(rest + ".part").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+            pathlib.Path(rest + ".part").rename(rest)
             time.sleep(600)
         elif what == "torn":
             for number in range(3, 20):  # the pipe is one of them
@@ -111,6 +114,9 @@ def told(folder: Path, *whats: str, limits: Limits | None = None) -> dict[str, l
     return found
 
 
+PATIENT = Limits(seconds=300)
+
+
 def texts(events: list[Event]) -> list[str]:
     return [event.text for event in events if isinstance(event, Document)]
 
@@ -142,16 +148,23 @@ def test_a_file_that_needs_too_much_memory_is_stopped(odd: Path) -> None:
 
 
 def test_a_file_that_takes_too_long_is_stopped_with_all_it_started(odd: Path) -> None:
-    child = f"child {odd / 'child'}"
-    found = told(odd, "sleep", child, "fine", limits=Limits(seconds=3))
-    for what in ("sleep", child):
-        assert "3 s passed" in end(found[what]).error
-    assert texts(found["fine"]) == ["before it", "after it"]
-    assert ended(int((odd / "child").read_text(encoding="utf-8")))
+    child = odd / "child"
+    with Reading("odd", "", PATIENT) as reading:
+        for what, there in (("sleep", odd), (f"child {child}", child)):
+            (odd / "0.txt").write_text(what, encoding="utf-8")
+            events = reading.read([Job(str(odd / "0.txt"))])
+            next(events)  # the file is being read: what it takes to start a worker is no part of this
+            until(there.exists)
+            reading._limits = Limits(seconds=1)
+            assert "1 s passed" in end([event for _, event in events]).error
+            reading._limits = PATIENT
+        (odd / "0.txt").write_text("fine", encoding="utf-8")
+        assert texts([event for _, event in reading.read([Job(str(odd / "0.txt"))])]) == ["before it", "after it"]
+    assert ended(int(child.read_text(encoding="utf-8")))
 
 
 def test_a_reader_that_dies_in_the_middle_of_a_word_costs_that_file_only(odd: Path) -> None:
-    found = told(odd, "torn", "fine", limits=Limits(seconds=300))
+    found = told(odd, "torn", "fine", limits=PATIENT)
     assert "breaks its reader" in end(found["torn"]).error
     assert texts(found["fine"]) == ["before it", "after it"]
 
@@ -177,7 +190,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_hash_yet(odd: Path) -> None
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    with Reading("auto", "", Limits(seconds=300)) as reading:
+    with Reading("auto", "", PATIENT) as reading:
         events = [event for _, event in reading.read([Job(str(tmp_path / "pipe.txt"))])]
     assert "is a pipe" in end(events).error
 
@@ -200,27 +213,39 @@ with Reading("odd", "") as reading:
 
 
 @pytest.mark.slow
-def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(odd: Path) -> None:
+def test_a_file_that_takes_too_long_is_stopped_while_another_one_is_read(
+    odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openbook.reading.cores", lambda: 2)
     (odd / "sleep.txt").write_text("sleep", encoding="utf-8")
-    (odd / "slowly.txt").write_text("slowly", encoding="utf-8")
-    with Reading("odd", "", Limits(seconds=3)) as reading:
-        ends = [
-            (Path(job.path).stem, bool(event.error))
-            for job, event in reading.read([Job(str(odd / "sleep.txt")), Job(str(odd / "slowly.txt"))])
-            if isinstance(event, End)
-        ]
+    (odd / "slowly.txt").write_text(f"slowly {odd / 'enough'}", encoding="utf-8")  # as long as the other one is read
+    ends, begun = [], set[str]()
+    with Reading("odd", "", PATIENT) as reading:
+        for job, event in reading.read([Job(str(odd / "sleep.txt")), Job(str(odd / "slowly.txt"))]):
+            begun.add(job.path)
+            if len(begun) == 2:
+                reading._limits = Limits(seconds=10)  # it says something every tenth of a second
+            if isinstance(event, End):
+                ends.append((Path(job.path).stem, bool(event.error)))
+                (odd / "enough").touch()
+                reading._limits = PATIENT
+                begun.clear()
     assert ends == [("sleep", True), ("slowly", False)]
 
 
 @pytest.mark.slow
-def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path) -> None:
+def test_a_slow_parent_is_not_taken_for_a_slow_worker(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openbook.reading.cores", lambda: 1)
     for number in range(30):
         (odd / f"{number}.txt").write_text("fine", encoding="utf-8")
-    with Reading("odd", "", Limits(seconds=3)) as reading:
+    with Reading("odd", "", PATIENT) as reading:
         events = reading.read(Job(str(odd / f"{number}.txt")) for number in range(30))
         next(events)
-        time.sleep(3.5)
-        assert not [event for _, event in events if isinstance(event, End) and event.error]
+        reading._limits = Limits(seconds=3)  # only for the pause: how fast a worker reads is no part of this
+        time.sleep(4.5)
+        said = [next(events)]
+        reading._limits = PATIENT
+        assert not [event for _, event in (*said, *events) if isinstance(event, End) and event.error]
 
 
 def test_a_reader_cannot_reach_the_network(odd: Path) -> None:
@@ -370,8 +395,8 @@ class TestFind:
 class TestBombs:
     """Each is stopped within its limit with a line, in little memory."""
 
-    def read(self, path: Path) -> End:
-        with Reading("auto", "", Limits(seconds=10, memory_mb=1024)) as reading:
+    def read(self, path: Path, seconds: float = 10) -> End:
+        with Reading("auto", "", Limits(seconds, memory_mb=1024)) as reading:
             events = [event for _, event in reading.read([Job(str(path))])]
         last = end(events)
         assert "\n" not in last.error
@@ -381,7 +406,7 @@ class TestBombs:
         path = tmp_path / "sparse.txt"
         with path.open("wb") as file:
             file.truncate(4 << 30)
-        assert "looks binary" in self.read(path).error
+        assert "looks binary" in self.read(path, 300).error
 
     @pytest.mark.slow
     def test_a_pdf_of_seven_kilobytes_that_is_a_gigabyte(self, tmp_path: Path) -> None:

@@ -160,14 +160,14 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 
 def test_a_book_gives_it_the_model_that_answers(book: Book) -> None:
-    book._models[book.recipe.llm] = Judge()
+    book._opened.models[book.recipe.llm] = Judge()
     assert [one.chunk.text for one in book.search("Where was Jonah?", 1)] == ["Jonah was in a whale."]
 
 
 def test_a_recipe_may_name_another_model_for_it(book: Book) -> None:
     spec = "llm-rerank(margin=100.0, llm='quote(passages=1)')"
     with Book.open(book.folder, book.recipe.with_step("refiners", spec)) as other:
-        judge = other._models[Spec.parse("quote(passages=1)")] = Judge()
+        judge = other._opened.models[Spec.parse("quote(passages=1)")] = Judge()
         assert [one.chunk.text for one in other.search("Where was Jonah?", 1)] == ["Jonah was in a whale."]
         assert other.llm is not judge
 

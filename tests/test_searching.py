@@ -85,7 +85,7 @@ def test_a_book_that_is_deleted_meanwhile_is_one_line(book: Book) -> None:
 
 def test_words_are_found_without_the_embedder_in_any_language(book: Book) -> None:
     manifest = book.folder / "book.toml"
-    fingerprint = book._manifest.fingerprint
+    fingerprint = book._opened.manifest.fingerprint
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace(fingerprint, "0" * len(fingerprint)), encoding="utf-8")
     question = "Wer wurde von einem großen Fisch verschluckt, war es vielleicht Jonah?"

@@ -411,5 +411,5 @@ class run_python:  # noqa: N801
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def wait_for_success(self) -> None:
-        said, _ = self.process.communicate(timeout=60)
+        said, _ = self.process.communicate(timeout=600)
         assert self.process.returncode == 0, said

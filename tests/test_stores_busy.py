@@ -71,7 +71,7 @@ def test_a_search_meets_no_error_and_misses_nothing_while_another_process_change
     assert added == set(range(BATCHES))
     assert len(store) == sum(store.counts().values()) == count + BATCHES * BATCH - 3 * (count // 50)
     assert len(seconds) > 10
-    assert np.median(seconds) < 1  # far from it: so that waiting for the writer would be noticed
+    assert np.median(seconds) < 30  # far from it, and far from waiting until the writer has ended
 
 
 def said_by(script: str, folder: Path) -> Iterator[list[tuple[str, int]]]:

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -36,6 +35,7 @@ from openbook.indexing import Added, Indexer, disk_errors
 from openbook.languages import commonest, unsuited
 from openbook.lock import locked
 from openbook.manifest import NAME, READING, Manifest, name_of, refuse_other_files, refuse_other_vectors, store_folder
+from openbook.opened import Opened, open_store
 from openbook.readers import PROGRAMS, known
 from openbook.reading import Limits, Reading
 from openbook.recipe import Recipe, Spec, digest
@@ -75,13 +75,7 @@ class Book:
     def __init__(self, folder: Path, manifest: Manifest, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
-        self._manifest = manifest
-        self._stamp = 0  # of book.toml when it was last read
-        self._opening = RLock()  # over what is opened on first use
-        self._documents: Documents | None = None
-        self._store: Store | None = None
-        self._embedder: Embedder | None = None
-        self._models: dict[Spec, LLM] = {}
+        self._opened = Opened(folder, manifest)
 
     @classmethod
     def open(cls, folder: str | Path, recipe: Recipe | None = None, *, create: bool = False) -> Book:
@@ -129,23 +123,18 @@ class Book:
 
     def close(self) -> None:
         """End the model and let go of files. Closing twice is allowed; a later call opens them again."""
-        for part in (*self._models.values(), self._store, self._documents):
-            if part is not None:
-                part.close()
-        self._models.clear()
-        self._store = self._documents = None
+        self._opened.close()
 
     # What the book is made of, each opened on first use.
 
     @property
     def documents(self) -> Documents:
-        """The documents of this book."""
-        with self._opening:
-            if self._documents is None:
-                if not (self.folder / "documents.db").exists():
-                    raise BookError(f"{self.folder} has lost its documents.db. Add the documents to a new book.")
-                self._documents = Documents(self.folder / "documents.db")
-            return self._documents
+        """The documents of this book.
+
+        Raises:
+            BookError: Their file is gone.
+        """
+        return self._opened.documents
 
     @property
     def embedder(self) -> Embedder:
@@ -154,28 +143,12 @@ class Book:
         Raises:
             BookError: This openbook's embedder of that name makes other vectors.
         """
-        with self._opening:
-            if self._embedder is None:
-                embedder: Embedder = registry.make("embedder", self._manifest.recipe.embedder)
-                if embedder.fingerprint != self._manifest.fingerprint:
-                    raise BookError(
-                        f"The vectors of this book were made by another version of {self._manifest.recipe.embedder}. "
-                        f"Make them again with: openbook rebuild -b {name_of(self.folder)}"
-                    )
-                self._embedder = embedder
-            return self._embedder
+        return self._opened.embedder
 
     @property
     def store(self) -> Store:
         """Where this book's chunks are."""
-        with self._opening:
-            if self._store is None:
-                self._store = self._open_store(self._manifest.recipe, self._manifest.store, self._manifest.dim)
-            return self._store
-
-    def _open_store(self, recipe: Recipe, name: str, dim: int) -> Store:
-        store: Store = registry.make("store", recipe.store, folder=self.folder / name, dim=dim)
-        return store
+        return self._opened.store
 
     @property
     def llm(self) -> LLM:
@@ -184,10 +157,7 @@ class Book:
 
     def model(self, spec: Spec) -> LLM:
         """The model of a spec: one for all the steps that name it."""
-        with self._opening:
-            if spec not in self._models:
-                self._models[spec] = registry.make("llm", spec)
-            return self._models[spec]
+        return self._opened.model(spec)
 
     @property
     def prompt(self) -> Prompt:
@@ -209,7 +179,7 @@ class Book:
             ReadError: A path does not exist; nothing was added.
             BookError: The disk is full, or the book is damaged.
         """
-        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
+        found, recipe, limits = find(paths, known, self.folder), self._opened.manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with self._changing(report):
             with Reading(steps["reader"], steps["cleaners"], limits) as reading:
@@ -219,7 +189,7 @@ class Book:
 
     def estimate(self, paths: str | Path | Iterable[str | Path], *, limits: Limits | None = None) -> Estimate:
         """What `add` of these would come to: files, chunks, seconds, disk. Costs a second or two, changes nothing."""
-        found, recipe, limits = find(paths, known, self.folder), self._manifest.recipe, limits or Limits()
+        found, recipe, limits = find(paths, known, self.folder), self._opened.manifest.recipe, limits or Limits()
         steps = recipe.to_dict()
         with Reading(steps["reader"], steps["cleaners"], limits) as reading:
             return self._indexer(recipe, self.store, self.embedder, None, limits).estimate(found, reading)
@@ -243,7 +213,7 @@ class Book:
             retrying=digest(reading, [name for name in PROGRAMS if shutil.which(name)], repr(limits)),
             partial=self.folder / "partial",
             report=report,
-            former=self.store if embedder.fingerprint == self._manifest.fingerprint else None,
+            former=self.store if embedder.fingerprint == self._opened.manifest.fingerprint else None,
         )
 
     def remove(self, names: Sequence[str], *, report: Report | None = None) -> list[str]:
@@ -271,20 +241,20 @@ class Book:
         recipe = recipe or self.recipe
         registry.check_recipe(recipe)
         embedder: Embedder = registry.make("embedder", recipe.embedder)
-        name = store_folder(recipe, embedder.fingerprint, avoid=self._manifest.store)
+        name = store_folder(recipe, embedder.fingerprint, avoid=self._opened.manifest.store)
         with self._changing(report), disk_errors(self.folder / NAME):
             shutil.rmtree(self.folder / name, ignore_errors=True)  # a rebuild that was killed
-            store = self._open_store(recipe, name, embedder.dim)
+            store = open_store(self.folder, recipe, name, embedder.dim)
             try:
                 count = self._indexer(recipe, store, embedder, report).rebuild()
                 store.optimize(commonest(self.documents.languages()))
             finally:
                 store.close()
-            old = self._manifest.store
-            self._manifest = Manifest(recipe, embedder.fingerprint, embedder.dim, name, openbook.__version__)
-            self._manifest.write(self.folder)
-            self.store.close()
-            self._store, self._embedder, self.recipe = None, None, recipe
+            old = self._opened.manifest.store
+            manifest = Manifest(recipe, embedder.fingerprint, embedder.dim, name, openbook.__version__)
+            manifest.write(self.folder)
+            self._opened.rebuilt(manifest)
+            self.recipe = recipe
             shutil.rmtree(self.folder / old, ignore_errors=True)
         return count
 
@@ -294,13 +264,13 @@ class Book:
         Documents that are damaged themselves are read again from their files, where these still are.
         """
         with self._changing(report):
-            splitter = _splitter(self._manifest.recipe, self.embedder)
+            splitter = _splitter(self._opened.manifest.recipe, self.embedder)
             found = checking.check(self.documents, self.store, splitter, report)
             if not repair or found.sound:
                 return found
             with disk_errors(self.folder / NAME):
                 files = checking.drop(found, self.documents, self.store)
-                indexer = self._indexer(self._manifest.recipe, self.store, self.embedder, report)
+                indexer = self._indexer(self._opened.manifest.recipe, self.store, self.embedder, report)
                 wrong = found.wrong - found.damaged
                 indexer.repair(wrong)
                 self.documents.forget(wrong)
@@ -312,21 +282,21 @@ class Book:
     def keep_recipe(self) -> None:
         """Make this opening's recipe the book's own: retriever, refiners, prompt, llm from now on."""
         with self._changing(None), disk_errors(self.folder / NAME):
-            self._manifest = replace(self._manifest, recipe=self.recipe)
-            self._manifest.write(self.folder)
+            self._opened.manifest = replace(self._opened.manifest, recipe=self.recipe)
+            self._opened.manifest.write(self.folder)
 
     @contextmanager
     def _changing(self, report: Report | None) -> Generator[None]:
         """Hold the book's lock, on a book without leftovers of a change that was killed."""
         with disk_errors(self.folder / NAME), locked(self.folder, report):
             current = Manifest.read(self.folder)
-            if current.store != self._manifest.store:
+            if current.store != self._opened.manifest.store:
                 raise BookError("The book was rebuilt meanwhile. Run the command again.")
-            self._follow_rebuild()
+            self._opened.follow()
             if pending := self.documents.pending():
                 self.store.remove(pending)
                 self.documents.forget(pending)
-            live = {self._manifest.store}
+            live = {self._opened.manifest.store}
             for leftover in self.folder.glob("store-*"):
                 if leftover.name not in live:
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -357,18 +327,18 @@ class Book:
     def _asked(self, question: str, where: str, work: Callable[[Search], T], also: Sequence[str]) -> tuple[Search, T]:
         """A search and what some work makes of it: once more where a rebuild took the store away meanwhile."""
         while True:
-            self._follow_rebuild()
-            stamp = self._stamp
+            self._opened.follow()
+            stamp = self._opened.stamp
             try:
                 search = self._search(well_formed(question), where, also)
                 found = work(search)
             except (BookError, OSError, ValueError):  # the vector of a new embedder does not fit an old store
-                self._follow_rebuild()
-                if stamp == self._stamp:
+                self._opened.follow()
+                if stamp == self._opened.stamp:
                     raise
                 continue
-            self._follow_rebuild()
-            if stamp == self._stamp:  # no other thread has seen one either
+            self._opened.follow()
+            if stamp == self._opened.stamp:  # no other thread has seen one either
                 return search, found
 
     def _refuse_empty(self) -> None:
@@ -389,8 +359,8 @@ class Book:
 
     def _given(self, name: str, spec: Spec) -> Any:
         """What a component needs of the book: its part of that name, or the model that the component's spec names."""
-        chosen = str(spec.options.get(name, ""))
-        return self.model(registry.llm_spec(chosen)) if name == "llm" and chosen else getattr(self, name)
+        chosen = registry.chosen_llm(spec) if name == "llm" else None
+        return self.model(chosen) if chosen else getattr(self, name)
 
     def explain(self, question: str, k: int = PASSAGES, *, passage: str = "", where: str = "") -> Explanation:
         """Each step of a search with its ranks and scores, and what became of a passage that should be found.
@@ -411,21 +381,6 @@ class Book:
         if not found:
             raise BookError(f"No document fits {where!r}. What is known: openbook status -v -b {name_of(self.folder)}")
         return found
-
-    def _follow_rebuild(self) -> None:
-        """Go on with a new store where another process may have rebuilt this book."""
-        path = self.folder / NAME
-        with self._opening:
-            if (stamp := path.stat().st_mtime_ns if path.exists() else -1) == self._stamp:
-                return
-            manifest = Manifest.read(self.folder)
-            # A store of the same name may be another one: rebuilt with another recipe, and then with this one again.
-            if (self._stamp or manifest.store != self._manifest.store) and self._store is not None:
-                self._store.close()
-                self._store = None
-            if manifest.fingerprint != self._manifest.fingerprint:
-                self._embedder = None
-            self._manifest, self._stamp = manifest, stamp
 
     def stream(
         self, question: str, *, where: str = "", max_tokens: int = MAX_ANSWER_TOKENS, history: Sequence[Message] = ()
@@ -470,7 +425,7 @@ class Book:
 
     def readable(self, names: Sequence[str] = (), *, where: str = "") -> Readable:
         """What `summarize` and `ask_all` read: the documents of these names, or that fit a condition, or all."""
-        self._follow_rebuild()
+        self._opened.follow()
         named, _ = self.documents.named(map(well_formed, names), name_of(self.folder))
         within = set(named.values()) if names else self._within(where) if where else None
         known = Remembered(self.folder, str(fingerprint(self.recipe.llm)))
@@ -493,7 +448,7 @@ class Book:
 
     def status(self) -> Status:
         """What the book holds."""
-        return status(self.folder, self._manifest, self.documents, self.store)
+        return status(self.folder, self._opened.manifest, self.documents, self.store)
 
 
 def _splitter(recipe: Recipe, embedder: Embedder) -> Splitter:

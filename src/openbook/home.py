@@ -24,6 +24,11 @@ def books_folder() -> Path:
     return home() / "books"
 
 
+def comparisons_folder() -> Path:
+    """Where what comparisons measured lies, and the indexes they made."""
+    return home() / "comparisons"
+
+
 def models_folder() -> Path:
     """Where pulled weights lie."""
     return home() / "models"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import tomllib
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from openbook.errors import BookError
 from openbook.recipe import Recipe, digest
+from openbook.writing import write
 
 NAME = "book.toml"
 MADE_OF = ("splitter", "embedder", "store")  # changing one of these makes what the store holds wrong
@@ -36,12 +36,7 @@ class Manifest:
             f"[embedder]\nfingerprint = {json.dumps(self.fingerprint)}\ndim = {self.dim}\n\n"
             f"[recipe]\n{self.recipe.to_toml()}"
         )
-        temporary = folder / f"{NAME}.{os.getpid()}.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / NAME)
+        write(folder / NAME, text)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

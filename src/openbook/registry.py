@@ -141,6 +141,12 @@ def llm_spec(text: str) -> Spec:
     return Spec("llamacpp", {"model": text})
 
 
+def chosen_llm(spec: Spec) -> Spec | None:
+    """The model that a component asks because its spec says so, by the option `llm`; None where it says none."""
+    text = spec.options.get("llm")
+    return llm_spec(str(text)) if text else None
+
+
 def check(kind: str, spec: Spec) -> dict[str, Value]:
     """All options of a spec with defaults filled in.
 

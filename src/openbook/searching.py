@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openbook import registry
@@ -52,6 +52,7 @@ class Search:
     given: Callable[[str, Spec], Any]  # what a refiner needs, by name, and the spec that may choose it
     within: Collection[str] | None = None
     also: Sequence[str] = ()  # what else is searched for, its passages put together with the question's
+    vectors: dict[str, Vectors] = field(default_factory=dict)  # of texts that were embedded already
 
     def __post_init__(self) -> None:
         self.embedding = 0.0  # seconds
@@ -73,10 +74,11 @@ class Search:
 
     def embed(self, text: str) -> Vectors:
         """The vector of a question, of shape (dim,)."""
-        began = time.perf_counter()
-        vector: Vectors = self.embedder().embed([text], "query")[0]
-        self.embedding += time.perf_counter() - began
-        return vector
+        if text not in self.vectors:
+            began = time.perf_counter()
+            self.vectors[text] = self.embedder().embed([text], "query")[0]
+            self.embedding += time.perf_counter() - began
+        return self.vectors[text]
 
     def match(self, count: int) -> list[Passage]:
         """What the words of the question alone find."""

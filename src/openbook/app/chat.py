@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from openbook.app.opening import open_book, recipe_with, with_llm
-from openbook.app.options import book_option, json_option, set_option, verbose_option, where_option
+from openbook.app.options import USER_ERROR, book_option, json_option, set_option, verbose_option, where_option
 from openbook.errors import BookError, OpenbookError
 from openbook.text import well_formed
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from openbook.chatting import Chat
 
 LATEST = "latest"
-USER_ERROR = 1
 
 HELP = """\
 /sources       the passages of the last answer, with their text
@@ -237,6 +236,7 @@ class Session:
         from openbook.app import show
         from openbook.chats import markdown
         from openbook.home import absolute
+        from openbook.writing import write
 
         if not name:
             raise BookError("Name the file to write, such as: /save talk.md")
@@ -246,9 +246,7 @@ class Session:
         if path.exists():
             raise BookError(f"{path} is there already. Name another file.")
         try:
-            path.write_text(
-                well_formed(markdown(self.talk.turns, f"{self.book.folder.name}: {self.talk.name}")), "utf-8"
-            )
+            write(path, well_formed(markdown(self.talk.turns, f"{self.book.folder.name}: {self.talk.name}")))
         except OSError as error:
             raise BookError(f"{path} cannot be written: {error.strerror}.") from error
         if self.as_json:

@@ -142,12 +142,13 @@ def report(
     from openbook.bench.constraints import constraints
     from openbook.bench.report.page import page
     from openbook.errors import BookError
+    from openbook.writing import write
 
     with _results() as results:
         text = page(results, run, headline, against, constraints(fit), texts=not without_texts)
         path = out or Path(f"{_file_name(results.run(run).name)}.html")
     try:
-        path.write_text(text, encoding="utf-8")
+        write(path, text)
     except OSError as error:
         raise BookError(f"Cannot write {path}: {error.strerror}. Name another file: -o FILE") from error
     if as_json:
@@ -239,8 +240,7 @@ def _board(run: str, headline: str, against: int, fit: str) -> Board:
 
 @contextmanager
 def _results() -> Generator[Results]:
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
+    from openbook.bench.results import Results, results_path
 
     with Results(results_path()) as results:
         yield results

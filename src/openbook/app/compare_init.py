@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from openbook.app.opening import open_book
-from openbook.app.options import book_option
+from openbook.app.options import book_option, json_option
 
 
 @click.command("init")
@@ -20,12 +20,15 @@ from openbook.app.options import book_option
     help="The questions to compare by.  [default: BOOK-questions.jsonl]",
 )
 @click.option("--models", is_flag=True, help="Compare the models that are here, by the book's own search.")
-def compare_init(folder: Path, out: Path, questions: Path | None, models: bool) -> None:
+@json_option
+def compare_init(folder: Path, out: Path, questions: Path | None, models: bool, as_json: bool) -> None:
     """Write a first sweep for a book: its documents, its recipe as the baseline, what to vary first."""
+    from openbook.app import show
     from openbook.bench.starting import Start
     from openbook.errors import BookError
     from openbook.home import absolute
     from openbook.text import well_formed
+    from openbook.writing import write
 
     if out.exists():
         raise BookError(f"{out} is there already. Name another file: -o FILE")
@@ -34,9 +37,12 @@ def compare_init(folder: Path, out: Path, questions: Path | None, models: bool) 
         start = Start(book, absolute(questions), absolute(out))
         text = start.models() if models else start.search()
     try:
-        out.write_text(well_formed(text), encoding="utf-8")
+        write(out, well_formed(text))
     except OSError as error:
         raise BookError(f"Cannot write {out}: {error.strerror}. Name another file: -o FILE") from error
+    if as_json:
+        show.as_json({"file": str(out), "questions": str(questions), "questions_there": questions.exists()})
+        return
     click.echo(str(out))
     if not questions.exists():
         click.echo(f"{questions} is not there yet. Have some written: openbook questions make --help", err=True)

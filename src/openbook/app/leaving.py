@@ -76,7 +76,7 @@ class Leaving:
         models = [(step, spec) for step in ("refiners", "rewriter", "llm") for spec in recipe.specs(step)]
         for step, spec in models:
             if step == "refiners" or answers:
-                chosen = spec if step == "llm" else registry.llm_spec(str(spec.options.get("llm", "") or recipe.llm))
+                chosen = spec if step == "llm" else registry.chosen_llm(spec) or recipe.llm
                 if step == "llm" or "llm" in registry.needs(step, spec.name):
                     self.say("The questions and the passages found for them", registry.make("llm", chosen).remote)
 
@@ -88,5 +88,4 @@ def embedder_host(recipe: Recipe) -> str:
 
 
 def _model(book: Book, spec: Spec) -> str:
-    chosen = str(spec.options.get("llm", ""))
-    return book.model(registry.llm_spec(chosen) if chosen else book.recipe.llm).remote
+    return book.model(registry.chosen_llm(spec) or book.recipe.llm).remote

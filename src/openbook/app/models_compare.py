@@ -82,6 +82,7 @@ def write(path: Path, found: list[Compared]) -> None:
     from openbook.errors import ModelError
     from openbook.models.catalogue import readable
     from openbook.models.picture import Column, bars
+    from openbook.writing import write as write_file
 
     columns = [
         Column("size", [readable(one.size_bytes) for one in found], [one.size_bytes for one in found]),
@@ -99,6 +100,6 @@ def write(path: Path, found: list[Compared]) -> None:
         ),
     ]
     try:
-        path.write_text(bars([one.name for one in found], columns), encoding="utf-8")
+        write_file(path, bars([one.name for one in found], columns))
     except OSError as error:
         raise ModelError(f"Cannot write {path}: {error.strerror or error}. Name another file.") from error

@@ -13,6 +13,8 @@ from openbook.home import absolute, books_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+USER_ERROR = 1  # the exit code where something is wrong that the user can act on
+
 
 class BookFolder(click.ParamType[Path]):
     """`-b NAME` is a book under the home folder, `-b ./folder` a folder anywhere."""

@@ -9,9 +9,7 @@ from typing import Any
 import click
 
 from openbook.app.opening import open_book, with_llm
-from openbook.app.options import BookFolder, Sorted, book_option, json_option
-
-USER_ERROR = 1
+from openbook.app.options import USER_ERROR, BookFolder, Sorted, book_option, json_option
 
 
 class Share(click.FloatRange):

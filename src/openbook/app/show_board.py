@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from openbook.app import show
-from openbook.bench.board import Board, Line, numbered
+from openbook.bench.board import Board, Line, measured, numbered
 from openbook.bench.labels import factors
-from openbook.bench.quantities import QUANTITIES, p_value, written
+from openbook.bench.quantities import QUANTITIES, written, written_p
 
 WIDTH, LEAST = 100, 80  # columns where no terminal says how many it has, and those that are counted on
 LONG = 20  # characters of an option; longer ones stand below the table when there is no room
@@ -109,11 +109,8 @@ def _print(found: Board, lines: Sequence[Line], *, wide: bool) -> None:
 
 
 def _columns(found: Board, lines: Sequence[Line]) -> list[Column]:
-    measures = list(dict.fromkeys([found.headline, *(name for line in lines for name in line.means)]))
+    measures, quantities = measured(found, lines)
     heads, values = factors([line.trial.recipe for line in lines])
-    quantities = [name for name in QUANTITIES if any(name in line.quantities for line in lines)]
-    if not any(line.quantities.get("cost") for line in lines):
-        quantities = [name for name in quantities if name != "cost"]
     columns = [
         Column("row", tuple(_marked(line) for line in lines), fixed=True),
         *(
@@ -122,7 +119,7 @@ def _columns(found: Board, lines: Sequence[Line]) -> list[Column]:
         ),
         Column("95 %", tuple(_interval(line) for line in lines), fixed=True),
         Column("diff", tuple(_difference(line) for line in lines), fixed=True),
-        Column("p", tuple(EMPTY if one.p is None else p_value(one.p) for one in lines), fixed=True),
+        Column("p", tuple(EMPTY if one.p is None else written_p(one.p) for one in lines), fixed=True),
         *(Column(QUANTITIES[name].label, tuple(_quantity(name, line) for line in lines)) for name in quantities),
         *(Column(head, tuple(row[number] for row in values), fixed=True) for number, head in enumerate(heads)),
     ]  # fmt: skip

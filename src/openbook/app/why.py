@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,8 +32,7 @@ def why(words: tuple[str, ...], as_json: bool) -> None:
     from openbook.app import show
     from openbook.app.leaving import Leaving, embedder_host
     from openbook.bench.diagnosis.tracing import Tracer
-    from openbook.bench.results import Results
-    from openbook.bench.running import results_path
+    from openbook.bench.results import Results, results_path
     from openbook.bench.scoring import Scorer
     from openbook.recipe import Recipe
 
@@ -139,7 +139,6 @@ def _show(run: RunRow, trial: TrialRow, found: Why, said: dict[str, Any]) -> Non
 
 def _show_lost(run: RunRow, trial: TrialRow, lost: Lost) -> None:
     from openbook.app import show
-    from openbook.bench.diagnosis.tracing import ids
 
     total = sum(map(len, lost.by_step.values()))
     parts = ", ".join(f"{len(found)} {step}" for step, found in lost.by_step.items())
@@ -148,7 +147,7 @@ def _show_lost(run: RunRow, trial: TrialRow, lost: Lost) -> None:
     asked = show.count(lost.asked, "question")
     click.secho(f"Of {asked} {total:,} lost{f': {parts}' if parts else ''}{unknown}.\n", bold=True)
     if lost.by_step:
-        show.table([[step, str(len(found)), ids(found, SHOWN)] for step, found in lost.by_step.items()])
+        show.table([[step, str(len(found)), _ids(found)] for step, found in lost.by_step.items()])
     if lost.tries:
         click.echo("\nWhat may win some of them, and lose others: compare it, as a line of [vary].")
         for setting, count in lost.tries[:SHOWN]:
@@ -156,6 +155,11 @@ def _show_lost(run: RunRow, trial: TrialRow, lost: Lost) -> None:
     if total:
         first = next(iter(lost.by_step.values()))[0]
         click.echo(f"\nOne of them step by step: openbook why {run.name} {trial.number} {first}")
+
+
+def _ids(found: Sequence[str]) -> str:
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more
 
 
 def _head_json(run: RunRow, trial: TrialRow) -> dict[str, Any]:

@@ -252,6 +252,13 @@ def _fronted(lines: Sequence[Line], headline: str) -> list[Line]:
     return [replace(line, front=found.get(line.trial.number)) for line in lines]
 
 
+def measured(found: Board, lines: Sequence[Line]) -> tuple[list[str], list[str]]:
+    """Names of the measures and of the quantities that some of these rows have; the cost only where one is paid."""
+    measures = list(dict.fromkeys([found.headline, *(name for line in lines for name in line.means)]))
+    has = {name for line in lines for name, value in line.quantities.items() if name != "cost" or value}
+    return measures, [name for name in QUANTITIES if name in has]
+
+
 def point(line: Line, headline: str) -> tuple[float | None, float | None, float | None]:
     """Quality, speed and memory of a row, more is better: seconds of an answer, of a search where none is asked for."""
     seconds, ram = line.quantities.get("answer" if line.trial.answer_key else "search"), line.quantities.get("ram")

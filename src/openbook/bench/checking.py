@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from openbook.bench.gold import Stretch, documents_of, resolve, score
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, alike
 from openbook.bench.statistics import SURE
 from openbook.book import Book
 from openbook.judging import plain
 from openbook.text import count
 
-ALIKE = 0.8  # of the words of two questions are the same: they ask one thing twice
 FEW = 100  # questions: with fewer, ten points are not found
 DIFFER = 0.2  # of the questions are judged otherwise by another recipe
 CEILING = 0.97  # of the questions answered by words alone: no recipe can be better
@@ -63,7 +62,7 @@ def _doubled(questions: Sequence[Question]) -> Iterator[Finding]:
     for one in questions:
         words = set(plain(one.text).split())
         for other, others in seen:
-            if words and len(words & others) >= ALIKE * len(words | others):
+            if alike(words, others):
                 yield Finding(one.id, f"asks what {other} asks")
                 break
         seen.append((one.id, words))

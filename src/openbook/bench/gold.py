@@ -102,7 +102,7 @@ def _stretches(gold: Gold, document_id: str, document: Document) -> list[Stretch
     if not (gold.quote.strip() or gold.place or gold.end):
         return [Stretch(document_id, 0, size, whole=True)] if size else []
     if gold.quote.strip():
-        spans = [match.span() for match in _pattern(gold.quote).finditer(document.text)]
+        spans = [match.span() for match in pattern(gold.quote).finditer(document.text)]
     elif gold.place:
         spans = _of_place(gold.place, document)
     else:
@@ -111,7 +111,8 @@ def _stretches(gold: Gold, document_id: str, document: Document) -> list[Stretch
 
 
 @lru_cache(maxsize=4096)
-def _pattern(quote: str) -> re.Pattern[str]:
+def pattern(quote: str) -> re.Pattern[str]:
+    """Where a quote stands: its words, but for white space and case."""
     return re.compile(r"\s+".join(map(re.escape, quote.split())), re.IGNORECASE)
 
 

@@ -40,6 +40,11 @@ def _of_step(texts: Sequence[str]) -> list[tuple[str, list[str]]]:
     return [(option, values) for option, values in found if len(set(values)) > 1]
 
 
+def settings(varied: Mapping[str, str]) -> str:
+    """What tells a recipe from the others, in the notation of --set: the specs of the steps in which they differ."""
+    return " ".join(f"{step}={spec}" for step, spec in varied.items()) or "default"
+
+
 def label(heads: Sequence[str], values: Sequence[str]) -> str:
     """One line for a row: 'size 500, retriever bm25'; what is absent is left out.
 

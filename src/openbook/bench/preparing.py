@@ -168,12 +168,10 @@ def identity(step: str, spec: Spec, recipe: Recipe) -> list[str]:
     Raises:
         ModelError: Weights are missing.
     """
-    chosen = [registry.llm_spec(str(spec.options["llm"]))] if spec.options.get("llm") else []
-    if step == "llm":
-        chosen = [spec]
-    elif "llm" in registry.needs(step, spec.name) and not chosen:
-        chosen = [recipe.llm]
-    return [registry.fingerprint(step, spec), *(part for one in chosen for part in fingerprint(one))]
+    chosen = spec if step == "llm" else registry.chosen_llm(spec)
+    if chosen is None and "llm" in registry.needs(step, spec.name):
+        chosen = recipe.llm
+    return [registry.fingerprint(step, spec), *(fingerprint(chosen) if chosen else ())]
 
 
 def unasking(recipe: Recipe) -> Spec | None:

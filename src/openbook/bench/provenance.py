@@ -15,7 +15,7 @@ from openbook.bench.results import Results, TrialRow
 from openbook.machine import cores, memory
 from openbook.models.facts import gguf_file, sha256
 from openbook.models.identity import identity
-from openbook.recipe import STEPS, Recipe, Spec
+from openbook.recipe import STEPS, Recipe
 from openbook.types import Embedder, Report
 
 # Whose version may change what is read, found or answered, or how fast.
@@ -51,13 +51,11 @@ def _models(trials: Sequence[TrialRow]) -> Iterator[str]:
         recipe = Recipe.from_dict(trial.recipe)
         steps = [(step, spec) for step in STEPS for spec in recipe.specs(step) if step not in ANSWERED]
         asked = trial.answer_key or any("llm" in registry.needs(step, spec.name) for step, spec in steps)
-        specs = [recipe.llm if asked else None, *(_chosen(spec) for step in STEPS for spec in recipe.specs(step))]
+        specs = [
+            recipe.llm if asked else None,
+            *(registry.chosen_llm(spec) for step in STEPS for spec in recipe.specs(step)),
+        ]
         yield from (str(registry.check("llm", one)["model"]) for one in specs if one and one.name == "llamacpp")
-
-
-def _chosen(spec: Spec) -> Spec | None:
-    text = spec.options.get("llm")
-    return registry.llm_spec(str(text)) if text else None
 
 
 def _digest(results: Results, name: str, report: Report | None) -> str:

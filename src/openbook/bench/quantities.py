@@ -57,19 +57,10 @@ def written(name: str, value: float) -> str:
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-def p_value(p: float) -> str:
+def written_p(p: float) -> str:
     """A p value for people: no test here tells one thousandth from less.
 
-    >>> p_value(0.0412), p_value(0.0001)
+    >>> written_p(0.0412), written_p(0.0001)
     ('0.041', '<.001')
     """
     return f"{p:.3f}" if p >= 0.001 else "<.001"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "question"), counted(1200, "question")
-    ('1 question', '1,200 questions')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

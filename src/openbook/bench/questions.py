@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +21,10 @@ from openbook.errors import BookError
 from openbook.recipe import did_you_mean, digest
 from openbook.text import count, sentence_ends, well_formed
 from openbook.types import Message
+from openbook.writing import write
 
 KEYS = ("id", "question", "answers", "gold", "answerable", "history", "made")
+ALIKE = 0.8  # of the words of two questions are the same
 GOLD_KEYS = ("source", "quote", "place", "start", "end")
 SPEAKERS: Mapping[str, Literal["user", "assistant", "system"]] = {
     "user": "user",
@@ -76,6 +78,11 @@ def key_of(question: Question) -> str:
     return digest(question.text, [(turn.role, turn.content) for turn in question.history])
 
 
+def alike(words: Set[str], others: Set[str]) -> bool:
+    """Whether two questions of these words ask one thing twice."""
+    return bool(words) and len(words & others) >= ALIKE * len(words | others)
+
+
 def read_questions(path: Path) -> list[Question]:
     """The questions of a file.
 
@@ -101,7 +108,7 @@ def write_questions(questions: Iterable[Question], path: Path) -> None:
     """
     text = "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in questions)
     try:
-        path.write_text(well_formed(text), encoding="utf-8")
+        write(path, well_formed(text))
     except OSError as error:
         raise BookError(f"Cannot write {path}: {error.strerror}. Name another file.") from error
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from openbook.bench.labels import settings
 from openbook.errors import BookError
+from openbook.home import comparisons_folder
 from openbook.text import well_formed
 
 BUSY_SECONDS = 60.0
@@ -45,7 +47,7 @@ class TrialRow:
     @property
     def label(self) -> str:
         """What tells it from the others, in the notation of --set."""
-        return " ".join(f"{step}={spec}" for step, spec in self.varied.items()) or "default"
+        return settings(self.varied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class RunRow:
     questions: list[dict[str, Any]]  # as their file says them
     gold: dict[str, list[list[list[Any]]]]  # question -> golds -> stretches: [document, start, end, whole]
     trials: tuple[TrialRow, ...] = ()
+
+
+def results_path() -> Path:
+    """Where all comparisons of this home are kept."""
+    return comparisons_folder() / "results.db"
+
+
+def index_folder(key: str) -> Path:
+    """Where the book of an index lies, once it is made."""
+    return comparisons_folder() / "indexes" / key
 
 
 class Results:

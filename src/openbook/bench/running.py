@@ -30,12 +30,12 @@ from openbook.bench.preparing import prepare
 from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
 from openbook.bench.racing import race, shuffled
-from openbook.bench.results import Results, RunRow, TrialRow
+from openbook.bench.results import Results, RunRow, TrialRow, index_folder, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.bench.telling import DOING, Teller, Watch, keys_of
 from openbook.errors import BookError
-from openbook.home import home
+from openbook.home import comparisons_folder
 from openbook.lock import locked
 from openbook.models.catalogue import readable
 from openbook.recipe import Recipe
@@ -44,15 +44,9 @@ from openbook.types import Progress, Report
 
 __all__ = ["Plan", "Runner", "key_of", "results_path"]
 
-FOLDER = "comparisons"
 LEAST_BYTES = 20_000_000  # for the results
 AGAIN = 8  # questions asked once more where speeds were noisy
 LATE = 0.05  # of the minutes: an index that takes longer than they are is given up
-
-
-def results_path() -> Path:
-    """Where all comparisons of this home are kept."""
-    return home() / FOLDER / "results.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +77,21 @@ class Runner:
     def __post_init__(self) -> None:
         self.name = well_formed(self.name)  # of a file whose name is no UTF-8
         self._clock = Clock(self.sweep.run.minutes)
-        self._folder = home() / FOLDER
+        self._folder = comparisons_folder()
         self._ready = prepare(self.sweep, self._folder, self.report)
-        self.questions, self._base, self._trials = self._ready.questions, self._ready.base, self._ready.trials
+        self.questions, self._trials = self._ready.questions, self._ready.trials
         self._paces: dict[str, Pace] = {}  # by the key of a stage
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
 
     def plan(self) -> Plan:
         """What is still to do."""
         with Results(results_path()) as results:
-            indexes = {one.index_key for one in self._trials if not self._index(one.index_key).exists()}
             searches = {one.search_key: one for one in self._trials}
             answers = {one.answer_key: one for one in self._trials if one.answer_key}
             return Plan(
                 len(self._trials),
                 len(self.questions),
-                len(indexes),
+                len(self._missing()),
                 sum(len(self._left(results, key)) for key in searches),
                 sum(len(self._left(results, key)) for key in answers),
             )
@@ -106,7 +99,6 @@ class Runner:
     def forecast(self) -> Forecast:
         """How long that takes, and what it needs."""
         with Results(results_path()) as results:
-            indexes = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
             left = {
                 kind: {
                     key: (one, len(self._left(results, key))) for one in self._trials for key in keys_of(one, [kind])
@@ -116,7 +108,7 @@ class Runner:
             wanted = {kind: {key: one for key, one in rows.items() if one[1]} for kind, rows in left.items()}
             run = self.sweep.run
             found = Forecaster(results, self._ready)
-            return found.forecast(list(indexes.values()), wanted, k=run.k, max_tokens=run.max_tokens)
+            return found.forecast(list(self._missing().values()), wanted, k=run.k, max_tokens=run.max_tokens)
 
     def run(self) -> RunRow:
         """Do what is still to do; stopped at any moment, it goes on where it was.
@@ -175,7 +167,7 @@ class Runner:
 
     def _refuse_full_disk(self, results: Results) -> None:
         """Raises: BookError, when there is less space than the indexes that are to be made need."""
-        missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+        missing = self._missing()
         needed = Forecaster(results, self._ready).disk_bytes(list(missing.values())) if missing else 0
         free = shutil.disk_usage(self._folder).free
         if free < needed + LEAST_BYTES:
@@ -264,13 +256,13 @@ class Runner:
         Raises:
             BookError: Not even one can be made in time.
         """
-        missing = {one.index_key: one for one in self._trials if not self._index(one.index_key).exists()}
+        missing = self._missing()
         if missing and self.sweep.run.minutes:
             self._make_what_fits(results, missing, again="left_out" in row.settings)
         else:
             for trial in missing.values():
                 self._make_index(results, trial)
-        there = [one for one in self._trials if self._index(one.index_key).exists()]
+        there = [one for one in self._trials if index_folder(one.index_key).exists()]
         out = [one.number for one in self._trials if one not in there]
         if out != row.settings.get("left_out", []):
             row.settings["left_out"] = out
@@ -330,41 +322,45 @@ class Runner:
             for kind in ("search", "answer")
             for key in keys_of(trial, [kind])
         }
-        noisy = [key for key in stages if quiet.timed([*results.of(key).values()], results.measured(key)).noisy]
+        noisy = [key for key in stages if self._noisy(results, key)]
         for place, key in enumerate(noisy):
             trial, kind = stages[key]
-            if (busy := quiet.others_now()) > quiet.NOISY_SHARE:
-                rows = sorted({stages[one][0].number for one in noisy[place:]})
-                self.note(
-                    f"Other work keeps {busy:.0%} of the cores busy: the speeds of {_rows(rows)} are "
-                    "noisy. The same command measures them again when the machine is quiet."
-                )
-                return
-            expected = self._pace(results, key).seconds(AGAIN)
-            if self._clock.left < expected:
-                raise TimeUpError
-            known = results.done(key)
-            questions = [_task(one) for one in self.questions if key_of(one) in known][:AGAIN]
-            options = {
-                "of": kind,
-                "questions": questions,
-                "k": self.sweep.run.k,
-                "max_tokens": self.sweep.run.max_tokens,
-            }
             with self._alone(key):
+                if not self._noisy(results, key):
+                    continue  # another comparison has timed it while this one waited
+                if (busy := quiet.others_now()) > quiet.NOISY_SHARE:
+                    rows = sorted({stages[one][0].number for one in noisy[place:]})
+                    self.note(
+                        f"Other work keeps {busy:.0%} of the cores busy: the speeds of {_rows(rows)} are "
+                        "noisy. The same command measures them again when the machine is quiet."
+                    )
+                    return
+                if self._clock.left < self._pace(results, key).seconds(AGAIN):
+                    raise TimeUpError
+                known = results.done(key)
+                options = {
+                    "of": kind,
+                    "questions": [_task(one) for one in self.questions if key_of(one) in known][:AGAIN],
+                    "k": self.sweep.run.k,
+                    "max_tokens": self.sweep.run.max_tokens,
+                }
                 self._child(results, trial, "speeds", key, options)
+
+    def _noisy(self, results: Results, key: str) -> bool:
+        return quiet.timed([*results.of(key).values()], results.measured(key)).noisy
 
     # Stages.
 
-    def _index(self, key: str) -> Path:
-        return self._folder / "indexes" / key
+    def _missing(self) -> dict[str, TrialRow]:
+        """A row for each index that is still to be made, by its key."""
+        return {one.index_key: one for one in self._trials if not index_folder(one.index_key).exists()}
 
     def _key(self, trial: TrialRow) -> str:
         """Of the stage that the headline judges."""
         return trial.answer_key if self._decides == "answer" else trial.search_key
 
     def _make_index(self, results: Results, trial: TrialRow) -> None:
-        folder = self._index(trial.index_key)
+        folder = index_folder(trial.index_key)
         if folder.exists():
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -409,7 +405,7 @@ class Runner:
             BookError: It failed; says why.
             TimeUpError: An index takes far longer than there is time.
         """
-        folder = self._index(trial.index_key)
+        folder = index_folder(trial.index_key)
         task = {"kind": kind, "key": key, "results": str(results_path()), "folder": str(folder), "recipe": trial.recipe}
         began, starts, failure = time.monotonic(), list[float](), ""
         with subprocess.Popen(

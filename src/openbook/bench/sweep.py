@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from openbook import registry
+from openbook.bench.labels import settings
 from openbook.bench.racing import RISK
 from openbook.bench.ranking import depth, measure
 from openbook.errors import OpenbookError, SpecError
@@ -49,7 +50,7 @@ class Trial:
     @property
     def label(self) -> str:
         """What tells it from the others, in the notation of --set."""
-        return " ".join(f"{step}={spec}" for step, spec in self.varied.items()) or "default"
+        return settings(self.varied)
 
 
 @dataclass(frozen=True, slots=True)

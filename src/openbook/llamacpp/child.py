@@ -24,7 +24,7 @@ GPUS = frozenset({1, 2})  # ggml's numbers for GPUs with and without memory of t
 
 ALL_CHOSEN = (1 << 12) - 1  # every bit of llama.cpp's common_params_sampling_config
 
-LOG_SECONDS = 0.3  # llama.cpp writes its log from a thread of its own; 1 in 25 failures ended before it had said why
+LOG_SECONDS = 1.0  # llama.cpp writes its log from a thread of its own; 1 in 25 failures ended before it had said why
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger("openbook")
 SILENT_SECONDS = 600.0  # without a byte, for what is answered in one piece
 STREAM_SILENT_SECONDS = 120.0  # a prompt's progress comes every 512 tokens, and a sign of life every 30 s
 KEPT_SECONDS = 10.0  # for writing or reading what was kept: 3 ms for 10 MB
-END_SECONDS = 0.5  # that a process may take to end after its connections did
+END_SECONDS = 3.0  # that a process may take to end after its connections did, on a busy machine
 CONNECTIONS = 4  # kept open
 TOO_LONG = "too large to process"
 
@@ -181,7 +181,7 @@ class Client:
         timeout = urllib3.Timeout(connect=10, read=silence)
         return self._connect().request("POST", path, json=body, preload_content=not streamed, timeout=timeout)
 
-    def _ended(self, seconds: float = 2.0) -> str:
+    def _ended(self, seconds: float = 5.0) -> str:
         return self.server.ended(seconds) if self.server is not None else ""
 
     def _connect(self) -> HTTPConnectionPool:

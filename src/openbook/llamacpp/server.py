@@ -136,7 +136,7 @@ class Server:
                 raise ModelError(self._failed)
             return self._url
 
-    def ended(self, seconds: float = 2.0) -> str:
+    def ended(self, seconds: float = 5.0) -> str:
         """How the child ended, such as 'SIGKILL'; '' while it runs. Waits that long for one that is just ending."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(timeout=seconds)

@@ -63,7 +63,8 @@ RANGES = {
 
 THINKING_TOKENS = 2048  # that a model may think, beside those of its answer
 
-LOG_SECONDS = 0.5  # until what llama.cpp logged is here
+# Until what llama.cpp logged is here: of a grammar it always says what is wrong, of a schema only sometimes.
+GRAMMAR_SECONDS, SCHEMA_SECONDS = 10.0, 0.5
 
 LIKELIEST = 100  # first tokens that are told apart; what comes after them is seldom likelier than one in a million
 
@@ -315,8 +316,7 @@ class LlamaCpp:
         except ModelError as error:
             if not (self.grammar and "parse grammar" in str(error)):
                 raise
-            time.sleep(LOG_SECONDS)
-            why = re.findall(r"error parsing grammar: (.*)", client.log())
+            why = _logged(client, r"error parsing grammar: (.*)", GRAMMAR_SECONDS)
             raise SpecError(
                 f"llamacpp(grammar={self.grammar!r}): llama.cpp cannot read it{f' ({why[-1][:200]})' if why else ''}. "
                 'Write rules in GBNF into it, such as: root ::= "yes" | "no"'
@@ -350,8 +350,7 @@ class LlamaCpp:
         for part in parts:
             words += part if isinstance(part, str) else ""
             if isinstance(part, Usage) and not _is_json(words, whole=part.stopped == "end"):
-                time.sleep(LOG_SECONDS)
-                why = re.findall(r"failed to compile JSON schema: (.*)", client.log())
+                why = _logged(client, r"failed to compile JSON schema: (.*)", SCHEMA_SECONDS)
                 raise ModelError(
                     f"llamacpp(json_schema={self.json_schema!r}) was not obeyed"
                     f"{f' ({why[-1][:200]})' if why else ''}. Check the schema, or ask a larger model."
@@ -384,6 +383,14 @@ class LlamaCpp:
                     self._client.close_idle()
                     self._client = None
             return self._header
+
+
+def _logged(client: Client, pattern: str, seconds: float) -> list[str]:
+    """What llama.cpp's log says by that pattern, as soon as it says it."""
+    end = time.monotonic() + seconds
+    while not (found := re.findall(pattern, client.log())) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
 
 
 def _is_json(words: str, *, whole: bool) -> bool:

@@ -12,7 +12,7 @@ from itertools import groupby
 from openbook.readers import TESSERACT
 
 INSTALL = "Install tesseract (Debian: apt install tesseract-ocr), then add it again."
-SECONDS = 60  # for one page; a dense one takes 5
+SECONDS = 100  # for one page; a dense one takes 5, and on a busy machine ten times as long
 SURE = 40.0  # percent: below, tesseract guesses letters into a photograph
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})  # other models that tesseract lists
 FIRST = ("eng", "deu")

@@ -21,7 +21,7 @@ from openbook.errors import OpenbookError
 from openbook.fitting import fitting
 from openbook.phrases import unquoted
 from openbook.recipe import Recipe, Spec
-from openbook.searching import POOL, SPARE, Search
+from openbook.searching import POOL, SPARE, Search, Step
 from openbook.stores.flat import STOP_WORDS
 from openbook.types import Chunk, Passage, Splitter
 
@@ -47,19 +47,18 @@ class Sought:
     @cached_property
     def ranks(self) -> list[tuple[str, int]]:
         """After the retriever, then after each refiner up to the first that asks a model: the rank, 0 for none."""
-        steps = self._search(self._runnable()).steps(self.take, at_least=POOL)
-        found = [(step.name, self.rank(step.passages)) for step in steps]
+        found = [(step.name, self.rank(step.passages)) for step in self._steps]
         # What the retriever puts behind its pool no refiner has seen.
         return found if found[0][1] else [(found[0][0], self._deeper())]
 
     @property
     def found(self) -> list[Chunk]:
         """The first of what the retriever finds, best first."""
-        return [one.chunk for one in self._first]
+        return [one.chunk for one in self._steps[0].passages]
 
     @cached_property
-    def _first(self) -> Sequence[Passage]:
-        return self._retrieved(self.pool)
+    def _steps(self) -> Sequence[Step]:
+        return self._search(self._runnable()).steps(self.take, at_least=self.pool)
 
     @property
     def unknown(self) -> str:
@@ -105,10 +104,19 @@ class Sought:
     @cached_property
     def shared(self) -> list[str]:
         """Those of `words` that stand in a chunk with a target, in any form that the store knows."""
+        return list(self._shared())
+
+    @property
+    def shares(self) -> bool:
+        """Whether there are any."""
+        return any(True for _ in self._shared())
+
+    def _shared(self) -> Iterator[str]:
         within = {one.stretch.document_id for one in self.wanted}
-        if not any(one.is_in(chunk) for one in self.wanted for chunk in self.chunks):
-            return self.words  # split: nothing is told by it
-        return [word for word in self.words if self.rank(self.book.store.match(word, FARTHEST, within=within))]
+        split = not any(one.is_in(chunk) for one in self.wanted for chunk in self.chunks)
+        for word in self.words:
+            if split or self.rank(self.book.store.match(word, FARTHEST, within=within)):  # split: it tells nothing
+                yield word
 
     def whole(self) -> Chunk | None:
         """The first chunk that can answer by itself."""
@@ -218,9 +226,13 @@ class Sought:
         return replace(self.book.recipe, refiners=refiners[:first])
 
     def _search(self, recipe: Recipe) -> Search:
+        return replace(self._own, recipe=recipe)  # the question's vector is shared
+
+    @cached_property
+    def _own(self) -> Search:
         book = self.book
         given: Callable[[str, Spec], Any] = lambda name, _: getattr(book, name)  # noqa: E731 - typed
-        return Search(self.question, recipe, book.documents, book.store, lambda: book.embedder, given)
+        return Search(self.question, book.recipe, book.documents, book.store, lambda: book.embedder, given)
 
     def _retrieved(self, count: int) -> Sequence[Passage]:
         return self._search(self.book.recipe).steps(self.take, at_least=count, refined=False)[0].passages

@@ -6,7 +6,7 @@ kept results --why.Case--> which step, roughly --the row's index, searched again
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +14,14 @@ from typing import Self
 
 from openbook import judging
 from openbook.bench.diagnosis import why
+from openbook.bench.diagnosis.advice import Advice, Try
 from openbook.bench.diagnosis.seeking import DEEP, FARTHEST, Sought
-from openbook.bench.diagnosis.speaking import spoken
 from openbook.bench.diagnosis.targets import Target, Text, places
 from openbook.bench.diagnosis.unread import Unfound, unfound
 from openbook.bench.diagnosis.why import STEPS, Case, lost
 from openbook.bench.gold import Stretch
 from openbook.bench.questions import Question
-from openbook.bench.results import TrialRow
+from openbook.bench.results import TrialRow, index_folder
 from openbook.bench.scoring import Scorer, chunks_of, places_of
 from openbook.book import Book
 from openbook.recipe import Recipe
@@ -29,22 +29,9 @@ from openbook.text import beginning
 from openbook.types import Chunk, Document, Progress, Report
 
 SHORT = 100  # characters of what is quoted
-RERANKER = "cross-encoder"
 AROUND = 40  # characters on each side of a cut
-SIZES = (5, 10, 20)  # passages that a prompt is advised to take
-MOST_TOKENS = 4  # times: what a longer answer is advised to have
 LIKELY = 200  # chunks with the words of an answer: where it is looked for when a question has no gold
 FEW = 10  # places of an answer: with more of them nothing says which is meant
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """What may help."""
-
-    setting: str  # as --set takes it, or a line of [run]
-    known: str  # what is known of it
-    sure: bool = True  # it was tried, and helps this question; else it only may
-    also: tuple[str, ...] = ()  # settings that help it as well, and cost more
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +61,7 @@ class Tracer:
 
     def __init__(self, scorer: Scorer, trial: TrialRow) -> None:
         self.scorer, self.trial = scorer, trial
-        folder = why.index_folder(trial.index_key)
+        folder = index_folder(trial.index_key)
         there = (folder / "book.toml").exists()
         self.book = Book.open(folder, Recipe.from_dict(trial.recipe)) if there else None
         self._documents: dict[str, Document | None] = {}
@@ -99,9 +86,10 @@ class Tracer:
             right = Case(self.scorer, self.trial, question).right
             asked += right is not None
             if right is False:
-                found = self.why(question)
+                found = self.why(question, brief=True)
                 by_step[found.lost].append(question.id)
-                tries.update({name for one in found.tries if one.sure for name in (one.setting, *one.also)})
+                helping = [name for one in found.tries if one.sure for name in (one.setting, *one.also)]
+                tries.update(dict.fromkeys(helping).keys())  # each once, and in their order: so are equal counts
         ordered = sorted(by_step.items(), key=lambda one: (-len(one[1]), STEPS.index(one[0])))
         return Lost(
             asked,
@@ -110,8 +98,11 @@ class Tracer:
             len(questions) - asked,
         )
 
-    def why(self, question: Question) -> Why:
-        """One question: no model is asked, but its embedder embeds the question again."""
+    def why(self, question: Question, *, brief: bool = False) -> Why:
+        """One question: no model is asked, but its embedder embeds the question again.
+
+        `brief` leaves out the evidence, for which it is searched for most often: no steps, no ranks of each side.
+        """
         case = Case(self.scorer, self.trial, question, self._text_of if self.book else None)
         if case.right is None:
             return Why(question, "", self._unjudged(case))
@@ -119,7 +110,7 @@ class Tracer:
         if self.book is None:
             gone = "The row's index is gone, so nothing can be searched again: run the comparison again, then this."
             return Why(question, lost(self.scorer, self.trial, question), gone, right_in=right_in)
-        return _Trace(self, self.book, case, right_in).told()
+        return _Trace(self, self.book, case, right_in, brief).told()
 
     def _unjudged(self, case: Case) -> str:
         asked = case.answer if self.trial.answer_key else case.found
@@ -158,6 +149,7 @@ class _Trace:
     book: Book
     case: Case
     right_in: tuple[int, ...]
+    brief: bool
 
     def __post_init__(self) -> None:
         case = self.case
@@ -168,6 +160,7 @@ class _Trace:
         # A row whose answers are judged searches for what its prompt takes, one that only searches for more.
         take = case.take if case.answer else max(case.take, int(case.scorer.run.settings["k"]))
         self.sought = Sought(self.book, case.answer.get("searched") or self.question.text, self.wanted, take)
+        self.advice = Advice(case, self.book, self.sought, self.right_in)
 
     def told(self) -> Why:
         lost, because = self._decided()
@@ -186,7 +179,8 @@ class _Trace:
             return missing
         if not self.wanted:
             return self._without_place()
-        self._look()
+        if not self.brief:
+            self._look()
         if case.right:
             shown = self._shown()
             luck = "" if shown or not case.answer else " What answers it was not in the prompt: the model guessed well."
@@ -197,7 +191,7 @@ class _Trace:
         if self.sought.enough(self._passages()):
             return self._said_wrong()
         if left_out := "; ".join(case.answer["left_out"]):
-            self._roomier()
+            self.tries += self.advice.room()
             return "budget", f"Only a part of it was shown, as [{self._shown()}]: {left_out}."
         return self._split()
 
@@ -256,9 +250,9 @@ class _Trace:
         if self.case.right:
             return "", "Nothing is lost: the documents do not say, and the row says so."
         if format_ := why.misspoken(self.case):
-            self._other_format()
+            self.tries += self.advice.format()
             return "format", f"The documents do not say, and it answered; {format_}."
-        self._try_models()
+        self.tries += self.advice.models()
         return "unanswerable", f"It answered although the documents do not say: {self._quoted()}"
 
     # What each step made of it.
@@ -323,14 +317,14 @@ class _Trace:
         where = f"The answer was in the prompt as [{shown}]" if shown else "An answer's words were in the prompt"
         where += ", which says it too though it is not the gold" if other else ""
         if format_ := why.misspoken(case):
-            self._other_format()
+            self.tries += self.advice.format()
             return "format", f"{where}, but {format_}."
         if doubt := why.doubted(case):
             return "question", f"{where}; {doubt}: the model said {self._quoted()}. Look at the gold and the answers."
-        self._try_models()
+        self.tries += self.advice.models()
         if case.answer.get("stopped") == "length":
             most = int(case.scorer.run.settings["max_tokens"])
-            self.tries.append(Try(f"[run] max_tokens = {MOST_TOKENS * most}", "the answer was cut off", sure=False))
+            self.tries.append(self.advice.tokens(most))
             return "model", f"{where}, and it was still writing after {most} tokens: {self._quoted()}"
         if judging.contains(case.text, self.question.answers):
             return "model", f"{where}; the answer is right, but says also that there is none: {self._quoted()}"
@@ -338,22 +332,6 @@ class _Trace:
         otherwise = "answered otherwise" + (f", citing {', '.join(cited)}" if cited else "")
         what = "refused" if judging.refuses(case.text) else otherwise
         return "model", f"{where}, and the model {what}: {self._quoted()}"
-
-    def _try_models(self) -> None:
-        """Rows with another model or prompt that have it right, of the same passages."""
-        own = self.case.trial
-        for number in self.right_in:
-            [row] = [one for one in self.case.scorer.run.trials if one.number == number]
-            differ = [step for step in own.recipe if own.recipe[step] != row.recipe[step]]
-            if row.search_key == own.search_key and len(differ) == 1:
-                self.tries.append(Try(f"{differ[0]}={row.recipe[differ[0]]}", f"right in row {number}"))
-
-    def _other_format(self) -> None:
-        how = spoken(self.case.trial.recipe["llm"])
-        if how and not how.fits:
-            self.tries.append(Try("llm without template=", f"its own is: {how.own}", sure=False))
-        elif how:
-            self.tries.append(Try("openbook models try", f"it is spoken to as: {how.used}", sure=False))
 
     # Before the model.
 
@@ -363,25 +341,23 @@ class _Trace:
         names = [name for name, _ in sought.ranks]
         ranks = [rank for _, rank in sought.ranks]
         if " cut after" in left_out and ranks[-1] == 1:
-            self._roomier()
+            self.tries += self.advice.room()
             return "budget", f"It is number 1 of the search, but only a part of it fitted: {left_out}."
         for before, after, name in zip(ranks, ranks[1:], names[1:], strict=False):
             if 0 < before <= take < (after or DEEP):
-                self._without_refiner(name)
+                self.tries.append(self.advice.without(name))
                 put = f"put it from {before} to {after}" if after else f"took it out, which was number {before}"
                 return "refiners", f"{name} {put}; the prompt takes {take}."
         if 0 < ranks[-1] <= take and sought.unknown:
-            self._without_refiner(sought.unknown)
+            self.tries.append(self.advice.without(sought.unknown))
             return "refiners", f"It was number {ranks[-1]} before {sought.unknown}, and the prompt takes {take}."
         if 0 < ranks[-1] <= take and case.answer:
             if left_out:
-                self._roomier()
+                self.tries += self.advice.room()
                 return "budget", f"It is number {ranks[-1]} of the search, but {left_out}."
             return "search", f"It is number {ranks[-1]} now, but was not shown: the index was made anew meanwhile."
         if case.answer.get("searched") and 0 < case.rank <= take:
-            self.tries.append(
-                Try("rewriter=previous", "searches for the question with what was said before it", sure=False)
-            )
+            self.tries.append(self.advice.rewriter())
             searched = case.answer["searched"]
             return "rewriting", f"The question as typed finds it as number {case.rank}, but {searched!r} does not."
         if self._cut():
@@ -390,44 +366,20 @@ class _Trace:
 
     def _badly_ranked(self, rank: int) -> tuple[str, str]:
         sought, take = self.sought, self.case.take
-        for spec, number in sought.retrievers():
-            if number <= take:
-                self.tries.append(Try(f"retriever={spec}", f"shows it as [{number}]"))
-        if take < rank and (enough := [f"prompt={self._prompt(size)}" for size in SIZES if rank <= size]):
-            self.tries.append(Try(enough[0], "would show it", also=tuple(enough[1:])))
-        refiners = self.book.recipe.refiners
-        if take < rank <= sought.pool and RERANKER not in {one.name for one in refiners}:
-            more = " + ".join([*map(str, refiners), RERANKER])
-            self.tries.append(Try(f"refiners={more}", "may put it before the others", sure=False))
-        if not sought.shared and "words" in sought.used:
+        self.tries += self.advice.rank(rank)
+        if not sought.shares and "words" in sought.used:
             why_not = "stands in what answers it" if sought.words else "is there to search for"
             return "search", f"No word of the question but stop words {why_not}. {self._both()}"
         if 0 < rank <= sought.pool:
             return "rank", f"It is at {rank}, and the prompt takes {take}. {self._both()}"
         if not self.tries:
-            self.tries.append(Try("embedder=...", "another one may know what both have in common", sure=False))
+            self.tries.append(self.advice.embedder())
         return "search", f"It is {_number(rank, DEEP)} of {sought.ranks[0][0]}. {self._both()}"
 
     def _both(self) -> str:
-        sides = self.sought.sides
+        sides = {} if self.brief else self.sought.sides
         said = [f"{_number(sides[side], FARTHEST)} by {side}" for side in self.sought.used if side in sides]
         return f"It is {' and '.join(said)} alone." if said else ""
-
-    def _prompt(self, passages: int) -> str:
-        spec = self.book.recipe.prompt
-        return str(type(spec)(spec.name, {**spec.options, "passages": passages}))
-
-    def _roomier(self) -> None:
-        spec = self.book.recipe.llm
-        if spec.name == "llamacpp":
-            context = self.book.llm.context
-            options = {**spec.options, "context": 2 * context}
-            self.tries.append(Try(f"llm={type(spec)(spec.name, options)}", "twice the room", sure=False))
-        self.tries.append(Try("splitter=...", "smaller chunks: more of them fit", sure=False))
-
-    def _without_refiner(self, name: str) -> None:
-        rest = " + ".join(str(one) for one in self.book.recipe.refiners if str(one) != name) or "none"
-        self.tries.append(Try(f"refiners={rest}", "shows it"))
 
     # Splitting.
 
@@ -443,7 +395,7 @@ class _Trace:
     def _split(self) -> tuple[str, str]:
         target = self._cut_target()
         ranks = self.sought.part_ranks(target)
-        self.tries += [Try(f"splitter={spec}", "a chunk then holds it whole") for spec in self.sought.splitters()]
+        self.tries += self.advice.splitters()
         stand = ", ".join(_number(rank, DEEP) for rank in ranks)
         return "splitting", f"The answer lies {self._cut_text(target)}; the parts are {stand} of the search."
 
@@ -487,14 +439,3 @@ def _number(rank: int, farthest: int) -> str:
     if rank:
         return f"number {rank}"
     return f"not among the first {farthest:,}" if farthest else "not there"
-
-
-def ids(found: Iterable[str], most: int) -> str:
-    """Some ids in a line.
-
-    >>> ids(["a", "b", "c"], 2)
-    'a, b and 1 more'
-    """
-    listed = list(found)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more

@@ -20,8 +20,7 @@ from openbook.bench.diagnosis.speaking import piece, spoken, twins
 from openbook.bench.diagnosis.targets import Target, Text, stem, stems, targets
 from openbook.bench.gold import HALF, Stretch, has_gold
 from openbook.bench.questions import Question, key_of
-from openbook.bench.results import RunRow, TrialRow
-from openbook.bench.running import results_path
+from openbook.bench.results import RunRow, TrialRow, index_folder
 from openbook.bench.scoring import Scorer, chunks_of, places_of
 from openbook.recipe import Spec
 from openbook.stores.flat import STOP_WORDS
@@ -166,11 +165,6 @@ def passages_of(prompt: str) -> int:
 
 def _readings(run: RunRow) -> int:
     return len({(trial.recipe["reader"], trial.recipe["cleaners"]) for trial in run.trials})
-
-
-def index_folder(key: str) -> Path:
-    """Where the book of an index lies, if it is still there."""
-    return results_path().parent / "indexes" / key
 
 
 def _ids(key: str) -> frozenset[str] | None:

@@ -5,12 +5,12 @@ answer, span --the sentence that says it--> quote --widened until it stands once
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import PurePath
 
 from openbook.bench.generation.picking import Pick
 from openbook.bench.generation.spans import Span
+from openbook.bench.gold import pattern
 from openbook.bench.questions import Gold
 from openbook.documents import Documents
 from openbook.refiners.stretches import sentences
@@ -33,7 +33,7 @@ def golds_of(span: Span, pick: Pick, documents: Documents, store: Store) -> tupl
     if not quote:
         return ()
     copies = dict.fromkeys([span.document_id, *(one.chunk.document_id for one in store.match(quote, LOOKED_AT))])
-    holding = [name for name in copies if (other := documents.get(name)) and _pattern(quote).search(other.text)]
+    holding = [name for name in copies if (other := documents.get(name)) and pattern(quote).search(other.text)]
     if len(holding) > MOST_PLACES:
         return ()
     sources = documents.sources()
@@ -48,7 +48,7 @@ def _quote(document: Document, span: Span, pick: Pick) -> str:
     first, last, start, end = inside[0], inside[-1], pick.start, pick.end
     while True:
         quote = " ".join(document.text[start:end].split())
-        if len(quote) >= SHORTEST and len(_pattern(quote).findall(document.text)) == 1:
+        if len(quote) >= SHORTEST and len(pattern(quote).findall(document.text)) == 1:
             return quote
         if first > 0:
             first -= 1
@@ -74,7 +74,3 @@ def short_name(source: str, sources: Collection[str]) -> str:
         if sum(one == name or one.endswith(f"/{name}") for one in plain) == 1:
             return name
     return source
-
-
-def _pattern(quote: str) -> re.Pattern[str]:
-    return re.compile(r"\s+".join(map(re.escape, quote.split())), re.IGNORECASE)

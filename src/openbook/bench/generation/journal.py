@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self
 from openbook.bench.questions import Question, read_questions
 from openbook.errors import BookError
 from openbook.text import well_formed
+from openbook.writing import write
 
 SUFFIX = ".tried.jsonl"
 
@@ -48,7 +49,7 @@ class Tried:
 
 
 class Journal:
-    """The two files, open for more. What is added is on the disk before `add` returns."""
+    """The two files, open for more. What is added outlives this process once `add` returns."""
 
     def __init__(self, path: Path, made_by: dict[str, Any]) -> None:
         """`made_by` is what a file must have been begun with to be gone on with.
@@ -78,7 +79,7 @@ class Journal:
             raise BookError(f"{self.path} is not as it was written ({error}). Name another file: -o FILE") from error
         self.asked = [one.question for one in self.tried if not one.reason]
         if not path.exists() and kept:  # moved away, perhaps: all is known but what a person changed
-            path.write_text("".join(map(_line, kept.values())), encoding="utf-8")
+            write(path, "".join(map(_line, kept.values())))
         _mend(path)
         self.questions: dict[str, Question] = {}
         if path.exists() and path.stat().st_size:

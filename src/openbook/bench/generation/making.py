@@ -56,7 +56,7 @@ from openbook.bench.questions import Question
 from openbook.book import Book
 from openbook.completing import complete, in_order
 from openbook.errors import BookError, ModelError
-from openbook.home import absolute, home
+from openbook.home import absolute, comparisons_folder
 from openbook.judging import refuses
 from openbook.lock import locked
 from openbook.recipe import digest
@@ -139,7 +139,7 @@ class Maker:
             BookError: The file was made otherwise, or cannot be written.
             ModelError: The model failed; what was made before is kept.
         """
-        guard = home() / "comparisons" / "guards" / digest(str(self.path))
+        guard = comparisons_folder() / "guards" / digest(str(self.path))
         guard.mkdir(parents=True, exist_ok=True)
         with locked(guard, self.report), Journal(self.path, self._made_by) as journal:
             short = self._fill(journal)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from openbook.bench.generation.drafting import SUBJECTS
+from openbook.bench.questions import alike
 from openbook.judging import contains, f1, plain, refuses
 from openbook.languages import foreign_language
 from openbook.rewriters.standing import NAMELESS
@@ -45,7 +46,6 @@ WORD = re.compile(r"[^\W_]+(?:[._'’-][^\W_]+)*")
 NAME = re.compile(r"\w[._:/-]\w|\d|[a-z][A-Z]|[A-Z]{2}")  # within a word: 'rest.port', 'KM20', 'TopicName', 'SSL'
 FEWEST_NAMING = 2  # words that name something
 SAID = 0.5  # of the answer's words stand in the question: it says it, or asks nothing
-SAME = 0.8  # of the words of two questions
 LIKE = 0.5  # f1 of two answers that say the same
 WORDY = 3.0  # so many times the answer's words, and a sentence more: a reader that copies all has found nothing
 SENTENCE = 25
@@ -129,7 +129,7 @@ def right(said: str, answer: str) -> bool:
 def doubled(question: str, others: Sequence[str]) -> bool:
     """Whether one of the others asks the same in nearly the same words."""
     words = set(plain(question).split())
-    return any(len(words & other) >= SAME * len(words | other) for other in (set(plain(one).split()) for one in others))
+    return any(alike(words, set(plain(one).split())) for one in others)
 
 
 def echoes(question: str, text: str) -> bool:

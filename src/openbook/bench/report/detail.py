@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from openbook.bench.questions import Question
+from openbook.bench.questions import Question, key_of
 from openbook.bench.results import TrialRow
-from openbook.bench.running import key_of
 from openbook.bench.scoring import Scorer
 
 Lost = Callable[[Scorer, TrialRow, Question], str]

@@ -14,17 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from openbook.bench.board import Board, Line, board, numbered, point
+from openbook.bench.board import Board, Line, board, measured, numbered, point
 from openbook.bench.constraints import Constraint
 from openbook.bench.diagnosis.why import lost
 from openbook.bench.labels import factors, file_name, label, without_folders
-from openbook.bench.quantities import QUANTITIES, counted, p_value, written
+from openbook.bench.quantities import QUANTITIES, written, written_p
 from openbook.bench.report.parts import cell, escaped, heading, points, table
 from openbook.bench.report.pictures import interval, picture, scale_of
 from openbook.bench.report.questions import questions
 from openbook.bench.results import Results, RunRow
 from openbook.bench.scoring import Scorer
 from openbook.recipe import Recipe
+from openbook.text import count
 
 STYLE, SCRIPT = (Path(__file__).with_name(f"report.{kind}") for kind in ("css", "js"))
 BEST, FRONT = "\u25cf", "\u25b2"  # a filled circle, a triangle
@@ -95,10 +96,10 @@ def _summary(row: RunRow, found: Board, against: int) -> Iterator[str]:
     if found.unfinished:
         yield f"<p>{escaped(found.unfinished)}</p>"
     if found.failures:
-        yield f"<p>{counted(len(found.failures), 'answer')} failed and counted as wrong.</p>"
-    recipes = counted(len(found.lines), "recipe")
+        yield f"<p>{count(len(found.failures), 'answer')} failed and counted as wrong.</p>"
+    recipes = count(len(found.lines), "recipe")
     yield (
-        f"<p>{found.questions:,} of {counted(found.asked, 'question')} judged by {escaped(found.headline)}, "
+        f"<p>{found.questions:,} of {count(found.asked, 'question')} judged by {escaped(found.headline)}, "
         f"{recipes}, {escaped(row.made[:10])}. Row {against} is the baseline.</p>"
     )
     if found.judge:
@@ -110,11 +111,7 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
     lines = [line for line in found.lines if line.state != "waiting"]
     if not lines:
         return "<p>Nothing was asked yet.</p>"
-    measures = list(dict.fromkeys([found.headline, *(name for line in lines for name in line.means)]))
-    quantities = [name for name in QUANTITIES if any(name in line.quantities for line in lines)]
-    if not any(line.quantities.get("cost") for line in lines):
-        quantities = [name for name in quantities if name != "cost"]
-    measures, quantities, equal = _without_equal(lines, found.headline, measures, quantities)
+    measures, quantities, equal = _without_equal(lines, found.headline, *measured(found, lines))
     heads = [
         heading("row"),
         heading("recipe"),
@@ -133,7 +130,7 @@ def _recipes(found: Board, labels: Mapping[int, str], against: int) -> str:
             f'<td class="recipe">{escaped(labels[line.trial.number])}{_state(line, against)}</td>',
             *(cell(line.means.get(name), points) for name in measures),
             cell(line.difference, lambda value: f"{100 * value:+.1f}"),
-            cell(line.p, p_value),
+            cell(line.p, written_p),
             *(_quantity(line, name) for name in quantities),
         ]
         rows.append(f"<tr{' class=best' if line.best else ''}>{''.join(cells)}</tr>")
@@ -177,7 +174,7 @@ def _marks(line: Line) -> str:
 
 def _state(line: Line, against: int) -> str:
     said = ["baseline"] if line.trial.number == against else []
-    said += [f"{line.state}, {counted(line.asked, 'question')}"] if line.state in {"running", "dropped"} else []
+    said += [f"{line.state}, {count(line.asked, 'question')}"] if line.state in {"running", "dropped"} else []
     said += [f"does not fit: {why}" for why in line.misfits]
     return f" <small>({escaped('; '.join(said))})</small>" if said else ""
 
@@ -212,7 +209,7 @@ def _told(found: Board, labels: Mapping[int, str], against: int) -> str:
             )
     heads = [f'<th scope="col">{name}</th>' for name in ("row", "recipe and 95 % interval", "mean")]
     dashed = " The dashed line is the baseline." if base is not None else ""
-    over = counted(found.questions, "question")
+    over = count(found.questions, "question")
     caption = f"{escaped(found.headline)} over {over}, from {scale[0]:.0f} to {scale[1]:.0f}."
     said = (
         "<p>Of twenty such intervals nineteen hold the mean of all questions of this kind. Intervals "

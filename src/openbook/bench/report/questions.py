@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 from openbook.bench.board import Board, Line
 from openbook.bench.labels import file_name
-from openbook.bench.quantities import counted
 from openbook.bench.questions import Question
 from openbook.bench.report.detail import Detail, Lost, detail
 from openbook.bench.report.parts import escaped
 from openbook.bench.scoring import Scorer
-from openbook.text import beginning
+from openbook.text import beginning, count
 
 MOST = 1_000  # characters shown of an answer
 LEAST = 120
@@ -41,7 +40,7 @@ def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -
     ]
     for name in GROUPS:
         if told[name]:
-            parts.append(f"<h3>{name}: {counted(len(told[name]), 'question')}</h3>")
+            parts.append(f"<h3>{name}: {count(len(told[name]), 'question')}</h3>")
             parts += [text for _, text in sorted(told[name], key=lambda one: one[0])]
     return "\n".join(parts)
 

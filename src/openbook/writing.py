@@ -1,0 +1,37 @@
+"""Text files that are written whole: under its own name a file is all of what it should be, or what it was before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+LONGEST = 50  # characters of the name that are in the temporary one's: a file's may have 255 bytes
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file in one step: stopped at any moment, or on a full disk, what was there before is there still.
+
+    Raises:
+        OSError: It cannot be written; names the file.
+    """
+    if path.exists() and not path.is_file():  # a pipe, a terminal: nothing is kept there
+        path.write_text(text, encoding="utf-8")
+        return
+    target = path.resolve()  # a link stays one
+    new = target.with_name(f"{target.name[:LONGEST]}.{os.getpid()}.tmp")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, new)
+        new.replace(target)
+    except BaseException as error:
+        with suppress(OSError):
+            new.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)
+        raise
