@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # A shell that runs this in the background hands down that Ctrl-C is ignored, to every program that a test would stop
 # with it; one that is caught is not handed down.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Random input is the same in each run, and how long it takes says nothing on a busy machine.
@@ -29,12 +31,50 @@ settings.load_profile("promises")
 
 DATA = Path(os.environ.get("OPENBOOK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+OVERDUE = 900  # seconds: none takes a tenth of it, so this one waits for what never comes
+
+
+def _overdue(*_: object) -> None:
+    pytest.fail(f"still not done after {OVERDUE} s")
+
+
+@contextmanager
+def _in_time() -> Generator[None]:
+    """What hangs fails: the others are run, and CI tries it again, which else would stand there until it is ended."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGALRM, _overdue)
+    signal.alarm(OVERDUE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with _in_time():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with _in_time():
+        return (yield)
+
 
 @pytest.fixture(autouse=True)
 def openbook_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("OPENBOOK_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is just now: what a file comes to is estimated from all of the sample."""
+    monkeypatch.setattr("openbook.estimating.PATIENCE", 300.0)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import urllib3
 ENDLESS = 'root ::= "on and " root'
 """A grammar: an answer that obeys it ends with its tokens only, so there is time to do something to its model."""
 
-PATIENCE = 60.0  # seconds: nothing that a test waits for takes long, but two busy cores may
+PATIENCE = 180.0  # seconds: nothing that a test waits for takes long, but two busy cores may
 
 
 def until(there: Callable[[], object], seconds: float = PATIENCE) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,11 +94,18 @@ class Writer(Quote):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, write: Write) -> Path:
-    files = [write(f"docs/{name.lower()}.md", story(name)) for name in NAMES]
-    with Book.open(tmp_path / "book", LIGHT, create=True) as book:
-        book.add(files)
-    return tmp_path / "book"
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A book of a story for each name; made once, as reading files takes processes."""
+    once = tmp_path_factory.getbasetemp() / "stories"
+    if not (once / "done").exists():
+        files = [once / f"{name.lower()}.md" for name in NAMES]
+        once.mkdir(exist_ok=True)
+        for file, name in zip(files, NAMES, strict=True):
+            file.write_text(story(name), encoding="utf-8")
+        with Book.open(once / "book", LIGHT, create=True) as book:
+            book.add(files)
+        (once / "done").touch()
+    return Path(shutil.copytree(once / "book", tmp_path / "book"))
 
 
 @pytest.fixture

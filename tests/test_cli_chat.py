@@ -275,8 +275,8 @@ def test_ctrl_c_stops_the_answer_and_ctrl_d_ends_the_chat(book: str) -> None:
         wait_for(b"? ")
         child.send_signal(signal.SIGINT)
         # Just before the library that edits the line waits for a key, a signal is seen with the next one only.
-        for _ in range(12):
-            if comes(b"? ", PATIENCE / 12):
+        for _ in range(36):
+            if comes(b"? ", PATIENCE / 36):
                 break
             child.send_signal(signal.SIGINT)
         os.write(terminal, b"/list\n")

@@ -219,7 +219,7 @@ def test_a_huge_file_that_claims_much_is_refused_soon(tmp_path: Path) -> None:
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<IQ", 8, 1 << 33))
     os.truncate(path, 20 << 30)
     assert "its header is longer than 64 MB" in refusal(path)
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 20
 
 
 def read_or_refuse(path: Path) -> None:
@@ -521,6 +521,7 @@ def server(openbook_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
     thread.start()
     for variable in ("OPENBOOK_MODELS_FROM", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(hub, "REACH_SECONDS", PATIENCE)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{http.server_address[1]}")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -576,12 +577,14 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: Hub) -> None:
     assert server.asked == ["", "bytes=1000000-", "bytes=1500000-"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pip")
 def test_a_later_pull_goes_on(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "READ_SECONDS", 0.2)
     monkeypatch.setattr(hub, "BREAKS", 1)
     server.stalls_after = 2_000_000
-    assert "Hugging Face: the connection broke 1 times;" in failing()
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "READ_SECONDS", 5.0)  # less, and the server of a busy machine stalls before it is told to
+        assert "Hugging Face: the connection broke 1 times;" in failing()
     assert finding("tiny") == "tiny is only half here, 2 MB of 3 MB, MIT. Go on with: openbook models pull tiny"
     server.stalls_after = None
     told: list[Progress] = []

@@ -184,7 +184,7 @@ def test_this_machine_is_measured_soon() -> None:
     began = time.process_time()
     assert 1e7 < bandwidth() < 2e12  # 10 GB a second and more, but other work may hold the cores
     bandwidth()
-    assert time.process_time() - began < 5  # 0.3 s on a quiet machine
+    assert time.process_time() - began < 20  # 0.3 s on a quiet machine
 
 
 # --- As llama.cpp says it --------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_a_damaged_header_costs_one_line_whoever_reads_it(edits: list[tuple[int,
         else:
             refused = ""
         assert "\n" not in refused
-        assert time.process_time() - began < 2
+        assert time.process_time() - began < 20
 
 
 # --- The commands -----------------------------------------------------------------------------------------------------

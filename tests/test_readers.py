@@ -465,7 +465,7 @@ def test_odd_files_take_no_longer_than_their_length(write: Write, name: str, pie
     began = time.process_time()
     with contextlib.suppress(ReadError):
         list(Auto()(path))
-    assert time.process_time() - began < 5  # what is quadratic takes minutes
+    assert time.process_time() - began < 30  # what is quadratic takes minutes
 
 
 @pytest.mark.parametrize("reader", [Auto(), Text(), Markdown(), Html(), Rows(), Pypdfium2(), Pypdf()], ids=repr)

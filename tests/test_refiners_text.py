@@ -262,7 +262,7 @@ class TestCompress(RefinerContract):
 
         began = time.process_time()
         Compress(Hashed(), look)("What swallowed him?", given, 5)
-        assert time.process_time() - began < 0.2
+        assert time.process_time() - began < 2
         assert len(read) == 1
 
 

@@ -144,7 +144,7 @@ def test_odd_texts_take_no_longer_than_their_length(text: str, overlap: int) -> 
     began = time.process_time()
     for _ in Chars(overlap=overlap)(Document(text, "a"), ""):
         pass
-    assert time.process_time() - began < 10  # a quadratic splitter takes minutes
+    assert time.process_time() - began < 40  # a quadratic splitter takes minutes
 
 
 @pytest.fixture(scope="module")

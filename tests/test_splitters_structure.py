@@ -466,7 +466,7 @@ def test_odd_texts_take_no_longer_than_their_length(spec: str, text: str) -> Non
     for document in (Document(text, "a", parts=parts), Document(text, "a", headings=headings, marks=headings)):
         for _ in splitter(document, ""):
             pass
-    assert time.process_time() - began < 8  # a quadratic splitter takes a minute
+    assert time.process_time() - began < 30  # a quadratic splitter takes a minute
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def test_what_says_the_same_is_found_without_comparing_all_with_all() -> None:
     many = [" ".join(f"{chance.randrange(5000):05}" for _ in range(12)) for _ in range(3000)]
     began = time.process_time()
     assert len(set(Texts(many).firsts(many))) > 2900
-    assert time.process_time() - began < 5  # each compared with each takes minutes
+    assert time.process_time() - began < 30  # each compared with each takes minutes
 
 
 def test_removing_a_document_forgets_what_was_written_about_it(book: Book) -> None:

@@ -13,11 +13,10 @@ from typing import Any, ClassVar, Literal
 
 from openbook.address import Address, RefusedError, said
 from openbook.errors import ModelError
-from openbook.llms.remote import about, checked, refuse_too_long, withheld, without
+from openbook.llms.remote import about, checked, refuse_too_long, told, withheld, without
 from openbook.llms.sdk import NO_PROBABILITIES, Sdk
 from openbook.registry import at_least
 from openbook.retrying import asked_wait
-from openbook.text import well_formed
 from openbook.types import Message, Stream, Thought, Usage
 
 # A fault in the middle of an answer comes after status 200, with the name of its kind alone.
@@ -105,15 +104,11 @@ class Anthropic:
         )
 
     def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
-        # Anthropic refuses a turn without text, such as an answer that was left at once.
-        told = [message for message in messages if message.content.strip()]
-        system = "\n\n".join(well_formed(message.content) for message in told if message.role == "system")
-        turns = [
-            {"role": message.role, "content": well_formed(message.content)}
-            for message in told
-            if message.role != "system"
-        ]
-        body: dict[str, Any] = {"model": self.model, "messages": turns}
+        system, turns = told(messages)
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
+        }
         if system:
             body["system"] = system
         if self.thinking == "off":

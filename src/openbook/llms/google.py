@@ -15,11 +15,10 @@ from typing import Any, ClassVar, Literal
 
 from openbook.address import Address, RefusedError, said
 from openbook.errors import ModelError
-from openbook.llms.remote import about, checked, refuse_too_long, withheld, without
+from openbook.llms.remote import about, checked, refuse_too_long, told, withheld, without
 from openbook.llms.sdk import NO_PROBABILITIES, Sdk
 from openbook.registry import at_least
 from openbook.retrying import asked_wait
-from openbook.text import well_formed
 from openbook.types import Message, Stream, Thought, Usage
 
 LEVELS = {"off": "MINIMAL", "low": "LOW", "medium": "MEDIUM", "high": "HIGH"}
@@ -106,12 +105,9 @@ class Google:
         return sdk.Client(api_key=key, vertexai=False, http_options=options)
 
     def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
-        told = [message for message in messages if message.content.strip()]
-        system = "\n\n".join(well_formed(message.content) for message in told if message.role == "system")
+        system, turns = told(messages)
         contents = [
-            {"role": "user" if message.role == "user" else "model", "parts": [{"text": well_formed(message.content)}]}
-            for message in told
-            if message.role != "system"
+            {"role": "user" if turn.role == "user" else "model", "parts": [{"text": turn.content}]} for turn in turns
         ]
         thinking = {"thinking_level": LEVELS[self.thinking], "include_thoughts": self.thinking != "off"}
         config: dict[str, Any] = {"seed": self.seed, "thinking_config": thinking}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from openbook.errors import ModelError, TooLongError
-from openbook.types import Stream, Thought, Usage
+from openbook.text import well_formed
+from openbook.types import Message, Stream, Thought, Usage
 
 # Against Qwen's tokenizer (median of 2,000 characters): English .96 to 1.19 of the tokens, German .93, Python 1.14,
 # Chinese 1.28; a page of links .54.
@@ -52,6 +53,19 @@ def checked(parts: Iterable[str | Thought | Usage], name: str, max_tokens: int) 
 def withheld(name: str, reason: str) -> ModelError:
     """The service took the answer back, or gave none, by its own rules."""
     return ModelError(f"{name} gave no answer: its service withheld it ({reason}). Ask otherwise, or name another.")
+
+
+def told(messages: Sequence[Message]) -> tuple[str, list[Message]]:
+    """What the system says, and the turns, for services that take them apart and refuse a turn without text.
+
+    An answer that was left at once is such a turn. A text may hold half of a UTF-16 pair, which no request can.
+
+    >>> told([Message("system", "Be brief."), Message("user", "Who fled?"), Message("assistant", " ")])
+    ('Be brief.', [Message(role='user', content='Who fled?')])
+    """
+    said = [Message(one.role, well_formed(one.content)) for one in messages if one.content.strip()]
+    system = "\n\n".join(one.content for one in said if one.role == "system")
+    return system, [one for one in said if one.role != "system"]
 
 
 def without(body: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
