@@ -16,7 +16,6 @@ from typing import Any
 
 from openbook.bench.board import Board, Line, board, measured, numbered, point
 from openbook.bench.constraints import Constraint
-from openbook.bench.diagnosis.why import lost
 from openbook.bench.labels import factors, file_name, label, without_folders
 from openbook.bench.quantities import QUANTITIES, written, written_p
 from openbook.bench.report.parts import cell, escaped, heading, points, table
@@ -56,7 +55,7 @@ def page(
         "Recipes": _recipes(found, labels, against),
         "What can be told apart": _told(found, labels, against),
         "Quality against cost": _pictures(found),
-        "Questions": questions(scorer, found, lost, texts=texts),
+        "Questions": questions(scorer, found, texts=texts),
         "What was run": _run(row, found, labels, texts=texts),
     }
     body = [f"<h1>{escaped(found.run)}</h1>", *_summary(row, found, against)]
