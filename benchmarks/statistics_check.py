@@ -31,9 +31,34 @@ def pairs(count: int, seed: int = 1) -> Iterator[tuple[Scores, Scores]]:
             yield (random.random(size) < chance) * 1.0, (random.random(size) < np.clip(chance + better, 0, 1)) * 1.0
 
 
+def swapped() -> Iterator[float]:
+    """How far p is from that of all tosses of the coin, of so few questions that they can be counted."""
+    for size in range(2, 9):
+        for signs in ([0.5, 1.0, -0.25] * 3, [1.0, 0.0, -1.0, 1.0] * 2):
+            sample = np.array(signs[:size])
+            exact = np.mean([
+                abs(np.dot(toss, sample)) >= abs(sample.sum()) - 1e-9
+                for toss in itertools.product((1, -1), repeat=size)
+            ])  # fmt: skip
+            yield float(p_value(sample.tolist(), [0.0] * size, rounds=100_000) - exact)
+
+
+def all_alike() -> Iterator[float]:
+    """How far our interval of answers that are all right or all wrong is from SciPy's and statsmodels'."""
+    from scipy import stats  # type: ignore[import-untyped]
+    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-not-found]
+
+    for size in (1, 2, 6, 20, 50, 500):
+        for right in (0, size):
+            ours = interval([float(right > 0)] * size)
+            exact = stats.binomtest(right, size).proportion_ci(method="exact")
+            beta = proportion_confint(right, size, method="beta")
+            yield float(np.max(np.abs(np.subtract([exact, beta], ours))))
+
+
 def main() -> None:
     """Compare and print."""
-    from scipy import stats  # type: ignore[import-untyped]  # in an environment of its own
+    from scipy import stats  # in an environment of its own
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-not-found]
     from statsmodels.stats.power import TTestPower  # type: ignore[import-not-found]
 
@@ -44,7 +69,7 @@ def main() -> None:
 
     for number, (first, second) in enumerate(pairs(60)):
         differences = second - first
-        low, high = interval(differences.tolist())
+        low, high = interval(differences.tolist(), span=(-1, 1))
         theirs = stats.bootstrap((differences,), np.mean, n_resamples=10_000, method="percentile", random_state=7)
         # Means of right and wrong answers lie on a grid, of which two draws may meet neighbours.
         unit = (high - low) if number % 2 else 1 / len(first)
@@ -60,14 +85,10 @@ def main() -> None:
         variance, wanted = differences.var(ddof=1), 0.1
         count = TTestPower().solve_power(wanted / np.sqrt(variance), alpha=0.05, power=0.8, alternative="two-sided")
         note("needed: questions fewer than by a t test", count - needed(differences.tolist(), wanted))
-    for size in range(2, 9):  # all tosses of the coin can be counted
-        for signs in ([0.5, 1.0, -0.25] * 3, [1.0, 0.0, -1.0, 1.0] * 2):
-            sample = np.array(signs[:size])
-            exact = np.mean([
-                abs(np.dot(toss, sample)) >= abs(sample.sum()) - 1e-9
-                for toss in itertools.product((1, -1), repeat=size)
-            ])  # fmt: skip
-            note("p_value beside all swaps counted", p_value(sample.tolist(), [0.0] * size, rounds=100_000) - exact)
+    for difference in swapped():
+        note("p_value beside all swaps counted", difference)
+    for difference in all_alike():
+        note("interval, all right or all wrong", difference)
     random = np.random.default_rng(2)
     for size in (1, 2, 5, 23, 200):
         values = random.random(size) ** 3

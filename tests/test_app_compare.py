@@ -11,6 +11,11 @@ import pytest
 from boards import answered, kept, questions
 from contracts import Write
 from openbook.app.cli import run
+from openbook.app.show_board import instead
+from openbook.bench.board import board as shown
+from openbook.bench.results import Results
+from openbook.bench.running import results_path
+from openbook.bench.scoring import Scorer
 from openbook.book import Book
 from openbook.home import books_folder
 from openbook.recipe import Recipe
@@ -124,9 +129,62 @@ def test_of_rows_that_cannot_be_told_apart_the_best_is_taken_and_said(book: Path
     compared(8, 9, 8)
     assert run(["use", "-b", "tales"]) == 0
     err = capsys.readouterr().err
-    assert "Rows 2, 1 and 3 cannot be told apart: row 2 is taken, which has the highest clean." in err
+    assert "Rows 2, 1 and 3 cannot be told apart: row 2 is taken, which has the highest clean.\n" in err
+    assert (
+        err.splitlines()[1]
+        == "Of these row 1 is the smallest (memory 500 MB and not 1.0 GB): openbook use run:1 -b tales"
+    )
     assert run(["use", "run", "-b", "tales", "--fit", "ram<600MB", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["row"] == 1
+
+
+def test_the_fastest_and_the_smallest_of_equals_are_named_once(book: Path, capsys: Said) -> None:
+    rows = [[answered(one, right=at < 8, seconds=seconds) for at, one in enumerate(ASKED)] for seconds in (9.0, 2.0)]
+    kept(rows, ASKED, name="two words", measured=[{"peak_bytes": 9e9}, {"peak_bytes": 1e9}])
+    with Results(results_path()) as results:
+        said = instead(shown(Scorer(results, results.run(""))), book)
+    assert said == (
+        "Of these row 2 is the fastest (answer 2.0 s and not 9.0 s) and the smallest (memory 1.0 GB and not 9.0 GB): "
+        "openbook use 'two words:2' -b tales"
+    )
+    kept(rows[:1] * 2, ASKED, measured=[{"peak_bytes": 1e9}, {"peak_bytes": 1e9 + 1}])
+    with Results(results_path()) as results:
+        assert instead(shown(Scorer(results, results.run("run"))), book) == ""
+
+
+def test_what_is_no_file_is_said_with_what_there_is(
+    write: Write, tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        assert run(["compare", *arguments]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line.removeprefix("openbook: ")
+
+    monkeypatch.chdir(tmp_path)
+    for word in ("none", "none.toml"):
+        assert said(word) == (
+            f"Cannot read {word}: there is no such file. Write one with: openbook compare init -b BOOK"
+        )
+    compared(9, 5, name="sea")
+    assert said("sea") == (
+        "Cannot read sea: there is no such file. A comparison is called so: openbook compare show sea."
+    )
+    assert said("seas.toml") == (
+        "Cannot read seas.toml: there is no such file. Did you mean 'sea'? Runs: sea. "
+        "Their tables: openbook compare show RUN"
+    )
+    write("sea.toml", 'documents = ["docs"]\nquestions = "q.jsonl"')
+    write("other.toml", "[project]")
+    assert said("sea").endswith("openbook compare show sea, and sea.toml runs it again.")
+    assert said("seas.toml") == (
+        "Cannot read seas.toml: there is no such file. Did you mean 'sea.toml'? Sweeps: sea.toml."
+    )
+    assert said("show", "sea.toml") == "No comparison is called 'sea.toml'. Did you mean 'sea'? Runs: sea."
+    for number in range(12):
+        compared(9, name=f"run{number}")
+    assert "Runs: 3 older ones, run2, run3, " in said("show", "nowhere")
+    assert run(["compare", "shwo"]) == 2
+    assert "Did you mean 'show'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -138,6 +196,7 @@ def test_of_rows_that_cannot_be_told_apart_the_best_is_taken_and_said(book: Path
         (["use", "run", "--fit", "ram<1MB"], "has no best row. No recipe fits ram < 1 MB."),
         (["report", "nothing"], "No comparison is called 'nothing'. Runs: run."),
         (["report", "-o", "/nowhere/at/all.html"], "Cannot write /nowhere/at/all.html: No such file or directory."),
+        (["report", "-o", "-", "--json"], "-o - writes none"),
         (["report", "--by", "claen"], "Did you mean 'clean'"),
         (["use", ":²"], "No comparison is called ':²'."),
         (["report", "\udced"], "No comparison is called '\\udced'."),
@@ -177,3 +236,6 @@ def test_the_page_is_written_where_it_is_wanted(tmp_path: Path, capsys: Said, mo
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert told == {"path": "page.html", "size_bytes": len(text.encode())}
     assert "Who fled" not in text
+    assert run(["report", "-o", "-", "--without-texts"]) == 0
+    assert capsys.readouterr().out == text
+    assert not Path("-").exists()

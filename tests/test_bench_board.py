@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from boards import answered, kept, questions
+from openbook.app.cli import run
 from openbook.bench.board import Board, board, numbered
 from openbook.bench.constraints import constraints
 from openbook.bench.results import Results
@@ -104,6 +105,18 @@ def test_a_race_that_leaves_one_row_has_a_winner_and_does_not_call_it_better() -
     assert shown("nDCG@10").verdict.startswith("One recipe, 12 questions")  # which it did not race by
 
 
+def test_a_winner_is_compared_with_the_baseline_which_a_race_keeps() -> None:
+    kept([right(0), right(12), right(1)[:6] + [None] * 6], ASKED, dropped={"3": 6})
+    assert shown().verdict == (
+        "Row 2 won the race: by these questions no other row would have caught up. It is better than the baseline, "
+        "row 1, by more than luck (12 questions); whether than those that were dropped, a race does not say."
+    )
+    kept([right(11), right(12), right(1)[:6] + [None] * 6], ASKED, dropped={"3": 6})
+    assert shown().verdict.startswith("No difference found between these 2 recipes")
+    kept([right(0), right(12), right(1), right(0)[:6] + [None] * 6], ASKED, dropped={"4": 6})
+    assert shown().verdict.startswith("Row 2 is better than every other one that the race left, by more than luck")
+
+
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:
     kept([right(12), right(6), right(0)], ASKED)  # 500 MB, 1 GB, 1.5 GB
     found = shown(fit="ram>600MB, recall@5>0.5")
@@ -148,6 +161,20 @@ def test_speeds_on_a_busy_machine_are_said_to_be() -> None:
     lines = {line.trial.number: line for line in shown().lines}
     assert lines[1].spoiled == {"first_token", "answer", "tokens_per_second"}  # the search was quiet
     assert (lines[1].noisy, lines[2].noisy) == (True, False)
+
+
+def test_an_index_that_was_made_on_a_busy_machine_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    row = kept([right(12), right(12)], ASKED)
+    with Results(results_path()) as results:
+        results.note(row.trials[0].index_key, {"others": 0.6, "load": 0.0, "peak_bytes": 1e9})
+        results.note(row.trials[1].index_key, {"others": 0.02, "load": 99.0, "peak_bytes": 1e9})
+    lines = {line.trial.number: line for line in shown().lines}
+    assert lines[1].spoiled == {"index"}  # its memory is what it is
+    assert not lines[2].spoiled
+    assert run(["compare", "show", "--wide"]) == 0
+    said = capsys.readouterr().out
+    assert "~5.0 s" in said
+    assert "~ measured while the machine was busy." in said
 
 
 def test_rows_are_numbered_as_one_says_them() -> None:

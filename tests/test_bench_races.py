@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from contracts import Write
+from openbook.bench.board import board
 from openbook.bench.pacing import Clock, pace
 from openbook.bench.results import Results, RunRow, TrialRow, index_folder
 from openbook.bench.running import Runner, results_path
@@ -31,7 +32,7 @@ embedder = "hashed(dim=4)"
 store = "flat"
 llm = "quote"
 [vary]
-retriever = ["dense", "bm25", "hybrid"]
+retriever = ["bm25", "dense", "hybrid"]
 [run]
 mode = "race"
 answers = false
@@ -71,10 +72,24 @@ def asked(trial: TrialRow) -> int:
 
 @pytest.mark.slow
 def test_a_row_that_loses_is_dropped_and_asked_nothing_more(sweep: Path) -> None:
-    assert dropped(sweep) == {"1": 5}
+    assert dropped(sweep) == {"2": 5}
     with Results(results_path()) as results:
         row = results.run("race")
-    assert [asked(one) for one in row.trials] == [5, COUNT, COUNT]
+    assert [asked(one) for one in row.trials] == [COUNT, 5, COUNT]
+
+
+@pytest.mark.slow
+def test_the_baseline_stays_to_the_end_however_far_behind(sweep: Path) -> None:
+    sweep.write_text(SWEEP.replace("[recipe]", 'baseline = { retriever = "dense" }\n[recipe]'), encoding="utf-8")
+    assert dropped(sweep) == {}
+    with Results(results_path()) as results:
+        row = results.run("race")
+        first, *others = board(Scorer(results, row)).lines
+    assert [asked(one) for one in row.trials] == [COUNT, COUNT, COUNT]
+    assert row.trials[0].label == "retriever=dense"
+    assert first.p is not None
+    assert first.p < 0.05  # against all questions of the baseline
+    assert others[-1].trial.number == 1
 
 
 def stopping(child: Callable[..., None], most: int) -> Callable[..., None]:
@@ -108,7 +123,7 @@ def test_what_a_grid_has_asked_does_not_change_a_race(sweep: Path) -> None:
     sweep.write_text(SWEEP.replace('mode = "race"', 'mode = "grid"'), encoding="utf-8")
     Runner(read_sweep(sweep), "grid").run()
     sweep.write_text(SWEEP, encoding="utf-8")
-    assert dropped(sweep) == {"1": 5}
+    assert dropped(sweep) == {"2": 5}
 
 
 @pytest.mark.slow
@@ -120,9 +135,9 @@ def test_answers_race_by_answers(sweep: Path) -> None:
     with Results(results_path()) as results:
         row = results.run("race")
         counts = [len(results.of(one.answer_key)) for one in row.trials]
-    assert row.settings["dropped"] == {"1": counts[0]}
-    assert counts[0] < COUNT
-    assert counts[1:] == [COUNT, COUNT]
+    assert row.settings["dropped"] == {"2": counts[1]}
+    assert counts[1] < COUNT
+    assert [counts[0], counts[2]] == [COUNT, COUNT]
 
 
 # A limit of time.
@@ -252,7 +267,7 @@ def only(seconds: dict[str, float]) -> Callable[..., dict[str, float]]:
 
 @pytest.mark.slow
 def test_time_that_is_left_makes_further_indexes(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = SWEEP.replace('mode = "race"', "minutes = 60").replace(', "bm25", "hybrid"', "")
+    text = SWEEP.replace('mode = "race"', "minutes = 60").replace(', "dense", "hybrid"', "")
     text = text.replace("[vary]", '[vary]\nsplitter = ["chars(size=60)", "chars(size=90)", "chars"]')
     sweep.write_text(text, encoding="utf-8")
     notes: list[str] = []
@@ -301,7 +316,7 @@ def disturbed(row: RunRow) -> list[object]:
 def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "bm25", "hybrid"', "")
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "dense", "hybrid"', "")
     sweep.write_text(text, encoding="utf-8")
     monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)  # whatever else this machine does
     row = Runner(read_sweep(sweep), "run").run()
@@ -329,7 +344,7 @@ def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
 def test_speeds_that_another_comparison_has_timed_meanwhile_are_not_timed_again(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "bm25", "hybrid"', "")
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "dense", "hybrid"', "")
     sweep.write_text(text, encoding="utf-8")
     monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)
     row = Runner(read_sweep(sweep), "run").run()

@@ -162,7 +162,8 @@ def test_without_texts_no_word_of_questions_answers_or_documents_is_in_the_page(
     for name in ("jonah.txt", "model a.gguf", "Question 1 (q0)", "*.txt"):
         assert name in text
     assert "cores 2" in text
-    assert "Linux 6.1.0-somebody x86_64" in written()
+    assert "Linux x86_64" in written()
+    assert "6.1.0-somebody" not in written()  # a page is handed on
     assert "1/" in text or "2/2" in text  # where it was found is still told
 
 

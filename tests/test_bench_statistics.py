@@ -38,7 +38,22 @@ def test_the_interval_of_a_mean_holds_the_true_one_nineteen_times_in_twenty() ->
 
 def test_the_interval_of_nothing_has_no_width() -> None:
     assert interval([]) == (0.0, 0.0)
-    assert interval([0.3]) == (0.3, 0.3)
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 0.975), (6, 0.4592581), (20, 0.1684335), (50, 0.0711217)])
+def test_scores_that_are_all_the_same_are_not_certain(count: int, most: float) -> None:
+    # binomtest(0, count).proportion_ci(method="exact") of SciPy 1.17; benchmarks/statistics_check.py compares more.
+    assert interval([0.0] * count) == pytest.approx((0.0, most), abs=1e-6)
+    assert interval([1.0] * count) == pytest.approx((1 - most, 1.0), abs=1e-6)
+    assert interval([0.5] * count) == pytest.approx((0.5 - most / 2, 0.5 + most / 2), abs=1e-6)  # of shares
+    assert interval([0.0] * count, span=(-1, 1)) == pytest.approx((-most, most), abs=1e-6)  # of differences
+
+
+def test_where_all_are_wrong_the_interval_still_holds_the_true_share() -> None:
+    random, count = np.random.default_rng(6), 20
+    for share in (0.02, 0.1, 0.16):
+        wrong = sum(not (random.random(count) < share).any() and interval([0.0] * count)[1] < share for _ in range(500))
+        assert wrong / 500 <= 0.025
 
 
 def test_so_many_questions_find_the_difference_four_times_in_five() -> None:

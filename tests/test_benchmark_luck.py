@@ -59,7 +59,8 @@ def test_each_simulated_number_of_the_page_is_printed() -> None:
     assert "{} are called different; of 20 facts asked five ways each, {}".format(*ways) in page
     assert f"of 5 facts asked twenty ways, {said['5 questions, each asked 20 ways']}" in page
     two, many = (
-        said["two recipes, a race of 100 questions leaves one"],
-        said["24 recipes, a race of 100 questions leaves one"],
+        said["two recipes, a race of 100 questions leaves the baseline alone"],
+        said["24 recipes, a race of 100 questions leaves the baseline and at most one"],
     )
-    assert f"between two equal recipes {two} end with one row left, of those between 24 {many}" in page
+    assert f"between two equal recipes {two} leave the baseline alone" in page
+    assert f"of those between 24 {many} leave the baseline and at most one more" in page

@@ -48,6 +48,37 @@ def test_a_question_to_a_service_has_tokens_and_a_price(
     assert elsewhere.bodies == []
 
 
+@pytest.mark.parametrize("work", [["ask", "--all", "Who was swallowed?"], ["summarize"]])
+def test_reading_a_whole_book_has_tokens_and_a_price_too(
+    book: str, elsewhere: Speaker, work: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_prices().write_text(PRICE, encoding="utf-8")
+    dry = [*work, "-b", book, "--llm", remote(elsewhere), "--dry-run"]
+    assert run(dry) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert re.fullmatch(
+        r"\d+ prompts? of about [\d,]+ tokens together, answers of at most [\d,]+(, what merges them not counted)?, by "
+        r"tiny at 127\.0\.0\.1: at most \$0\.\d+, .*Nothing was sent\.\n",
+        out,
+    )
+    assert run([*dry, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["prompts"] >= 1
+    assert said["tokens"]["prompt"] > 40 * 10  # all of it is read
+    assert said["dollars"] == pytest.approx((said["tokens"]["prompt"] * 2 + said["tokens"]["longest_answer"] * 8) / 1e6)
+    assert elsewhere.bodies == []
+
+
+def test_a_whole_book_may_be_read_by_a_model_of_this_machine_that_is_not_loaded(
+    book: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", "--all", "Who?", "-b", book, "--llm", "quote", "--dry-run"]) == 0
+    assert capsys.readouterr().out.endswith("by quote on this machine. Nothing was sent, no model was loaded.\n")
+    assert run(["ask", "--all", " ", "-b", book, "--llm", "quote", "--dry-run"]) == 1
+    assert "The question is empty" in capsys.readouterr().err
+
+
 def test_without_a_price_it_says_where_to_write_one(
     book: str, elsewhere: Speaker, capsys: pytest.CaptureFixture[str]
 ) -> None:

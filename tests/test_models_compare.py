@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from openbook.app.cli import cli
+from openbook.app.cli import cli, run
 from openbook.errors import ModelError
 from openbook.models.compare_child import differences, log_softmax
 from openbook.models.comparing import Compared, compare
@@ -168,6 +168,14 @@ def test_the_command_prints_a_table_json_and_a_picture(tmp_path: Path, text: Pat
     assert [one["name"] for one in found] == ["b", "a"]
     assert set(found[0]) == set(Compared.__slots__)
     assert all(one["tokens_per_second"] > 0 for one in found)
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(tmp_path / "nowhere" / "a.svg")
+    assert run(["models", "compare", "absent", "--text", "absent.txt", "--picture", picture]) == 1
+    assert capsys.readouterr().err == f"openbook: Cannot write {picture}: there is no such folder. Name another file.\n"
 
 
 def test_bars_are_as_long_as_their_values_and_names_are_text() -> None:

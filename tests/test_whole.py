@@ -355,7 +355,7 @@ def test_ask_all_reads_questions_line_by_line(
     assert capsys.readouterr().out.count("of 16 passages say something about it.") == 2
 
 
-@pytest.mark.parametrize("option", ["--show-prompt", "--thoughts", "--max-tokens=9", "--dry-run"])
+@pytest.mark.parametrize("option", ["--show-prompt", "--thoughts", "--max-tokens=9"])
 def test_what_is_of_one_prompt_is_refused_for_all(
     folder: Path, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

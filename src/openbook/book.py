@@ -416,19 +416,20 @@ class Book:
         self, names: Sequence[str] = (), *, words: int = WORDS, focus: str = "", report: Report | None = None
     ) -> Whole:
         """Documents, named as for `remove` (none: all), in about so many words; with `focus`, what they say of that."""
-        chosen, _ = self.documents.named(map(well_formed, names), name_of(self.folder))
-        within = set(chosen.values()) if names else None
-        return summarize(self._readable(within), words=words, focus=well_formed(focus), report=report)
+        return summarize(self.readable(names), words=words, focus=well_formed(focus), report=report)
 
     def ask_all(self, question: str, *, where: str = "", report: Report | None = None) -> Whole:
         """What each chunk says about a question: "list all ...", which no search can answer."""
         refuse(question, 1)
-        return survey(self._readable(self._within(where) if where else None), well_formed(question), report=report)
+        return survey(self.readable(where=where), well_formed(question), report=report)
 
-    def _readable(self, within: set[str] | None) -> Readable:
+    def readable(self, names: Sequence[str] = (), *, where: str = "") -> Readable:
+        """What `summarize` and `ask_all` read: the documents of these names, or that fit a condition, or all."""
         self._opened.follow()
-        remembered = Remembered(self.folder, str(fingerprint(self.recipe.llm)))
-        return Readable(self.documents, self.store, within, self.llm, remembered)
+        named, _ = self.documents.named(map(well_formed, names), name_of(self.folder))
+        within = set(named.values()) if names else self._within(where) if where else None
+        known = Remembered(self.folder, str(fingerprint(self.recipe.llm)))
+        return Readable(self.documents, self.store, within, self.llm, known)
 
     def document(self, passage: Passage) -> Document:
         """The document a passage is from: document.text[chunk.start:chunk.end] is the passage's text.

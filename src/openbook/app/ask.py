@@ -57,9 +57,9 @@ def ask(
 
     choices, longest = with_llm(choices, llm), max_tokens or MAX_ANSWER_TOKENS
     questions = [" ".join(question)] if question else _questions()
-    if every:
-        _refuse_for_all(dry_run=dry_run, others=show_prompt or thoughts or bool(max_tokens))
-    if dry_run:
+    if every and (show_prompt or thoughts or max_tokens):
+        raise click.UsageError("--show-prompt, --thoughts and --max-tokens are of one prompt; --all sends many.")
+    if dry_run and not every:
         from openbook.app.dry_run import ask as dry_ask
 
         dry_ask(folder, choices, questions, where, longest, show_prompt=show_prompt, as_json=as_json)
@@ -71,7 +71,7 @@ def ask(
         for words in questions:
             try:
                 if every:
-                    show_all(words, book, where, yes=yes, as_json=as_json, verbose=verbose)
+                    show_all(words, book, where, yes=yes, only_say=dry_run, as_json=as_json, verbose=verbose)
                     continue
                 parts = leaving.heard(book.stream(words, where=where, max_tokens=longest), book)
                 if as_json:
@@ -86,14 +86,6 @@ def ask(
                 show.failed(words, error, json_too=as_json)  # one bad question of many costs that question
     if failed and not sys.stdin.isatty():
         raise click.exceptions.Exit(USER_ERROR)
-
-
-def _refuse_for_all(*, dry_run: bool, others: bool) -> None:
-    """Options that are of one prompt, where --all sends many."""
-    if dry_run:
-        raise click.UsageError("--dry-run says what one prompt costs; --all sends one for each passage.")
-    if others:
-        raise click.UsageError("--show-prompt, --thoughts and --max-tokens are of one prompt; --all sends many.")
 
 
 def _questions() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +28,11 @@ class _Compare(Sorted):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """What is no command is the file of a sweep."""
-        if args and args[0] not in self.commands and (args[0].endswith(".toml") or Path(args[0]).is_file()):
-            return super().resolve_command(ctx, ["run", *args])
+        if args and args[0] not in self.commands:
+            from openbook.recipe import did_you_mean
+
+            if args[0].endswith(".toml") or os.path.lexists(args[0]) or not did_you_mean(args[0], [*self.commands]):
+                return super().resolve_command(ctx, ["run", *args])
         return super().resolve_command(ctx, args)
 
 
@@ -52,6 +56,9 @@ def compare_run(sweep: Path, name: str, dry_run: bool, as_json: bool) -> None:
     """Run the sweep of a file; stopped at any moment, the same command goes on where it was."""
     from openbook.app import comparing
 
+    if not os.path.lexists(sweep):
+        with _results() as results:
+            raise comparing.no_sweep(sweep, results.runs())
     if dry_run:
         comparing.forecast(sweep, name or sweep.stem, as_json=as_json)
         return
@@ -125,7 +132,9 @@ def compare_list(as_json: bool) -> None:
 
 @click.command()
 @click.argument("run", default="")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="The file.  [default: RUN.html]")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=None, help="The file, - for stdout.  [default: RUN.html]"
+)
 @judged_options
 @against_option
 @click.option("--without-texts", is_flag=True, help="Leave out the words of questions, answers and documents.")
@@ -144,8 +153,13 @@ def report(
     from openbook.errors import BookError
     from openbook.writing import write
 
+    if str(out) == "-" and as_json:
+        raise BookError("--json says which file was written, and -o - writes none. Leave one of them out.")
     with _results() as results:
         text = page(results, run, headline, against, constraints(fit), texts=not without_texts)
+        if str(out) == "-":
+            click.echo(text.encode(), nl=False)  # as in a file, whatever the terminal's encoding
+            return
         path = out or Path(f"{_file_name(results.run(run).name)}.html")
     try:
         write(path, text)
@@ -173,15 +187,15 @@ def use(row: str, folder: Path, headline: str, fit: str, as_json: bool) -> None:
     Where several rows cannot be told from the best, the one with the highest mean is taken; --fit narrows the choice.
     Chunks and vectors are made again where the recipe needs others.
     """
-    from openbook.app import show
+    from openbook.app import show, show_board
     from openbook.app.leaving import Leaving
     from openbook.manifest import MADE_OF, READING
     from openbook.recipe import Recipe
 
-    trial, why = _chosen(row, headline, fit)
+    trial, why, found = _chosen(row, headline, fit)
     recipe = Recipe.from_dict(trial.recipe)
-    if why:
-        show.note(why)
+    for line in filter(None, [why, show_board.instead(found, folder) if found else ""]):
+        show.note(line)
     with open_book(folder) as book:
         again = [step for step in MADE_OF if book.recipe.specs(step) != recipe.specs(step)]
         reading = [step for step in READING if book.recipe.specs(step) != recipe.specs(step)]
@@ -203,8 +217,8 @@ def use(row: str, folder: Path, headline: str, fit: str, as_json: bool) -> None:
         show.recipe(book.recipe)
 
 
-def _chosen(row: str, headline: str, fit: str) -> tuple[TrialRow, str]:
-    """The row that is named, or the best, and why that one."""
+def _chosen(row: str, headline: str, fit: str) -> tuple[TrialRow, str, Board | None]:
+    """The row that is named, or the best, why that one, and the table it was taken from."""
     from openbook.app.show_board import chosen
     from openbook.errors import BookError
 
@@ -213,9 +227,9 @@ def _chosen(row: str, headline: str, fit: str) -> tuple[TrialRow, str]:
         if fit or headline:
             raise BookError(f"{row} names the row itself. Leave out --by and --fit, or the number.")
         with _results() as results:
-            return results.trial(row), ""
+            return results.trial(row), "", None
     found = _board(name if sign and not number else row, headline, 1, fit)
-    return found.best()[0].trial, " ".join(filter(None, [chosen(found), found.unfinished]))
+    return found.best()[0].trial, " ".join(filter(None, [chosen(found), found.unfinished])), found
 
 
 def _show(run: str, headline: str, against: int, fit: str = "", *, wide: bool = False, as_json: bool) -> None:

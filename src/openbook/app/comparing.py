@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +14,39 @@ import click
 from openbook.app import show
 from openbook.app.leaving import Leaving
 from openbook.app.live import Live
+from openbook.bench.results import MOST_NAMED, named
 from openbook.bench.running import Runner
 from openbook.bench.sweep import read_sweep
+from openbook.errors import BookError
 from openbook.models.catalogue import readable
+from openbook.recipe import did_you_mean
 
 if TYPE_CHECKING:
     from openbook.bench.forecasting import Forecast
     from openbook.costing import Forecast as Cost
+
+
+def no_sweep(path: Path, runs: Sequence[str]) -> BookError:
+    """The error that there is no such file, with what was meant perhaps: a comparison that was run, another sweep."""
+    said = f"Cannot read {path}: there is no such file."
+    if path.name in runs:
+        again = path.with_name(f"{path.name}.toml")
+        other = f", and {again} runs it again" if again.is_file() else ""
+        return BookError(f"{said} A comparison is called so: openbook compare show {shlex.quote(path.name)}{other}.")
+    there = [str(one) for one in sorted(path.parent.glob("*.toml")) if _is_sweep(one)]
+    hint = did_you_mean(str(path), there) or did_you_mean(path.stem, list(runs))
+    if there:
+        return BookError(f"{said}{hint} Sweeps: {', '.join(there[:MOST_NAMED])}.")
+    if runs:
+        return BookError(f"{said}{hint} {named(runs)} Their tables: openbook compare show RUN")
+    return BookError(f"{said} Write one with: openbook compare init -b BOOK")
+
+
+def _is_sweep(path: Path) -> bool:
+    try:
+        return {"documents", "questions"} <= tomllib.loads(path.read_text("utf-8")).keys()
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 def run(path: Path, name: str) -> None:
@@ -26,8 +55,8 @@ def run(path: Path, name: str) -> None:
         sweep = read_sweep(path)
         runner = Runner(sweep, name, live.report, live.rows, live.note)
         plan, leaving = runner.plan(), Leaving()
-        for trial in sweep.trials:
-            leaving.compared(trial.recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
+        for recipe in runner.recipes:
+            leaving.compared(recipe, documents=plan.indexes > 0, answers=plan.answers > 0)
         runner.run()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,13 @@ from openbook.manifest import NAME
 from openbook.models.catalogue import readable
 from openbook.prices import own_prices
 from openbook.readers import known
+from openbook.rehearsing import rehearse
 
 if TYPE_CHECKING:
     from openbook.costing import Forecast
     from openbook.reading import Limits
     from openbook.types import Passage
+    from openbook.whole import Readable, Whole
 
 
 def ask(
@@ -80,6 +82,23 @@ def add(folder: Path, choices: tuple[str, ...], paths: tuple[str, ...], limits: 
         f"{show.round_number(found.chunks)} chunks, about {show.round_number(forecast.prompt_tokens)} tokens for "
         f"{_who(forecast)}{_price(forecast)} Nothing was sent or changed."
     )
+
+
+def whole(read: Readable, work: Callable[[Readable], Whole], *, merged: bool, as_json: bool) -> None:
+    """What reading documents from end to end would come to; `merged`: what is written of them is read once more."""
+    calls, forecast = rehearse(read, work, show.today())
+    if as_json:
+        show.as_json({"prompts": calls, **_forecast_json(forecast)})
+        return
+    more = ", what merges them not counted" if merged else ""
+    said = (
+        f"{show.count(calls, 'prompt')} of about {show.round_number(forecast.prompt_tokens)} tokens together, answers "
+        f"of at most {show.round_number(forecast.answer_tokens)}{more}, by "
+    )
+    if forecast.remote:
+        click.echo(f"{said}{_who(forecast)}{_price(forecast)} Nothing was sent.")
+    else:
+        click.echo(f"{said}{forecast.model} on this machine. Nothing was sent, no model was loaded.")
 
 
 def _sentence(forecast: Forecast) -> str:

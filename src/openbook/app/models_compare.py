@@ -31,8 +31,11 @@ def compare(names: tuple[str, ...], text: Path, tokens: int, picture: Path | Non
     from dataclasses import asdict
 
     from openbook.app import show
+    from openbook.errors import ModelError
     from openbook.models.comparing import compare as compare_models
 
+    if picture is not None and not picture.absolute().parent.is_dir():  # before minutes of work
+        raise ModelError(f"Cannot write {picture}: there is no such folder. Name another file.")
     with show.Bar() as bar:
         found = compare_models(names, text, tokens=tokens, report=bar, say=show.note)
     if as_json:

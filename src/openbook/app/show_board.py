@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import string
 import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +18,7 @@ from openbook.app import show
 from openbook.bench.board import Board, Line, measured, numbered
 from openbook.bench.labels import factors
 from openbook.bench.quantities import QUANTITIES, written, written_p
+from openbook.manifest import name_of
 
 WIDTH, LEAST = 100, 80  # columns where no terminal says how many it has, and those that are counted on
 LONG = 20  # characters of an option; longer ones stand below the table when there is no room
@@ -236,3 +239,24 @@ def chosen(found: Board) -> str:
         return f"Row {first.trial.number}. {found.verdict}"
     taken = f"row {first.trial.number} is taken, which has the highest {found.headline}"
     return f"{numbered(group)} cannot be told apart: {taken}."
+
+
+def instead(found: Board, folder: Path) -> str:
+    """Which of the rows that cannot be told from the one taken are faster or smaller, and how to take them; or ''."""
+    first, group = found.best()
+    speed = "answer" if first.trial.answer_key else "search"
+    rows: dict[int, list[str]] = {}
+    for name, most in ((speed, "the fastest"), ("ram", "the smallest")):
+        known = [line for line in group if name in line.quantities]
+        if first not in known:
+            continue
+        least = min(known, key=lambda line: line.quantities[name])
+        if _quantity(name, least).strip("~") != _quantity(name, first).strip("~"):
+            beside = f"{QUANTITIES[name].label} {_quantity(name, least)} and not {_quantity(name, first)}"
+            rows.setdefault(least.trial.number, []).append(f"{most} ({beside})")
+    book = name_of(folder)
+    said = [
+        f"row {number} is {' and '.join(what)}: openbook use {shlex.quote(f'{found.run}:{number}')} -b {book}"
+        for number, what in rows.items()
+    ]
+    return f"Of these {'; '.join(said)}" if said else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 
 from openbook.app.opening import open_book, with_llm
 from openbook.app.options import book_option, json_option, set_option, verbose_option
+from openbook.text import well_formed
 
 if TYPE_CHECKING:
     from openbook.book import Book
@@ -40,6 +42,9 @@ def yes_option(command: F) -> F:
 @click.option("--llm", metavar="SPEC|MODEL", default="", help="Another model: short for --set llm=...")
 @set_option('Another component for this summary, such as: "llm=llamacpp(parallel=4)". Repeatable.')
 @yes_option
+@click.option(
+    "--dry-run", "only_say", is_flag=True, help="Only say what it would come to: tokens, price. Sends nothing."
+)
 @json_option
 @verbose_option
 def summarize(
@@ -50,6 +55,7 @@ def summarize(
     llm: str,
     choices: tuple[str, ...],
     yes: bool,
+    only_say: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -64,16 +70,33 @@ def summarize(
     from openbook.summarizing import WORDS
 
     with open_book(folder, with_llm(choices, llm)) as book, show.Bar() as bar:
+        if only_say:
+            from openbook.app import dry_run
+            from openbook.summarizing import summarize as sum_up
+
+            work = partial(sum_up, words=words or WORDS, focus=well_formed(focus))
+            dry_run.whole(book.readable(sources), work, merged=True, as_json=as_json)
+            return
         Leaving().say("The text of the documents", book.llm.remote)
         found = book.summarize(sources, words=words or WORDS, focus=focus, report=_patient(bar, yes=yes))
     _show(found, as_json=as_json, verbose=verbose)
 
 
-def show_all(question: str, book: Book, where: str, *, yes: bool, as_json: bool, verbose: bool) -> None:
+def show_all(question: str, book: Book, where: str, *, yes: bool, only_say: bool, as_json: bool, verbose: bool) -> None:
     """What every passage says about a question."""
     from openbook.app import show
     from openbook.app.leaving import Leaving
 
+    if only_say:
+        from openbook.app import dry_run
+        from openbook.searching import refuse
+        from openbook.surveying import survey
+
+        refuse(question, 1)
+        dry_run.whole(
+            book.readable(where=where), partial(survey, question=well_formed(question)), merged=False, as_json=as_json
+        )
+        return
     Leaving().say("The text of the documents", book.llm.remote)
     with show.Bar() as bar:
         found = book.ask_all(question, where=where, report=_patient(bar, yes=yes))

@@ -32,6 +32,7 @@ def why(words: tuple[str, ...], as_json: bool) -> None:
     from openbook.app import show
     from openbook.app.leaving import Leaving, embedder_host
     from openbook.bench.diagnosis.tracing import Tracer
+    from openbook.bench.questions import key_of
     from openbook.bench.results import Results, results_path
     from openbook.bench.scoring import Scorer
     from openbook.recipe import Recipe
@@ -46,7 +47,7 @@ def why(words: tuple[str, ...], as_json: bool) -> None:
                               embedder_host(Recipe.from_dict(trial.recipe)))  # fmt: skip
             if question is not None:
                 found = tracer.why(question)
-                said = scorer.answer(trial, _key(question)) if trial.answer_key else {}
+                said = scorer.answer(trial, key_of(question))  # nothing of a row that only searches
                 if as_json:
                     show.as_json(_head_json(run, trial) | _json(found, said))
                 else:
@@ -103,12 +104,6 @@ def named(questions: list[Question], asked: str) -> Question:
         raise BookError(f"{len(like)} questions begin with {asked!r}, such as {some}. Write an id, or more of one.")
     hint = did_you_mean(asked, [one.id for one in questions] + [one.text for one in questions])
     raise BookError(f"The comparison has no question {asked!r}.{hint} Write its id, or how it begins.")
-
-
-def _key(question: Question) -> str:
-    from openbook.bench.questions import key_of
-
-    return key_of(question)
 
 
 def _show(run: RunRow, trial: TrialRow, found: Why, said: dict[str, Any]) -> None:

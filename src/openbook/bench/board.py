@@ -18,7 +18,7 @@ from openbook.bench.constraints import Constraint
 from openbook.bench.judge import prompt, told
 from openbook.bench.quantities import QUANTITIES
 from openbook.bench.ranking import depth
-from openbook.bench.results import RunRow, TrialRow, no_row
+from openbook.bench.results import BASELINE, RunRow, TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 from openbook.errors import BookError
@@ -95,7 +95,7 @@ class Board:
         return group[0], group
 
 
-def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Constraint] = ()) -> Board:
+def board(scorer: Scorer, headline: str = "", against: int = BASELINE, fit: Sequence[Constraint] = ()) -> Board:
     """The table by one measure; '' is the run's own. `against` is the number of the baseline's row.
 
     With `fit`, rows are tested among those that keep all of it; the baseline need not.
@@ -122,12 +122,8 @@ def board(scorer: Scorer, headline: str = "", against: int = 1, fit: Sequence[Co
     first = [line for line in lines if line.tested]
     verdict = _verdict(first, list(values.values()), at_once, len(common))
     raced = headline == run.settings["headline"] and any(line.state == "dropped" for line in lines)
-    if raced and len(first) == 1 and all(line.tested or line.state == "dropped" for line in lines):
-        # A race of two equal rows leaves one of them in two of five: benchmarks/luck.py.
-        verdict = (
-            f"Row {first[0].trial.number} won the race: by these questions no other row would have caught up. Whether "
-            "it is better by more than luck, a race does not say."
-        )
+    if raced and first and all(line.tested or line.state == "dropped" for line in lines):
+        verdict = _of_race(first, verdict, len(common))
     if first and any(line.state in {"running", "waiting"} for line in lines):
         verdict = f"So far: {verdict[0].lower()}{verdict[1:]}"
     if fit:
@@ -283,6 +279,22 @@ def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], at_once: 
         more = _more(values, count)
         return f"Row {first.trial.number} stands out ({p}), though it cannot be told from any single other row{more}."
     return f"No difference found between these {len(lines)} recipes with {asked}{_more(values, count)}."
+
+
+def _of_race(left: Sequence[Line], verdict: str, count: int) -> str:
+    """Who won a race, or what is said of the rows it left: the baseline is one of them in any case."""
+    won, *others = left
+    words = f"Row {won.trial.number} won the race: by these questions no other row would have caught up."
+    if not others:
+        # Equal rows too are dropped: benchmarks/luck.py.
+        return f"{words} Whether it is better by more than luck, a race does not say."
+    if [one.trial.number for one in others] == [BASELINE] and not others[0].best:
+        asked = f"{count:,} question{'s' if count > 1 else ''}"
+        return (
+            f"{words} It is better than the baseline, row {BASELINE}, by more than luck ({asked}); whether than those "
+            "that were dropped, a race does not say."
+        )
+    return verdict.replace("every other one", "every other one that the race left")
 
 
 def _of_fitting(lines: Sequence[Line], fit: Sequence[Constraint], verdict: str) -> str:

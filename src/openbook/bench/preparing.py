@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from openbook import registry
+from openbook.bench.alike import once
 from openbook.bench.gold import documents_of, resolve
 from openbook.bench.judge import judged_by
 from openbook.bench.questions import Question, read_questions
@@ -39,6 +40,7 @@ class Prepared:
     trials: Sequence[TrialRow]
     files: int  # that the documents are
     unread: tuple[str, ...]  # paths of those that could not be read
+    alike: str = ""  # what to say of recipes that are left out, as they do the same as another
 
     def documents(self, recipe: Recipe) -> Path:
         """The folder of the book with the documents as a recipe reads them."""
@@ -62,7 +64,8 @@ def prepare(sweep: Sweep, folder: Path, report: Report | None) -> Prepared:
     for number, trial in enumerate(sweep.trials, 1):
         read = contents[base[registry.fingerprint_of(trial.recipe, READING)]]
         trials.append(_row(sweep, number, trial, read, questions))
-    return Prepared(questions, base, gold, tuple(trials), files, unread)
+    left, said = once(sweep, trials, lambda one: base[registry.fingerprint_of(one, READING)])
+    return Prepared(questions, base, gold, tuple(left), files, unread, said)
 
 
 def _refuse_unjudged(sweep: Sweep, questions: Sequence[Question]) -> None:

@@ -33,7 +33,7 @@ def made_with(results: Results, trials: Sequence[TrialRow], seed: int, report: R
         "openbook": openbook.__version__,
         "python": platform.python_version(),
         "machine": {
-            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "system": f"{platform.system()} {platform.machine()}",  # a release may name the machine, or whose it is
             "processor": _processor(),
             "cores": cores(),
             "ram_bytes": memory()[0],

@@ -33,7 +33,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "index": Quantity("indexing", "seconds", "seconds to make the index"),
     "index_ram": Quantity("its memory", "bytes", "the most memory that making the index took"),
 }
-# What other work on the machine spoils, by the stage that is timed.
+# What other work on the machine spoils, by the stage whose questions are timed.
 SPEEDS = {"search": ("search", "search_p95"), "answer": ("first_token", "answer", "tokens_per_second")}
 
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}

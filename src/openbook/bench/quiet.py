@@ -99,7 +99,7 @@ def others_now(seconds: float = WINDOW) -> float:
 
 
 def is_noisy(value: Mapping[str, Any]) -> bool:
-    """Whether others kept the cores busy while a question was timed."""
+    """Whether others kept the cores busy while a question was timed, or an index made."""
     others = value.get("others")
     if others is not None:
         return bool(others > NOISY_SHARE)

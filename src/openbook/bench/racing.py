@@ -5,13 +5,14 @@ after each block: a look          ^         ^              rows far behind the b
 
 What is asked is not whether a row is worse for all questions there could be, but whether it could still be the best
 when all of this file are asked: of those only the rest is unknown, so the later the look, the smaller a lag is enough.
+The baseline may be far behind and is kept: it is what the others are compared with.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 from typing import TypeVar
@@ -72,16 +73,22 @@ def losing(rows: Sequence[Sequence[float]], total: int, looks: int, risk: float 
     return found
 
 
-def race(rows: int, total: int, ask: Callable[[int, int], Sequence[float]], risk: float = RISK) -> Iterator[Raced]:
+def race(
+    rows: int,
+    total: int,
+    ask: Callable[[int, int], Sequence[float]],
+    risk: float = RISK,
+    keep: Collection[int] = (),
+) -> Iterator[Raced]:
     """Run a race and say after each look how it stands: `ask(row, n)` gives the row's scores for the first n questions.
 
-    It ends when one row is left, or all questions were asked.
+    Rows to `keep` are never dropped. It ends when one row is left, or all questions were asked.
     """
     left, dropped = list(range(rows)), dict[int, int]()
     ends = blocks(total)
     for asked in ends:
         behind = losing([ask(row, asked) for row in left], total, len(ends) - 1, risk)
-        dropped |= {left[number]: asked for number in behind}
+        dropped |= {left[number]: asked for number in behind if left[number] not in keep}
         left = [row for row in left if row not in dropped]
         yield Raced(tuple(left), dict(dropped), asked)
         if len(left) < 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,12 @@ from typing import Any, Self
 from openbook.bench.labels import settings
 from openbook.errors import BookError
 from openbook.home import comparisons_folder
+from openbook.recipe import did_you_mean
 from openbook.text import well_formed
 
 BUSY_SECONDS = 60.0
+MOST_NAMED = 10  # runs that an error names
+BASELINE = 1  # the number of the row that the others are tested against
 SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS runs (
@@ -37,7 +40,7 @@ CREATE TABLE IF NOT EXISTS results (
 class TrialRow:
     """One recipe of a run and the keys of its stages."""
 
-    number: int  # from 1; 1 is the baseline
+    number: int  # from 1; BASELINE is the baseline
     varied: dict[str, str]
     recipe: dict[str, str]
     index_key: str
@@ -142,10 +145,10 @@ class Results:
             row = self._db.execute("SELECT * FROM runs WHERE name = ?", (wanted,)).fetchone()
             trials = self._db.execute("SELECT * FROM trials WHERE run = ? ORDER BY number", (wanted,)).fetchall()
         if row is None:
-            there = f"Runs: {', '.join(known)}." if known else "Begin with: openbook compare init -b BOOK"
-            raise BookError(
-                f"No comparison is called {name!r}. {there}" if name else f"Nothing was compared yet. {there}"
-            )
+            if not name:
+                raise BookError(f"Nothing was compared yet. {named(known)}")
+            hint = did_you_mean(name.removesuffix(".toml"), known)
+            raise BookError(f"No comparison is called {name!r}.{hint} {named(known)}")
         settings, questions, gold = map(json.loads, row[2:5])
         return RunRow(
             row[0],
@@ -223,6 +226,14 @@ class Results:
                 "SELECT value FROM results WHERE key = ? AND question = ?", (key, question)
             ).fetchone()
         return dict(json.loads(row[0])) if row else {}
+
+
+def named(runs: Sequence[str]) -> str:
+    """Which comparisons there are, the latest last, or how to begin one: a sentence for an error."""
+    if not runs:
+        return "Begin with: openbook compare init -b BOOK"
+    more = f"{len(runs) - MOST_NAMED} older ones, " if len(runs) > MOST_NAMED else ""
+    return f"Runs: {more}{', '.join(runs[-MOST_NAMED:])}."
 
 
 def no_row(run: RunRow, number: int | str) -> BookError:

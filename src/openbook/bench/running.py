@@ -30,7 +30,7 @@ from openbook.bench.preparing import prepare
 from openbook.bench.provenance import made_with
 from openbook.bench.questions import Question, key_of
 from openbook.bench.racing import race, shuffled
-from openbook.bench.results import Results, RunRow, TrialRow, index_folder, results_path
+from openbook.bench.results import BASELINE, Results, RunRow, TrialRow, index_folder, results_path
 from openbook.bench.scoring import Scorer
 from openbook.bench.sweep import ANSWER_MEASURES, Sweep
 from openbook.bench.telling import DOING, Teller, Watch, keys_of
@@ -80,8 +80,15 @@ class Runner:
         self._folder = comparisons_folder()
         self._ready = prepare(self.sweep, self._folder, self.report)
         self.questions, self._trials = self._ready.questions, self._ready.trials
+        if self._ready.alike:
+            self.note(self._ready.alike)
         self._paces: dict[str, Pace] = {}  # by the key of a stage
         self._decides = "answer" if self.sweep.headline in ANSWER_MEASURES else "search"  # what the headline judges
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """Of the rows, in their order."""
+        return [Recipe.from_dict(one.recipe) for one in self._trials]
 
     def plan(self) -> Plan:
         """What is still to do."""
@@ -214,7 +221,8 @@ class Runner:
             return [scores.get(one.id, 0.0) for one in order[:count]]  # one that is not judged makes no difference
 
         left = list(trials)
-        for raced in race(len(trials), len(order), ask, risk):
+        baseline = [number for number, trial in enumerate(trials) if trial.number == BASELINE]
+        for raced in race(len(trials), len(order), ask, risk, keep=baseline):
             left = [trials[number] for number in raced.left]
             dropped = {str(trials[number].number): count for number, count in raced.dropped.items()}
             if dropped != row.settings.get("dropped"):

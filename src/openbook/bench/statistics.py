@@ -94,20 +94,35 @@ def together(rows: Sequence[Sequence[float]], *, rounds: int = 5_000, seed: int 
 
 
 def interval(
-    values: Sequence[float], *, level: float = 0.95, rounds: int = 10_000, seed: int = 1
+    values: Sequence[float],
+    *,
+    level: float = 0.95,
+    rounds: int = 10_000,
+    seed: int = 1,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[float, float]:
     """The bootstrap percentile interval of a mean, over questions drawn again with replacement.
 
-    For a difference give the differences, one for each question. One value, or none, is an interval without width.
+    For a difference give the differences, one for each question, and span=(-1, 1): the least and most that a value may
+    be. None is an interval without width.
     B. Efron, Bootstrap methods: another look at the jackknife, 1979.
 
-    >>> interval([0.5] * 20)
-    (0.5, 0.5)
+    Where all values are the same, drawing them again shows nothing else, so it is asked instead how many other ones
+    may have been missed: of all right or all wrong the interval of Clopper and Pearson, The use of confidence or
+    fiducial limits, 1934.
+
+    >>> interval([1.0] * 20)
+    (0.8315665, 1.0)
     """
-    if len(values) < 2:
-        mean = float(values[0]) if len(values) else 0.0
-        return mean, mean
-    numbers, random = np.asarray(values, np.float64), np.random.default_rng(seed)
+    if not len(values):
+        return 0.0, 0.0
+    numbers = np.asarray(values, np.float64)
+    if np.ptp(numbers) == 0:
+        # Were less than `seen` of all values such ones, luck would show none but them less than once in 40 times.
+        value, seen = float(numbers[0]), ((1 - level) / 2) ** (1 / len(numbers))
+        low, high = (round(value * seen + end * (1 - seen), 7) for end in span)
+        return low, high
+    random = np.random.default_rng(seed)
     block = max(1, BLOCK * 100 // len(numbers))  # numbers drawn at once
     means = np.concatenate([
         numbers[random.integers(0, len(numbers), (min(block, rounds - start), len(numbers)))].mean(axis=1)

@@ -67,7 +67,7 @@ class Compared:
     path: Path
     size_bytes: int
     quantisation: str
-    bits: float  # of the file for each parameter
+    bits: float  # for each parameter
     tokens_per_second: float  # writing
     prompt_tokens_per_second: float  # reading
     peak_bytes: int  # of the server's process; 0 where the system does not tell
@@ -361,7 +361,7 @@ def _compared(name: str, header: Header, mine: _Reading, base: _Reading, speed: 
         header.path,
         header.size_bytes,
         header.quantisation,
-        8 * header.size_bytes / max(1, header.parameters),
+        header.bits,
         *speed,
         len(surprise),
         Estimate(perplexity, perplexity * mean.error),

@@ -31,6 +31,7 @@ class Facts:
     active_parameters: int  # of them that work on one token: fewer in a mixture of experts
     called: str  # how big the file says it is: '1.5B'
     quantisation: str
+    bits: float  # for each parameter
     types: Mapping[str, Share]
     context: int  # tokens it was trained for
     stretched: str  # how it reaches beyond that: 'yarn, 4 times'
@@ -42,11 +43,6 @@ class Facts:
     template_names: tuple[str, ...]  # of further templates in the file
     licence: str
     origin: Mapping[str, str]  # who made it, of what: 'base model', 'organization', 'url'
-
-    @property
-    def bits(self) -> float:
-        """Bits for each parameter."""
-        return 8 * sum(share.size_bytes for share in self.types.values()) / self.parameters if self.parameters else 0.0
 
 
 def facts(name: str) -> Facts:
@@ -82,6 +78,7 @@ def describe(header: Header) -> Facts:
         active_parameters=_active(header, shape),
         called=_text(header, "general.size_label"),
         quantisation=header.quantisation,
+        bits=header.bits,
         types=header.shares,
         context=header.context_length,
         stretched=_stretched(header),

@@ -111,6 +111,11 @@ class Header:
         return shares(self.tensors)
 
     @property
+    def bits(self) -> float:
+        """Of the tensors for each parameter."""
+        return 8 * sum(one.size_bytes for one in self.shares.values()) / self.parameters if self.parameters else 0.0
+
+    @property
     def vocabulary(self) -> int:
         """Tokens it knows."""
         value = self.metadata.get("tokenizer.ggml.tokens")

@@ -54,7 +54,7 @@ POLAR = frozenset({"yes", "no", "ja", "nein", "true", "false"})  # they need not
 def lost(scorer: Scorer, trial: TrialRow, question: Question) -> str:
     """The step of STEPS that lost a question to a row; '' when none did, or it was not asked or cannot be judged.
 
-    Takes under a millisecond, but cannot tell as much as `tracing.why`, which searches again: 'search' may then turn
+    Takes under a millisecond, but cannot tell as much as `Tracer.why`, which searches again: 'search' may then turn
     out to be splitting or a refiner.
     """
     case = Case(scorer, trial, question)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from openbook.bench.questions import Question, key_of
 from openbook.bench.results import TrialRow
 from openbook.bench.scoring import Scorer
-
-Lost = Callable[[Scorer, TrialRow, Question], str]
-"""Which step lost the answer, in a word or two; '' when none did, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

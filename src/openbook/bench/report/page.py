@@ -16,7 +16,6 @@ from typing import Any
 
 from openbook.bench.board import Board, Line, board, measured, numbered, point
 from openbook.bench.constraints import Constraint
-from openbook.bench.diagnosis.why import lost
 from openbook.bench.labels import factors, file_name, label, without_folders
 from openbook.bench.quantities import QUANTITIES, written, written_p
 from openbook.bench.report.parts import cell, escaped, heading, points, table
@@ -56,7 +55,7 @@ def page(
         "Recipes": _recipes(found, labels, against),
         "What can be told apart": _told(found, labels, against),
         "Quality against cost": _pictures(found),
-        "Questions": questions(scorer, found, lost, texts=texts),
+        "Questions": questions(scorer, found, texts=texts),
         "What was run": _run(row, found, labels, texts=texts),
     }
     body = [f"<h1>{escaped(found.run)}</h1>", *_summary(row, found, against)]
@@ -267,7 +266,7 @@ def _run(row: RunRow, found: Board, labels: Mapping[int, str], *, texts: bool) -
     left_out = {"made_with", "sweep", "dropped", *(() if row.settings.get("minutes") else ("minutes",))}
     parts = [_facts("Settings", {key: value for key, value in row.settings.items() if key not in left_out})]
     if made_with := row.settings.get("made_with"):
-        parts.append(_facts("Made with", made_with if texts else _of_any_machine(made_with)))
+        parts.append(_facts("Made with", _of_any_machine(made_with)))
     if sweep := row.settings.get("sweep"):
         parts.append(f"<h3>Sweep</h3><pre>{escaped(without_folders(str(sweep)))}</pre>")
     parts.append("<h3>Recipes</h3>")
@@ -285,8 +284,10 @@ def _run(row: RunRow, found: Board, labels: Mapping[int, str], *, texts: bool) -
 
 
 def _of_any_machine(made_with: Mapping[str, Any]) -> dict[str, Any]:
-    """What made a run without its system: a release of it names the machine, or whose it is."""
-    machine = {key: value for key, value in made_with.get("machine", {}).items() if key != "system"}
+    """What made a run, of the system its name and kind: runs of old kept the release, which may name the machine."""
+    machine = dict(made_with.get("machine", {}))
+    if words := str(machine.get("system", "")).split():
+        machine["system"] = " ".join(dict.fromkeys([words[0], words[-1]]))
     return {**made_with, "machine": machine}
 
 

@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Mapping
 
 from openbook.bench.board import Board, Line
+from openbook.bench.diagnosis.why import lost
 from openbook.bench.labels import file_name
 from openbook.bench.questions import Question
-from openbook.bench.report.detail import Detail, Lost, detail
+from openbook.bench.report.detail import Detail, detail
 from openbook.bench.report.parts import escaped
 from openbook.bench.scoring import Scorer
 from openbook.text import beginning, count
@@ -20,7 +21,7 @@ GROUPS = ("Rows differ", "All rows are alike", "Not judged by this measure")
 HEADS = ("row", "score", "found", "shown", "cited", "lost by")
 
 
-def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -> str:
+def questions(scorer: Scorer, found: Board, *, texts: bool = True) -> str:
     """All questions, those on which rows differ most first."""
     lines = [line for line in found.fitting if line.state != "waiting"]
     scores = {line.trial.number: scorer.scores(line.trial, found.headline) for line in lines}
@@ -30,7 +31,7 @@ def questions(scorer: Scorer, found: Board, lost: Lost, *, texts: bool = True) -
         of = {row: score for row, by in scores.items() if (score := by.get(question.id)) is not None}
         spread = max(of.values()) - min(of.values()) if of else 0.0
         title = question.text if texts else f"Question {number} ({question.id})"
-        part = _Question(question, scorer, found, of, limit, texts, lost).told(title, lines)
+        part = _Question(question, scorer, found, of, limit, texts).told(title, lines)
         told[GROUPS[0 if spread > 0 else 1 if of else 2]].append((-spread if spread else _mean(of), part))
     parts = [
         f"<p>Points of {escaped(found.headline)}, the mean of the rows, stand before each question. Found: the rank of "
@@ -63,10 +64,9 @@ class _Question:
         scores: Mapping[int, float],
         limit: int,
         texts: bool,
-        lost: Lost,
     ) -> None:
         self.question, self.scorer, self.found, self.scores = question, scorer, found, scores
-        self.limit, self.texts, self.lost = limit, texts, lost
+        self.limit, self.texts = limit, texts
 
     def told(self, title: str, lines: list[Line]) -> str:
         mean = f"{100 * _mean(self.scores):.0f}" if self.scores else "-"
@@ -126,11 +126,10 @@ class _Question:
         score = self.scores.get(line.trial.number)
         gold = bool(self.question.gold)
         marks = {number: RIGHT if number in one.right else WRONG for number in sorted((*one.right, *one.wrong))}
-        lost = self.lost(self.scorer, line.trial, self.question)
         return {
             "score": "-" if score is None else f"{score:.2f}".rstrip("0").rstrip("."),
             "found": (f"{one.found}/{one.searched}" if one.found else "no") if gold and one.searched else "-",
             "shown": (str(one.shown) if one.shown else "no") if gold and (one.text or one.shown) else "-",
             "cited": " ".join(f"{number}{mark if gold else ''}" for number, mark in marks.items()) or "-",
-            "lost by": escaped(lost) or "-",
+            "lost by": lost(self.scorer, line.trial, self.question) or "-",
         }
