@@ -331,7 +331,10 @@ def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
     with Results(results_path()) as results:
         assert Scorer(results, row).noisy(trial)
     monkeypatch.setattr("openbook.bench.quiet.others_now", lambda: 0.0)
-    Runner(read_sweep(sweep), "run").run()
+    told: list[str] = []
+    Runner(read_sweep(sweep), "run", watch=lambda states, _: told.append(states[0].state)).run()
+    assert "timing" in told
+    assert told[-1] == "done"
     with Results(results_path()) as results:
         assert len(results.measured(trial.search_key)["speeds"]) == 7  # of eight, the first loads the index
         assert not Scorer(results, row).noisy(trial)

@@ -141,6 +141,7 @@ class Runner:
                 for trial, key, task in judge.tasks(row, results):
                     with self._alone(key):
                         self._child(results, trial, "judge", key, task | {"until": self._clock.deadline})
+                    self._teller.tell(trial)
                 self._again(row, results)
             except TimeUpError:
                 self._say_left(row, results)
@@ -353,6 +354,7 @@ class Runner:
                     "max_tokens": self.sweep.run.max_tokens,
                 }
                 self._child(results, trial, "speeds", key, options)
+            self._teller.tell(trial)
 
     def _noisy(self, results: Results, key: str) -> bool:
         return quiet.timed([*results.of(key).values()], results.measured(key)).noisy
