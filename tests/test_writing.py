@@ -72,3 +72,14 @@ def test_a_name_may_be_as_long_as_any(tmp_path: Path) -> None:
     path = tmp_path / ("ä" * 127)
     write(path, "ä")
     assert path.read_text("utf-8") == "ä"
+
+
+def test_links_that_lead_to_each_other_are_an_error_of_the_system(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match="symbolic links") as raised:
+        write(one, "the page")
+    assert raised.value.filename == str(one)
+    assert one.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [one, other]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import suppress
@@ -19,7 +20,9 @@ def write(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():  # a pipe, a terminal: nothing is kept there
         path.write_text(text, encoding="utf-8")
         return
-    target = path.resolve()  # a link stays one
+    target = Path(os.path.realpath(path))  # a link stays one
+    if target.is_symlink():  # links that lead to each other; Path.resolve says so by a RuntimeError, or not at all
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     new = target.with_name(f"{target.name[:LONGEST]}.{os.getpid()}.tmp")
     try:
         with new.open("w", encoding="utf-8") as file:
