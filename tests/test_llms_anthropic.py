@@ -97,9 +97,6 @@ class TestAnthropic(ServiceContract):
 class TestRealServer(RealServerContract):
     chooses = False
 
-    def test_streams_of_many_threads_do_not_mix(self, llm: LLM) -> None:
-        pytest.skip("no temperature is sent, so the server draws lots")
-
     @pytest.fixture
     def llm(self, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LLM]:
         with llama_server(weights, monkeypatch) as url:
