@@ -115,6 +115,8 @@ def test_a_winner_is_compared_with_the_baseline_which_a_race_keeps() -> None:
     assert shown().verdict.startswith("No difference found between these 2 recipes")
     kept([right(0), right(12), right(1), right(0)[:6] + [None] * 6], ASKED, dropped={"4": 6})
     assert shown().verdict.startswith("Row 2 is better than every other one that the race left, by more than luck")
+    kept([right(0), right(12), right(12), right(0)[:6] + [None] * 6], ASKED, dropped={"4": 6})
+    assert shown().verdict.endswith("; the others that the race left are worse than the best.")
 
 
 def test_conditions_leave_rows_out_with_the_reason_and_the_verdict_speaks_of_the_rest() -> None:

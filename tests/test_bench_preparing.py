@@ -101,7 +101,7 @@ def test_recipes_that_differ_only_in_what_has_no_effect_are_run_once(tmp_path: P
         "retriever=bm25 embedder=hashed",
     ]
     assert said == (
-        "1 of 4 recipes do the same as another and is left out, such as embedder=hashed(dim=64) for embedder=hashed, "
+        "1 of 4 recipes does the same as another and is left out, such as embedder=hashed(dim=64) for embedder=hashed, "
         "where retriever=bm25."
     )
     labels, said = rows(tmp_path, GRID.replace('llm = "quote"', 'llm = "quote"\nrefiners = "diverse"'))
@@ -110,6 +110,7 @@ def test_recipes_that_differ_only_in_what_has_no_effect_are_run_once(tmp_path: P
     labels, said = rows(tmp_path, only)
     assert len(labels) == 3
     assert said.startswith("5 of 8 recipes do the same as another and are left out, such as llm=quote(passages=1) for")
+    assert said.endswith("llm=quote, as no answers are asked for.")
 
 
 @pytest.mark.usefixtures("sweep")

@@ -56,6 +56,20 @@ def test_a_file_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_that_cannot_be_replaced_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mounted(*_: object) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    monkeypatch.setattr(Path, "replace", mounted)
+    path = tmp_path / "page.html"
+    path.write_text("the old page, which is longer", "utf-8")
+    write(path, "the new page")
+    assert path.read_text("utf-8") == "the new page"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match="busy"):
+        write(tmp_path / "another.html", "the new page")
+
+
 def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -72,3 +86,14 @@ def test_a_name_may_be_as_long_as_any(tmp_path: Path) -> None:
     path = tmp_path / ("ä" * 127)
     write(path, "ä")
     assert path.read_text("utf-8") == "ä"
+
+
+def test_links_that_lead_to_each_other_are_an_error_of_the_system(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match="symbolic links") as raised:
+        write(one, "the page")
+    assert raised.value.filename == str(one)
+    assert one.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [one, other]

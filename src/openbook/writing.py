@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 LONGEST = 50  # characters of the name that are in the temporary one's: a file's may have 255 bytes
+ALONE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # nothing may be put beside a file, or in its place
 
 
 def write(path: Path, text: str) -> None:
     """Write a file in one step: stopped at any moment, or on a full disk, what was there before is there still.
+
+    One that cannot be replaced, such as a file mounted into a container, is written over instead.
 
     Raises:
         OSError: It cannot be written; names the file.
@@ -19,7 +23,19 @@ def write(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():  # a pipe, a terminal: nothing is kept there
         path.write_text(text, encoding="utf-8")
         return
-    target = path.resolve()  # a link stays one
+    target = Path(os.path.realpath(path))  # a link stays one
+    if target.is_symlink():  # links that lead to each other; Path.resolve says so by a RuntimeError, or not at all
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    try:
+        _replace(target, text)
+    except OSError as error:
+        if error.errno not in ALONE or not target.exists():
+            error.filename = str(path)
+            raise
+        path.write_text(text, encoding="utf-8")
+
+
+def _replace(target: Path, text: str) -> None:
     new = target.with_name(f"{target.name[:LONGEST]}.{os.getpid()}.tmp")
     try:
         with new.open("w", encoding="utf-8") as file:
@@ -29,9 +45,7 @@ def write(path: Path, text: str) -> None:
         if target.exists():
             shutil.copymode(target, new)
         new.replace(target)
-    except BaseException as error:
+    except BaseException:
         with suppress(OSError):
             new.unlink()
-        if isinstance(error, OSError):
-            error.filename = str(path)
         raise

@@ -9,7 +9,7 @@ A user who names each recipe gets each: one-at-a-time, or a single list in [vary
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from openbook import registry
@@ -43,13 +43,12 @@ def once(sweep: Sweep, rows: Sequence[TrialRow], documents: Callable[[Recipe], P
         if first is row:
             left.append(row)
         elif not why:
-            why = _why(row.recipe, first.recipe)
+            why = _why(row, first)
     if len(left) == len(rows):
         return left, ""
     out = len(rows) - len(left)
-    said = (
-        f"{out} of {len(rows)} recipes do the same as another and {'are' if out > 1 else 'is'} left out, such as {why}"
-    )
+    does, are = ("do", "are") if out > 1 else ("does", "is")
+    said = f"{out} of {len(rows)} recipes {does} the same as another and {are} left out, such as {why}"
     return [TrialRow(number, *_but_number(row)) for number, row in enumerate(left, 1)], f"{said}."
 
 
@@ -62,11 +61,15 @@ def _varied(rows: Sequence[TrialRow]) -> list[str]:
     return [step for step in rows[0].recipe if len({row.recipe[step] for row in rows}) > 1]
 
 
-def _why(left_out: Mapping[str, str], kept: Mapping[str, str]) -> str:
+def _why(left_out: TrialRow, kept: TrialRow) -> str:
     """'embedder=e5-small for embedder=minilm, where retriever=bm25'."""
-    steps = [step for step in left_out if left_out[step] != kept[step]]
-    one, other = (" ".join(f"{step}={recipe[step]}" for step in steps) for recipe in (left_out, kept))
-    where = f", where retriever={kept['retriever']}" if steps == ["embedder"] else ""
+    steps = [step for step in left_out.recipe if left_out.recipe[step] != kept.recipe[step]]
+    one, other = (" ".join(f"{step}={row.recipe[step]}" for step in steps) for row in (left_out, kept))
+    where = ""
+    if steps == ["embedder"]:
+        where = f", where retriever={kept.recipe['retriever']}"
+    elif not kept.answer_key:
+        where = ", as no answers are asked for"
     return f"{one} for {other}{where}"
 
 

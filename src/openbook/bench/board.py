@@ -294,7 +294,9 @@ def _of_race(left: Sequence[Line], verdict: str, count: int) -> str:
             f"{words} It is better than the baseline, row {BASELINE}, by more than luck ({asked}); whether than those "
             "that were dropped, a race does not say."
         )
-    return verdict.replace("every other one", "every other one that the race left")
+    for words in ("every other one", "the others"):
+        verdict = verdict.replace(words, f"{words} that the race left")
+    return verdict
 
 
 def _of_fitting(lines: Sequence[Line], fit: Sequence[Constraint], verdict: str) -> str:
