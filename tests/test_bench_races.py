@@ -303,6 +303,14 @@ def test_of_indexes_that_do_not_all_fit_some_are_made_and_their_rows_asked(
 # Speeds that are noisy.
 
 
+def once_quiet(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> RunRow:
+    """A run of one row, and nothing of it is noisy."""
+    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "dense", "hybrid"', "")
+    sweep.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)  # whatever else this machine does
+    return Runner(read_sweep(sweep), "run").run()
+
+
 def disturbed(row: RunRow) -> list[object]:
     """Make all that was timed noisy; the passages of the first row."""
     (key,) = {one.search_key for one in row.trials}
@@ -316,10 +324,7 @@ def disturbed(row: RunRow) -> list[object]:
 def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "dense", "hybrid"', "")
-    sweep.write_text(text, encoding="utf-8")
-    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)  # whatever else this machine does
-    row = Runner(read_sweep(sweep), "run").run()
+    row = once_quiet(sweep, monkeypatch)
     passages, (trial,), notes = disturbed(row), row.trials, list[str]()
     with monkeypatch.context() as patch:
         patch.setattr("openbook.bench.quiet.others_now", lambda: 3.0)
@@ -347,10 +352,7 @@ def test_noisy_speeds_are_measured_again_once_the_machine_is_quiet(
 def test_speeds_that_another_comparison_has_timed_meanwhile_are_not_timed_again(
     sweep: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = SWEEP.replace('mode = "race"', 'mode = "grid"').replace(', "dense", "hybrid"', "")
-    sweep.write_text(text, encoding="utf-8")
-    monkeypatch.setattr("openbook.bench.quiet.NOISY_SHARE", 2.0)
-    row = Runner(read_sweep(sweep), "run").run()
+    row = once_quiet(sweep, monkeypatch)
     disturbed(row)
 
     @contextmanager

@@ -42,13 +42,17 @@ class Forecast:
         return self.price.of(Usage(self.prompt_tokens, self.answer_tokens)) if self.price else None
 
 
+def tokens(llm: LLM, text: str) -> int:
+    """Of a text, about; of a model of this machine told from characters: counting them would load it."""
+    return llm.count(text) if llm.remote else about(text)
+
+
 def of_question(
     question: str, passages: Sequence[Passage], prompt: Prompt, llm: LLM, max_tokens: int, today: date
 ) -> Forecast:
-    """What asking would come to. Tokens are told from characters: counting them would load a model of this machine."""
-    text = "".join(message.content for message in prompt.messages(question, passages))
-    tokens = llm.count(text) if llm.remote else about(text)
-    return Forecast(llm.name, llm.remote, tokens, max_tokens, price(llm.remote, llm.name, tokens, today))
+    """What asking would come to."""
+    asked = tokens(llm, "".join(message.content for message in prompt.messages(question, passages)))
+    return Forecast(llm.name, llm.remote, asked, max_tokens, price(llm.remote, llm.name, asked, today))
 
 
 def of_answer(host: str, model: str, usage: Usage, today: date) -> float | None:
@@ -102,7 +106,7 @@ def of_adding(
     steps = recipe.to_dict()
     with Reading(steps["reader"], steps["cleaners"], limits) as reading:
         counted = estimate(todo, reading, fitting(splitter, embedder), unasked)
-    tokens = round(counted.chunks * unasked.tokens / unasked.texts) if unasked.texts else 0
+    sent = round(counted.chunks * unasked.tokens / unasked.texts) if unasked.texts else 0
     model = str(registry.check("embedder", recipe.embedder).get("model", recipe.embedder.name))
     paid = price(embedder.remote, model, 0, today)
-    return counted, Forecast(model, embedder.remote, tokens, price=paid)
+    return counted, Forecast(model, embedder.remote, sent, price=paid)

@@ -9,9 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-from openbook.costing import Forecast
+from openbook.costing import Forecast, tokens
 from openbook.errors import ModelError
-from openbook.llms.remote import about
 from openbook.prices import price
 from openbook.remembering import Remembered
 from openbook.types import LLM, Message, Stream, Usage
@@ -53,19 +52,19 @@ class Silent:
         return
 
     def count(self, text: str) -> int:
-        return self.llm.count(text) if self.llm.remote else about(text)  # a model of this machine would be loaded
+        return tokens(self.llm, text)
 
     def render(self, messages: Sequence[Message]) -> str:
         return ""
 
     def stream(self, messages: Sequence[Message], max_tokens: int, grammar: str = "") -> Stream:
-        tokens = self.count("".join(message.content for message in messages))
+        sent = self.count("".join(message.content for message in messages))
         with self._lock:
             self.calls += 1
-            self.prompt_tokens += tokens
+            self.prompt_tokens += sent
             self.answer_tokens += max_tokens
-            self.longest = max(self.longest, tokens)
-        yield Usage(tokens, stopped="end")
+            self.longest = max(self.longest, sent)
+        yield Usage(sent, stopped="end")
 
     def choose(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         raise ModelError("Nothing is asked here.")  # then everything is asked in words: as often, and a bit more

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from openbook import registry
@@ -27,9 +28,9 @@ def once(sweep: Sweep, rows: Sequence[TrialRow], documents: Callable[[Recipe], P
 
     `documents` is the folder of the book with the documents as a recipe reads them.
     """
-    recipes = {row.number: Recipe.from_dict(row.recipe) for row in rows}
     if sweep.run.mode == "one-at-a-time" or len(_varied(rows)) < 2:
         return [*rows], ""
+    recipes = {row.number: Recipe.from_dict(row.recipe) for row in rows}
     firsts: dict[str, TrialRow] = {}
     left: list[TrialRow] = []
     why = ""
@@ -49,11 +50,7 @@ def once(sweep: Sweep, rows: Sequence[TrialRow], documents: Callable[[Recipe], P
     out = len(rows) - len(left)
     does, are = ("do", "are") if out > 1 else ("does", "is")
     said = f"{out} of {len(rows)} recipes {does} the same as another and {are} left out, such as {why}"
-    return [TrialRow(number, *_but_number(row)) for number, row in enumerate(left, 1)], f"{said}."
-
-
-def _but_number(row: TrialRow) -> tuple[dict[str, str], dict[str, str], str, str, str]:
-    return row.varied, row.recipe, row.index_key, row.search_key, row.answer_key
+    return [replace(row, number=number) for number, row in enumerate(left, 1)], f"{said}."
 
 
 def _varied(rows: Sequence[TrialRow]) -> list[str]:

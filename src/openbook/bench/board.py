@@ -22,6 +22,7 @@ from openbook.bench.results import BASELINE, RunRow, TrialRow, no_row
 from openbook.bench.scoring import ANSWERS, SEARCH, Scorer, Scores
 from openbook.bench.statistics import Together, holm, interval, needed, p_values, together
 from openbook.errors import BookError
+from openbook.text import count
 
 LEVEL = 0.05
 WORTH = 0.10  # a difference worth finding: 10 points
@@ -261,27 +262,27 @@ def point(line: Line, headline: str) -> tuple[float | None, float | None, float 
     return line.means.get(headline), None if seconds is None else -seconds, None if ram is None else -ram
 
 
-def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], at_once: Together | None, count: int) -> str:
+def _verdict(lines: Sequence[Line], values: Sequence[Sequence[float]], at_once: Together | None, judged: int) -> str:
     """Who won, or that nobody did and how many questions it would take."""
-    if not count:
+    if not judged:
         return "No question was judged in every row yet."
-    asked = f"{count:,} question{'s' if count > 1 else ''}"
+    asked = count(judged, "question")
     if at_once is None:
         return f"One recipe, {asked}: nothing to compare."
     first, group = lines[0], [line for line in lines if line.best]
     if len(group) == 1:
         return f"Row {first.trial.number} is better than every other one, by more than luck ({asked})."
     if len(group) < len(lines):
-        more = _more(values, count)
+        more = _more(values, judged)
         return f"{numbered(group)} cannot be told apart with {asked}{more}; the others are worse than the best."
     if first.apart < LEVEL:
         p = f"p = {first.apart:.3f}, {asked}"
-        more = _more(values, count)
+        more = _more(values, judged)
         return f"Row {first.trial.number} stands out ({p}), though it cannot be told from any single other row{more}."
-    return f"No difference found between these {len(lines)} recipes with {asked}{_more(values, count)}."
+    return f"No difference found between these {len(lines)} recipes with {asked}{_more(values, judged)}."
 
 
-def _of_race(left: Sequence[Line], verdict: str, count: int) -> str:
+def _of_race(left: Sequence[Line], verdict: str, judged: int) -> str:
     """Who won a race, or what is said of the rows it left: the baseline is one of them in any case."""
     won, *others = left
     words = f"Row {won.trial.number} won the race: by these questions no other row would have caught up."
@@ -289,7 +290,7 @@ def _of_race(left: Sequence[Line], verdict: str, count: int) -> str:
         # Equal rows too are dropped: benchmarks/luck.py.
         return f"{words} Whether it is better by more than luck, a race does not say."
     if [one.trial.number for one in others] == [BASELINE] and not others[0].best:
-        asked = f"{count:,} question{'s' if count > 1 else ''}"
+        asked = count(judged, "question")
         return (
             f"{words} It is better than the baseline, row {BASELINE}, by more than luck ({asked}); whether than those "
             "that were dropped, a race does not say."
@@ -331,23 +332,25 @@ def _unfinished(lines: Sequence[Line], asked: int) -> list[str]:
     if not running and not waiting:
         return []
     said = []
-    for count, lines_of in itertools.groupby(
+    for number, lines_of in itertools.groupby(
         sorted(running, key=lambda line: -line.asked), key=lambda line: line.asked
     ):
         group = [*lines_of]
         rows = numbered(group)
-        said.append(f"r{rows[1:]} {'were' if len(group) > 1 else 'was'} asked {count} of {asked} questions")
+        said.append(f"r{rows[1:]} {'were' if len(group) > 1 else 'was'} asked {number} of {asked} questions")
     if waiting:
         said.append(f"r{numbered(waiting)[1:]} {'are' if len(waiting) > 1 else 'is'} not begun")
-    count = len(running) + len(waiting)
-    return [f"{count} of {len(lines)} rows {'are' if count > 1 else 'is'} not done: {'; '.join(said)}."]
+    open_rows = len(running) + len(waiting)
+    return [f"{open_rows} of {len(lines)} rows {'are' if open_rows > 1 else 'is'} not done: {'; '.join(said)}."]
 
 
 def _dropped(lines: Sequence[Line]) -> list[str]:
     dropped = sorted((line for line in lines if line.state == "dropped"), key=lambda line: line.trial.number)
     said = []
-    for count, lines_of in itertools.groupby(sorted(dropped, key=lambda line: line.asked), key=lambda line: line.asked):
-        said.append(f"r{numbered(lines_of)[1:]} after {count} question{'s' if count != 1 else ''}")
+    for number, lines_of in itertools.groupby(
+        sorted(dropped, key=lambda line: line.asked), key=lambda line: line.asked
+    ):
+        said.append(f"r{numbered(lines_of)[1:]} after {number} question{'s' if number != 1 else ''}")
     return [f"Dropped as losing: {', '.join(said)}."] if said else []
 
 
